@@ -1,0 +1,76 @@
+"""Every error that tritonforge raises on purpose.
+
+::
+
+    ForgeError                  exit 2: could not do it
+    ├── SourceError             a source that is unknown, unreadable or whose weights cannot be had
+    ├── ExportError             the exporter refused the model, or did not write what was asked
+    ├── GraphError              an .onnx file that is broken, unsafe or beyond the target
+    ├── SpecError               a wish that contradicts itself or cannot be parsed
+    ├── ConfigError             a config.pbtxt that does not parse or does not fit its model
+    ├── RepositoryError         a name, version, path or lock in the model repository
+    ├── ToolchainError          the real binaries are missing, broken or cannot run here
+    ├── ServerError             a server that did not start, died, or refused a model or request
+    ├── PerfError               perf_analyzer could not measure
+    └── VerdictError            exit 1: the work was done and the verdict is no
+        └── GateError           the numbers differ by more than the tolerance
+"""
+
+from typing import ClassVar
+
+
+class ForgeError(Exception):
+    """Say in one sentence what went wrong; `hint` says what to do about it."""
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class SourceError(ForgeError):
+    """A source that is unknown, unreadable or whose weights cannot be had."""
+
+
+class ExportError(ForgeError):
+    """The exporter refused the model, or did not write what was asked."""
+
+
+class GraphError(ForgeError):
+    """An `.onnx` file that is broken, unsafe or beyond the target."""
+
+
+class SpecError(ForgeError):
+    """A wish that contradicts itself or cannot be parsed."""
+
+
+class ConfigError(ForgeError):
+    """A `config.pbtxt` that does not parse or does not fit its model."""
+
+
+class RepositoryError(ForgeError):
+    """A name, version, path or lock in the model repository."""
+
+
+class ToolchainError(ForgeError):
+    """The real binaries are missing, broken or cannot run here."""
+
+
+class ServerError(ForgeError):
+    """A server that did not start, died, or refused a model or a request."""
+
+
+class PerfError(ForgeError):
+    """`perf_analyzer` could not measure."""
+
+
+class VerdictError(ForgeError):
+    """The work was done and the verdict is no."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class GateError(VerdictError):
+    """The numbers differ by more than the tolerance."""

@@ -1,0 +1,158 @@
+"""The one place that starts a child process: from a list, echoed, bounded and cleaned up."""
+
+import ctypes
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from tritonforge.errors import ForgeError
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_GRACE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """How a child ended: its exit code (negative: the signal) and all that it printed."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    output: str
+
+    @property
+    def tail(self) -> str:
+        """Return the last line that says something, for one-sentence errors."""
+        lines = [line.strip() for line in self.output.splitlines() if line.strip()]
+        return lines[-1] if lines else f"exit code {self.returncode}"
+
+
+def echo(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    """Print a command on stderr as `+ …`, ready to paste, with what it adds to the environment."""
+    changed = [
+        f"{key}={shlex.quote(value)}"
+        for key, value in (environment or {}).items()
+        if os.environ.get(key) != value
+    ]
+    print("+", *changed, shlex.join(argv), file=sys.stderr, flush=True)  # noqa: T201 - the echo
+
+
+@contextmanager
+def child(
+    argv: Sequence[str],
+    *,
+    log: IO[bytes],
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    grace: float = _GRACE_SECONDS,
+    quiet: bool = False,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `argv` while the block runs, its output in `log`; nothing of it is left afterwards.
+
+    The child leads a process group of its own, so that ^C reaches us alone and we end it in order:
+    SIGTERM, `grace` seconds, SIGKILL to the whole group. If we are killed, the kernel sends it
+    SIGTERM (`prctl(2)`, PR_SET_PDEATHSIG; the signal follows the death of the thread that calls
+    this, so call it from one that lives as long as the child should).
+    `environment` replaces the variables it names and keeps the others. Raises `ForgeError` where
+    the program cannot be started.
+    """
+    if not quiet:
+        echo(argv, environment)
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+            cwd=cwd,
+            start_new_session=True,
+            preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - it only calls prctl
+        )
+    except OSError as error:
+        raise ForgeError(f"cannot run {argv[0]}: {error.strerror or error}") from error
+    try:
+        yield process
+    finally:
+        _end(process, grace)
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    log: Path | None = None,
+    watch: Callable[[], None] | None = None,
+    quiet: bool = False,
+) -> Finished:
+    """Run `argv` to its end and return what it printed; after `timeout` seconds end it.
+
+    `log` keeps the output in a file; `watch` is called twice a second while the child runs, and
+    what it raises ends the child. Raises `ForgeError` on time-out; a non-zero exit is the caller's
+    to judge.
+    """
+    import tempfile
+    import time
+
+    with (
+        log.open("w+b") if log else tempfile.TemporaryFile() as sink,
+        child(argv, log=sink, environment=environment, cwd=cwd, quiet=quiet) as process,
+    ):
+        deadline = time.monotonic() + timeout
+        while process.poll() is None:
+            if time.monotonic() > deadline:
+                raise ForgeError(f"{argv[0]} did not end within {timeout:.0f} s")
+            if watch is not None:
+                watch()
+            _wait(process, 0.5)
+        sink.seek(0)
+        output = sink.read().decode(errors="replace")
+    return Finished(argv=tuple(argv), returncode=process.returncode, output=output)
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait for the child's end; say whether it came."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    """Make the function that ties a new child's life to this process."""
+    libc = ctypes.CDLL(None)  # loaded here: after fork only async-signal-safe work is sound
+
+    def tie() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # the parent died before prctl took effect
+            os._exit(1)
+
+    return tie
+
+
+def _end(process: subprocess.Popen[bytes], grace: float) -> None:
+    """End the child and its whole process group, politely first; never leave a zombie."""
+    try:
+        if process.poll() is None:
+            _signal(process.pid, signal.SIGTERM)
+            _wait(process, grace)
+    finally:  # also when ^C interrupts the wait
+        _signal(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    """Send a signal to a process group that may be gone already."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return
