@@ -1,0 +1,96 @@
+"""The group: sections in its help, and the one place that turns errors into words and codes."""
+
+import errno
+import signal
+from typing import Any, NoReturn
+
+import click
+
+from tritonforge import __version__
+from tritonforge.errors import ForgeError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+class Forge(click.Group):
+    """A group whose help lists its commands by section, and whose errors are sentences."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(context_settings={"help_option_names": ["-h", "--help"]}, **attributes)
+        self.sections: dict[str, tuple[str, ...]] = {}
+        version = click.version_option(__version__, prog_name="tritonforge")
+        version(self)
+
+    def section(self, title: str, **commands: click.Command) -> None:
+        """Add commands under a title, in the order in which they are read."""
+        for name, command in commands.items():
+            self.add_command(command, name)
+        self.sections[title] = tuple(commands)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order of the sections."""
+        del ctx
+        return [name for names in self.sections.values() for name in names]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one titled list per section."""
+        for title, names in self.sections.items():
+            rows = [(name, self._summary(ctx, name)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(rows, col_spacing=4)
+
+    def _summary(self, ctx: click.Context, name: str) -> str:
+        """Return the first sentence of a command's help."""
+        command = self.get_command(ctx, name)
+        return command.get_short_help_str(limit=100) if command else ""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what it raises on purpose becomes a message and an exit code."""
+        signal.signal(signal.SIGTERM, _terminated)
+        try:
+            return super().invoke(ctx)
+        except ForgeError as error:
+            raise Shown(error.message, hint=error.hint, exit_code=error.exit_code) from error
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # click ends quietly when a pager closes the pipe
+                raise
+            raise Shown(_os_sentence(error), hint=_os_hint(error)) from error
+
+
+class Shown(click.ClickException):
+    """An error as a person sees it: `Error: …` and, where there is one, `Hint: …`."""
+
+    def __init__(self, message: str, *, hint: str | None = None, exit_code: int = 2) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.exit_code = exit_code
+
+    def show(self, file: Any = None) -> None:
+        """Print on stderr."""
+        click.echo(f"Error: {self.message}", file=file, err=True)
+        if self.hint:
+            click.echo(f"Hint: {self.hint}", file=file, err=True)
+
+
+def _terminated(number: int, frame: Any) -> NoReturn:
+    """Leave through every `finally`, so that children and staged files go too."""
+    del frame
+    raise SystemExit(128 + number)
+
+
+def _os_sentence(error: OSError) -> str:
+    """Say which file the operating system refused and why."""
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def _os_hint(error: OSError) -> str | None:
+    """Say what usually helps."""
+    return {
+        errno.ENOSPC: "free some space; the model repository is as it was",
+        errno.EACCES: "check who owns the path and its permissions",
+        errno.EROFS: "the file system is read-only; choose another place",
+    }.get(error.errno or 0)

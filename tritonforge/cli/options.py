@@ -1,0 +1,120 @@
+"""Options and arguments bundled as decorators, so that a flag means the same everywhere.
+
+Everything heavy is imported when a value is converted, never when help is shown.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tritonforge.errors import ForgeError
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Parsed(click.ParamType):
+    """A value read by `read`; a `ForgeError` of it is a usage error that names the option."""
+
+    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
+        self.name = name
+        self.read = read
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a string; anything else has been read before."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self.read(value)
+        except ForgeError as error:
+            message = f"{error.message} ({error.hint})" if error.hint else error.message
+            self.fail(message, param, ctx)
+
+
+def _repository(text: str) -> Any:
+    from tritonforge.repository import Repository
+
+    return Repository(Path(text))
+
+
+def _release(text: str) -> Any:
+    from tritonforge import release
+
+    return release.find(text)
+
+
+def _input(text: str) -> Any:
+    from tritonforge import spec
+
+    return spec.parse_input(text)
+
+
+def _range(text: str) -> Any:
+    from tritonforge.spec import Range
+
+    return Range.parse(text)
+
+
+def _domain(text: str) -> Any:
+    from tritonforge.spec import Domain
+
+    return Domain.parse(text)
+
+
+INPUT = Parsed("NAME:DTYPE:DIMS", _input)
+RANGE = Parsed("DIM=LOW..HIGH", _range)
+DOMAIN = Parsed("NAME=VALUES", _domain)
+
+model_repository = click.option(
+    "-r",
+    "--model-repository",
+    type=Parsed("PATH", _repository),
+    default="model_repository",
+    show_default=True,
+    envvar="TRITONFORGE_MODEL_REPOSITORY",
+    help="The Triton model repository.",
+)
+target = click.option(
+    "--target",
+    type=Parsed("TAG", _release),
+    default="24.10",
+    show_default=True,
+    help="The NGC release to build for, such as 24.10: it pins opset and IR.",
+)
+models = click.argument("models", metavar="[MODEL]...", nargs=-1)
+model_version = click.option(
+    "-x",
+    "--model-version",
+    type=click.IntRange(min=1),
+    help="The version of the model; without it the newest (build: the next free number).",
+)
+urls = click.option(
+    "-u",
+    "--url",
+    "urls",
+    multiple=True,
+    metavar="URL",
+    help="A running server, http://HOST:PORT or grpc://HOST:PORT; repeat for both. "
+    "Without it, a server of our own is started.",
+)
+output_format = click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How to print the answer.",
+)
+sample_seed = click.option(
+    "--sample-seed", type=int, default=0, show_default=True, help="Seed of the sample inputs."
+)
+
+
+def tolerance(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--atol` and `--rtol`."""
+    help_text = "{} tolerance; the default depends on the dtype."
+    for name, kind in (("--rtol", "Relative"), ("--atol", "Absolute")):
+        option = click.option(name, type=click.FloatRange(min=0), help=help_text.format(kind))
+        function = option(function)
+    return function

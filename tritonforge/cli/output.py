@@ -1,0 +1,73 @@
+"""What people and programs see: tables, JSON on stdout; progress on stderr, on terminals only."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from tritonforge.progress import Progress, silent
+
+
+def as_json(answer: Any) -> None:
+    """Print an answer as JSON; numbers that JSON cannot hold (NaN, infinity) become null."""
+    click.echo(json.dumps(_plain(answer), indent=2, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """Replace what JSON cannot hold."""
+    if isinstance(value, float) and value not in {float("inf"), float("-inf")} and value == value:
+        return value
+    if isinstance(value, float):
+        return None
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    left: int = 1,
+    title: str | None = None,
+) -> None:
+    """Print a table on stdout; the first `left` columns are text, the others numbers."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=sys.stdout, soft_wrap=True)
+    if not console.is_terminal:  # a pipe has no width; never cut a figure off
+        console = Console(file=sys.stdout, width=240)
+    view = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for index, name in enumerate(columns):
+        view.add_column(name, justify="left" if index < left else "right", overflow="fold")
+    for row in rows:
+        view.add_row(*row)
+    console.print(view)
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Show what is being done, with a bar where the end is known; nothing where no one watches."""
+    if not sys.stderr.isatty():
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def report(what: str, done: float | None = None) -> None:
+            total = None if done is None else 1.0
+            bar.update(task, description=what, total=total, completed=done or 0.0)
+
+        yield report

@@ -1,0 +1,96 @@
+"""Arrays that make sense for a model: from its inputs, their domains, sizes and a seed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from tritonforge.spec import Domain, Range
+from tritonforge.tensors import Arrays, DType, TensorSpec
+
+# How far a dimension without an upper end is tried, and the size that stands for it elsewhere.
+_OPEN_END = 64
+_TYPICAL = 16
+
+Sizes = Mapping[str, int]
+
+
+def draw(
+    inputs: Sequence[TensorSpec], domains: Mapping[str, Domain], sizes: Sizes, seed: int
+) -> Arrays:
+    """Draw one array per input, its dynamic dimensions sized by `sizes`.
+
+    The same arguments give the same arrays on every machine (numpy PCG64).
+    """
+    return {
+        tensor.name: _array(
+            tensor, domains.get(tensor.name), tensor.shape(sizes), np.random.default_rng([seed, i])
+        )
+        for i, tensor in enumerate(inputs)
+    }
+
+
+def _array(
+    tensor: TensorSpec, domain: Domain | None, shape: tuple[int, ...], rng: np.random.Generator
+) -> np.ndarray:
+    """Draw one array within its domain."""
+    dtype = tensor.dtype
+    domain = domain or Domain.default(dtype)
+    if dtype is DType.BYTES:
+        texts = [f"text {number}".encode() for number in rng.integers(0, 1000, int(np.prod(shape)))]
+        return np.array(texts, dtype=object).reshape(shape)
+    if domain.kind == "mask":
+        return _mask(shape, rng).astype(dtype.numpy)
+    if domain.kind == "integers":
+        return rng.integers(int(domain.low), int(domain.high), shape).astype(dtype.numpy)
+    if domain.kind == "uniform":
+        return rng.uniform(domain.low, domain.high, shape).astype(dtype.numpy)
+    return rng.normal(domain.low, domain.high, shape).astype(dtype.numpy)
+
+
+def _mask(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Pad as a tokenizer does: each row has at least one 1, then zeros to the end."""
+    if not shape:
+        return np.ones(())
+    lengths = rng.integers(1, shape[-1] + 1, (*shape[:-1], 1))
+    return np.asarray(np.arange(shape[-1]) < lengths)
+
+
+def typical(dynamic: Sequence[str], ranges: Mapping[str, Range]) -> Sizes:
+    """Return one middling size per dynamic dimension."""
+    return {name: _between(ranges.get(name, Range())) for name in dynamic}
+
+
+def sweep(
+    dynamic: Sequence[str], ranges: Mapping[str, Range], *, batch: str | None, max_batch_size: int
+) -> Iterator[Sizes]:
+    """Name the sizes that a proof covers: 1, 2, an odd size and the maximum for the batch.
+
+    The other dimensions go through their ends, their middle and an odd size between; the lists run
+    side by side, the shorter ones again from the start, so that no product explodes.
+    """
+    columns = {
+        name: _batches(max_batch_size) if name == batch else _steps(ranges.get(name, Range()))
+        for name in dynamic
+    }
+    for row in range(max((len(steps) for steps in columns.values()), default=1)):
+        yield {name: steps[row % len(steps)] for name, steps in columns.items()}
+
+
+def _batches(maximum: int) -> list[int]:
+    """Return 1, 2, an odd size and the maximum, as far as `maximum` goes."""
+    odd = min(5, maximum - 1 if maximum % 2 == 0 else maximum)
+    return sorted({size for size in (1, 2, odd, maximum) if 1 <= size <= max(maximum, 1)})
+
+
+def _steps(size: Range) -> list[int]:
+    """Return both ends, the middle and an odd size next to it."""
+    high = size.high if size.high is not None else max(_OPEN_END, size.low)
+    middle = _between(size)
+    return sorted({size.low, middle, min(middle + 1 - middle % 2, high), high})
+
+
+def _between(size: Range) -> int:
+    """Return a size in the middle of a range, a modest one where the range is open."""
+    if size.high is None:
+        return max(size.low, _TYPICAL)
+    return (size.low + size.high + 1) // 2

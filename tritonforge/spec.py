@@ -1,0 +1,199 @@
+"""What the user wants of a model, from flags today; every value is checked where it is made.
+
+None means «not said»: the default is then chosen by whoever knows more.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from tritonforge.errors import SpecError
+from tritonforge.release import Release
+from tritonforge.tensors import Dim, DType, TensorSpec
+
+# Triton refuses names with `/` and `..`; the rest keeps URLs, paths and metrics labels plain.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,199}")
+_DIM = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+Exporter = Literal["auto", "dynamo", "torchscript"]
+DomainKind = Literal["normal", "uniform", "integers", "mask"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """The sizes that a dynamic dimension takes, both ends included; `high` None is no limit."""
+
+    low: int = 1
+    high: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.low < 1:
+            raise SpecError(f"a dimension cannot be smaller than 1, got {self.low}")
+        if self.high is not None and self.high < self.low:
+            raise SpecError(f"the range {self.low}..{self.high} is empty")
+
+    @classmethod
+    def parse(cls, text: str) -> "tuple[str, Range]":
+        """Read `seq=1..512` or `seq=32`; raises `SpecError`."""
+        name, ends = _split(text, "--range", "seq=1..512")
+        low, _, high = ends.partition("..")
+        try:
+            return name, cls(low=int(low), high=int(high or low))
+        except ValueError as error:
+            raise SpecError(f"cannot read --range {text!r}", hint="write seq=1..512") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """What values an input holds, so that samples make sense.
+
+    `normal`: mean `low`, deviation `high`. `uniform`: `low` ≤ x < `high`. `integers`: whole numbers
+    with `low` ≤ x < `high`, such as token ids below a vocabulary. `mask`: ones then zeros along the
+    last dimension, at least one 1, as tokenizers pad.
+    """
+
+    kind: DomainKind
+    low: float = 0
+    high: float = 1
+
+    def __post_init__(self) -> None:
+        if self.kind in {"uniform", "integers"} and not self.low < self.high:
+            raise SpecError(f"the domain {self.low}..{self.high} is empty")
+
+    @classmethod
+    def default(cls, dtype: DType) -> "Domain":
+        """Return the plain domain of a dtype: standard normal floats, whole numbers 0 and 1."""
+        return cls(kind="normal") if dtype.is_float else cls(kind="integers", low=0, high=2)
+
+    @classmethod
+    def parse(cls, text: str) -> "tuple[str, Domain]":
+        """Read `ids=0..30000` (whole numbers below), `x=0.0..1.0`, `m=mask` or `x=normal`."""
+        name, value = _split(text, "--domain", "ids=0..30000")
+        if value == "mask":
+            return name, cls(kind="mask")
+        if value == "normal":
+            return name, cls(kind="normal")
+        low, _, high = value.partition("..")
+        try:
+            whole = "." not in low + high
+            kind: DomainKind = "integers" if whole else "uniform"
+            ends = (int(low), int(high)) if whole else (float(low), float(high))
+        except ValueError as error:
+            raise SpecError(
+                f"cannot read --domain {text!r}",
+                hint="write NAME=LOW..HIGH, NAME=mask or NAME=normal",
+            ) from error
+        return name, cls(kind=kind, low=ends[0], high=ends[1])
+
+    def __str__(self) -> str:
+        ends = "" if self.kind == "mask" else f" {self.low:g}..{self.high:g}"
+        return f"{self.kind}{ends}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """How far two values may lie apart: |got - want| <= atol + rtol * |want|; None is by dtype."""
+
+    atol: float | None = None
+    rtol: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("atol", "rtol"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < float("inf"):
+                raise SpecError(f"--{name} must be a number from 0 up, got {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """All that `build` was asked.
+
+    `weights` is `default`, `random` or a path to a state dict. `max_batch_size` counts samples,
+    `cores` the CPU cores that the server will have for this model.
+    """
+
+    source: str
+    target: Release
+    name: str | None = None
+    weights: str = "default"
+    seed: int = 0
+    sample_seed: int = 0
+    inputs: tuple[TensorSpec, ...] = ()
+    ranges: tuple[tuple[str, Range], ...] = ()
+    domains: tuple[tuple[str, Domain], ...] = ()
+    max_batch_size: int = 16
+    opset: int | None = None
+    exporter: Exporter = "auto"
+    tolerance: Tolerance = Tolerance()
+    cores: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_batch_size < 0:
+            raise SpecError("--max-batch-size counts samples: 0 (no batching) or more")
+        if self.cores is not None and self.cores < 1:
+            raise SpecError("--cores must be 1 or more")
+        if self.name is not None:
+            check_name(self.name)
+        for what, pairs in (("--range", self.ranges), ("--domain", self.domains)):
+            names = [name for name, _ in pairs]
+            if len(set(names)) != len(names):
+                raise SpecError(f"{what} names {_twice(names)!r} twice")
+        names = [tensor.name for tensor in self.inputs]
+        if len(set(names)) != len(names):
+            raise SpecError(f"--input names {_twice(names)!r} twice")
+
+
+def parse_input(text: str) -> TensorSpec:
+    """Read `ids:INT64:batch,seq`: a name is a dynamic dimension, a number a fixed one.
+
+    An empty third part is a scalar. Raises `SpecError`.
+    """
+    parts = text.rsplit(":", 2)
+    if len(parts) != 3 or not parts[0]:
+        raise SpecError(f"cannot read --input {text!r}", hint="write ids:INT64:batch,seq")
+    name, dtype, dims = parts
+    written = [dim.strip() for dim in dims.split(",")] if dims else []
+    return TensorSpec(
+        name=name, dtype=DType.parse(dtype), dims=tuple(_dim(dim, text) for dim in written)
+    )
+
+
+def check_name(name: str) -> str:
+    """Return `name` where it can name a model; raise `SpecError` where Triton or a path cannot."""
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise SpecError(
+            f"{name!r} cannot name a model",
+            hint="use letters, digits, '_', '-', '+' and '.', a letter or digit first",
+        )
+    return name
+
+
+def valid_name(text: str) -> str:
+    """Turn any text into a valid model name: every run of other characters becomes one `_`."""
+    name = re.sub(r"[^A-Za-z0-9_.+-]+|\.{2,}", "_", text).strip("_.+-")[:200]
+    return check_name(name or "model")
+
+
+def _dim(dim: str, text: str) -> Dim:
+    """Read one dimension of an `--input`."""
+    if dim.isdigit() and int(dim) > 0:
+        return int(dim)
+    if _DIM.fullmatch(dim):
+        return dim
+    raise SpecError(
+        f"cannot read the dimension {dim!r} of --input {text!r}",
+        hint="a number from 1 up is fixed, a name such as batch or seq is dynamic",
+    )
+
+
+def _split(text: str, option: str, example: str) -> tuple[str, str]:
+    """Split `name=value`."""
+    name, equals, value = text.partition("=")
+    if not equals or not name or not value:
+        raise SpecError(f"cannot read {option} {text!r}", hint=f"write {example}")
+    return name, value
+
+
+def _twice(names: list[str]) -> str:
+    """Return the first name that comes again."""
+    return next(name for index, name in enumerate(names) if name in names[:index])
