@@ -1,0 +1,118 @@
+"""What this machine is to the embedded server: its C library and its Python interpreters.
+
+The server's wheels want Linux x86_64 with glibc 2.35; the program that runs a Python backend is
+linked against `libpython3.X.so.1.0`, so an interpreter without a shared library is of no use.
+"""
+
+import json
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tritonforge import process
+from tritonforge.errors import ForgeError, ToolchainError
+
+DOCKER = "or serve the model repository with docker, see docker/README.md"
+GLIBC = (2, 35)  # the platform tag of the nvidia-pytriton 0.7.0 wheel
+
+_PROBE = """
+import ensurepip, json, sys, sysconfig, venv
+get = sysconfig.get_config_var
+places = [get("LIBDIR") or "", sys.base_prefix + "/lib", "/usr/lib", "/usr/lib64", "/usr/local/lib"]
+multiarch = get("MULTIARCH") or "x86_64-linux-gnu"
+print(json.dumps({
+    "cpython": sys.implementation.name == "cpython" and sys.maxsize > 2**32,
+    "minor": "%d.%d" % sys.version_info[:2],
+    "places": [p for place in places if place for p in (place, place + "/" + multiarch)],
+}))
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interpreter:
+    """A CPython that can make environments: its program, minor version and shared library."""
+
+    program: Path
+    minor: str
+    library: Path
+
+
+def check(
+    *,
+    system: str | None = None,
+    architecture: str | None = None,
+    libc: str | None = None,
+) -> None:
+    """Raise `ToolchainError` where the server's binaries cannot run; None asks this machine."""
+    system = platform.system() if system is None else system
+    architecture = platform.machine() if architecture is None else architecture
+    libc = _libc() if libc is None else libc
+    if system != "Linux" or architecture not in {"x86_64", "AMD64"}:
+        raise ToolchainError(
+            f"the embedded server runs on Linux x86_64 only; this is {system} {architecture}",
+            hint=f"use such a machine, {DOCKER}",
+        )
+    name, _, version = libc.partition(" ")
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if name != "glibc" or numbers < GLIBC:
+        raise ToolchainError(
+            f"the embedded server needs glibc 2.35 or newer; this system has {libc or 'another'}",
+            hint=f"use Ubuntu 22.04, Debian 12 or newer, {DOCKER}",
+        )
+
+
+def interpreter(minors: tuple[str, ...]) -> Interpreter:
+    """Return the first usable interpreter: this one, else `python3.X` from PATH, newest first.
+
+    Raises `ToolchainError` that says what each one lacks.
+    """
+    named = [shutil.which(f"python{minor}") for minor in sorted(minors, key=_number, reverse=True)]
+    complaints = []
+    for program in dict.fromkeys([sys.executable, *(name for name in named if name)]):
+        found = _probe(Path(program), minors)
+        if isinstance(found, Interpreter):
+            return found
+        complaints.append(found)
+    newest = max(minors, key=_number)
+    raise ToolchainError(
+        f"no Python for the embedded server: {'; '.join(complaints)}",
+        hint=f"install Python {' or '.join(minors)} with its shared library (Debian, Ubuntu: apt "
+        f"install python{newest}-venv libpython{newest}; anywhere: uv python install {newest}), "
+        f"{DOCKER}",
+    )
+
+
+def _probe(program: Path, minors: tuple[str, ...]) -> Interpreter | str:
+    """Ask an interpreter what it is; return what is wrong with it where it is of no use."""
+    try:
+        # -I: neither PYTHONPATH nor the current directory may speak for the interpreter
+        answer = process.run([str(program), "-I", "-c", _PROBE], timeout=30, quiet=True)
+    except ForgeError as error:
+        return error.message
+    if answer.returncode != 0:
+        return f"{program} says {answer.tail!r}"
+    facts = json.loads(answer.output.strip().splitlines()[-1])
+    minor = str(facts["minor"])
+    if not facts["cpython"] or minor not in minors:
+        return f"{program} is Python {minor}, wanted is 64-bit CPython {', '.join(minors)}"
+    name = f"libpython{minor}.so.1.0"
+    for place in facts["places"]:
+        if (library := Path(place, name)).is_file():
+            return Interpreter(program=program, minor=minor, library=library)
+    return f"{program} has no {name}"
+
+
+def _libc() -> str:
+    """Name the C library, such as `glibc 2.36`; empty where it is not glibc."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (OSError, ValueError):
+        return ""
+
+
+def _number(minor: str) -> tuple[int, ...]:
+    """Turn `3.9` into numbers, so that 3.10 comes after it."""
+    return tuple(int(part) for part in minor.split("."))
