@@ -1,0 +1,214 @@
+"""Compare two ways to compute: differences, flips and the smallest tolerance that would pass."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tritonforge.errors import GateError
+from tritonforge.spec import Tolerance
+from tritonforge.tensors import Arrays, DType, Run
+
+# Absolute and relative, by dtype: what float arithmetic in another order explains, no more. Whole
+# numbers, booleans and strings must agree exactly.
+DEFAULTS = {DType.FP16: (1e-2, 1e-2), DType.FP32: (1e-4, 1e-3), DType.FP64: (1e-8, 1e-6)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worst:
+    """The element that lies farthest beyond (or nearest to) its tolerance."""
+
+    sample: int
+    index: tuple[int, ...]
+    want: str
+    got: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputReport:
+    """One output over all samples.
+
+    `max_abs` is the largest |got - want|; `needed_atol` the smallest absolute tolerance that would
+    pass beside `rtol`; `mismatched` counts the elements beyond tolerance. `top1` is the share of
+    rows whose largest element is the same one (classifiers), `flips` counts rows whose single score
+    lands on the other side of its threshold; None where the output is no such thing.
+    """
+
+    name: str
+    dtype: str
+    atol: float
+    rtol: float
+    elements: int
+    mismatched: int
+    max_abs: float
+    needed_atol: float
+    top1: float | None
+    flips: int | None
+    worst: Worst | None
+
+    @property
+    def passed(self) -> bool:
+        """Say whether every element is within tolerance."""
+        return self.mismatched == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateReport:
+    """All outputs over all samples."""
+
+    samples: int
+    outputs: tuple[OutputReport, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Say whether every output passed on at least one sample."""
+        return self.samples > 0 and all(output.passed for output in self.outputs)
+
+
+def judge(
+    reference: Run, candidate: Run, samples: Iterable[Arrays], tolerance: Tolerance
+) -> GateReport:
+    """Run both on every sample and compare; holds one sample at a time."""
+    return compare(((reference(sample), candidate(sample)) for sample in samples), tolerance)
+
+
+def compare(pairs: Iterable[tuple[Arrays, Arrays]], tolerance: Tolerance) -> GateReport:
+    """Compare wanted with given outputs, pair by pair.
+
+    Raises `GateError` where a wanted output is missing or has another shape or dtype: then no
+    number would mean anything.
+    """
+    tallies: dict[str, _Tally] = {}
+    count = 0
+    for want, got in pairs:
+        for name, wanted in want.items():
+            if name not in got:
+                raise GateError(f"output {name!r} is missing; there are {', '.join(got)}")
+            tally = tallies.setdefault(name, _Tally(name, wanted, tolerance))
+            tally.add(count, wanted, got[name])
+        count += 1
+    return GateReport(samples=count, outputs=tuple(tally.report() for tally in tallies.values()))
+
+
+def summary(report: GateReport) -> str:
+    """Say in one sentence which output differs most and which tolerance it would take."""
+    failed = [output for output in report.outputs if not output.passed]
+    if not failed:
+        return f"{report.samples} samples agree"
+    worst = max(failed, key=lambda output: output.mismatched / max(output.elements, 1))
+    where = ""
+    if worst.worst is not None:
+        at = ", ".join(map(str, worst.worst.index))
+        where = (
+            f" at [{at}] (sample {worst.worst.sample}): {worst.worst.got} for {worst.worst.want}"
+        )
+    return (
+        f"output {worst.name!r} differs{where}; {worst.mismatched} of {worst.elements} elements"
+        f" are beyond atol {worst.atol:g} + rtol {worst.rtol:g},"
+        f" it would take --atol {worst.needed_atol:.3g}"
+    )
+
+
+class _Tally:
+    """What has been seen of one output so far; one sample is held at a time."""
+
+    def __init__(self, name: str, first: np.ndarray, tolerance: Tolerance) -> None:
+        self.name = name
+        self.dtype = DType.from_numpy(first.dtype)
+        atol, rtol = DEFAULTS.get(self.dtype, (0.0, 0.0))
+        self.atol = atol if tolerance.atol is None else tolerance.atol
+        self.rtol = rtol if tolerance.rtol is None else tolerance.rtol
+        self.elements = self.mismatched = self.rows = self.agreeing = self.flips = 0
+        self.max_abs = self.needed = 0.0
+        self.excess = -np.inf
+        self.worst: Worst | None = None
+        self.classifies = self.dtype.is_float and first.ndim == 2 and first.shape[1] > 1
+        self.scores = self.dtype.is_float and first.ndim in {1, 2} and first[:1].size == 1
+
+    def add(self, sample: int, want: np.ndarray, got: np.ndarray) -> None:
+        """Take in one pair of arrays."""
+        if DType.from_numpy(got.dtype) is not self.dtype or got.shape != want.shape:
+            raise GateError(
+                f"output {self.name!r} is {got.dtype} {list(got.shape)}"
+                f" where {want.dtype} {list(want.shape)} is wanted"
+            )
+        if want.size == 0:
+            return
+        distance = _distance(want, got)
+        allowed = self._allowed(want)
+        over = distance - allowed
+        self.elements += want.size
+        self.mismatched += int(np.count_nonzero(over > 0))
+        self.max_abs = max(self.max_abs, float(distance.max()))
+        self.needed = max(self.needed, float((over + self.atol).max()))
+        at = int(np.argmax(over))
+        if over.flat[at] > self.excess:
+            self.excess = float(over.flat[at])
+            index = tuple(map(int, np.unravel_index(at, want.shape)))
+            self.worst = Worst(
+                sample=sample, index=index, want=_shown(want[index]), got=_shown(got[index])
+            )
+        self._decide(want, got)
+
+    def _allowed(self, want: np.ndarray) -> Any:
+        """Return the distance allowed at each element."""
+        if not self.dtype.is_float:
+            return self.atol
+        with np.errstate(invalid="ignore"):
+            size = np.abs(want, dtype=np.float64)
+        return self.atol + self.rtol * np.where(np.isfinite(size), size, 0.0)
+
+    def _decide(self, want: np.ndarray, got: np.ndarray) -> None:
+        """Count what a person would decide differently."""
+        if self.classifies:
+            self.rows += len(want)
+            self.agreeing += int(np.count_nonzero(want.argmax(axis=1) == got.argmax(axis=1)))
+        if self.scores:
+            threshold = 0.5 if float(want.min()) >= 0 and float(want.max()) <= 1 else 0.0
+            self.flips += int(np.count_nonzero((want > threshold) != (got > threshold)))
+
+    def report(self) -> OutputReport:
+        """Sum up."""
+        return OutputReport(
+            name=self.name,
+            dtype=self.dtype.name,
+            atol=self.atol,
+            rtol=self.rtol,
+            elements=self.elements,
+            mismatched=self.mismatched,
+            max_abs=self.max_abs,
+            needed_atol=max(self.needed, 0.0),
+            top1=self.agreeing / self.rows if self.classifies and self.rows else None,
+            flips=self.flips if self.scores else None,
+            worst=self.worst,
+        )
+
+
+def _distance(want: np.ndarray, got: np.ndarray) -> np.ndarray:
+    """Return |got - want| as float64: infinite where only one is NaN or an infinity differs.
+
+    Strings are 0 or infinitely far apart.
+    """
+    if want.dtype.kind in "OSU":
+        same = np.vectorize(_text, otypes=[object])(want) == np.vectorize(_text, otypes=[object])(
+            got
+        )
+        return np.where(same.astype(bool), 0.0, np.inf)
+    if want.dtype.kind not in "fc":
+        larger, smaller = (pick(want, got).astype(np.uint64) for pick in (np.maximum, np.minimum))
+        return np.asarray((larger - smaller).astype(np.float64))  # modulo 2^64, so exact
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = np.abs(got.astype(np.float64) - want.astype(np.float64))
+    equal = (want == got) | (np.isnan(want) & np.isnan(got))
+    return np.where(equal, 0.0, np.where(np.isnan(apart), np.inf, apart))
+
+
+def _text(value: object) -> str:
+    """Read a string element, bytes or str, as text."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _shown(value: Any) -> str:
+    """Print one element with enough digits to tell two apart."""
+    return f"{value:.9g}" if isinstance(value, np.floating) else str(value)

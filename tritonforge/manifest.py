@@ -1,0 +1,176 @@
+"""`manifest.json` beside a model: what it was built from, what was checked, and a golden sample.
+
+The golden sample, `golden.npz`, holds inputs and what the original model made of them, so that any
+later server can be judged without torch and without the source.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tritonforge.errors import RepositoryError
+from tritonforge.gate import GateReport, OutputReport, Worst
+from tritonforge.spec import Domain, Range, Tolerance
+from tritonforge.tensors import Arrays, DType, Signature, TensorSpec
+
+MANIFEST = "manifest.json"
+GOLDEN = "golden.npz"
+_FORMAT = 1
+_IN, _OUT = "in:", "out:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """All that a later command must know of a version.
+
+    `versions` maps each tool that took part to its version; `files` each file of the version to its
+    sha256; `config` is the text of `config.pbtxt` that the version was proven under; `reference`
+    says what the gate compared with (`torch` or `onnx`). `opset` and `ir` are read back from the
+    file.
+    """
+
+    source: str
+    weights: str
+    weights_sha256: str | None
+    seed: int
+    sample_seed: int
+    created: str
+    target: str
+    exporter: str
+    opset: int
+    ir: int
+    max_batch_size: int
+    reference: str
+    config: str
+    versions: Mapping[str, str]
+    signature: Signature
+    domains: Mapping[str, Domain]
+    ranges: Mapping[str, Range]
+    tolerance: Tolerance
+    gate: GateReport
+    files: Mapping[str, str] = field(default_factory=dict)
+    input_specs: tuple[str, ...] = ()
+
+
+def write(manifest: Manifest, version_dir: Path) -> None:
+    """Write the manifest as the last file of a version."""
+    text = json.dumps({"format": _FORMAT, **asdict(manifest)}, indent=2, default=_encode)
+    (version_dir / MANIFEST).write_text(text + "\n", "utf-8")
+
+
+def read(version_dir: Path) -> Manifest | None:
+    """Read the manifest of a version, None where there is none; raises `RepositoryError`."""
+    path = version_dir / MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        if document["format"] != _FORMAT:
+            raise RepositoryError(
+                f"{path} has format {document['format']}, this tritonforge reads {_FORMAT}",
+                hint="use the tritonforge that built it, or build it again",
+            )
+        return _decode(document)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RepositoryError(
+            f"{path} is damaged: {error}", hint="restore it, or build the version again"
+        ) from error
+
+
+def hashes(version_dir: Path) -> dict[str, str]:
+    """Return the sha256 of each file of a version but the manifest, by relative path."""
+    paths = sorted(path for path in version_dir.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(version_dir)): sha256(path) for path in paths if path.name != MANIFEST
+    }
+
+
+def sha256(path: Path) -> str:
+    """Return the hex sha256 of a file, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_golden(version_dir: Path, inputs: Arrays, outputs: Arrays) -> None:
+    """Write the golden sample; strings as UTF-8 text, nothing pickled."""
+    arrays = {_IN + name: _storable(array) for name, array in inputs.items()}
+    arrays |= {_OUT + name: _storable(array) for name, array in outputs.items()}
+    np.savez(version_dir / GOLDEN, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+
+
+def read_golden(version_dir: Path) -> tuple[Arrays, Arrays]:
+    """Return the inputs and outputs of the golden sample; raises `RepositoryError`."""
+    path = version_dir / GOLDEN
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: _restored(stored[name]) for name in stored.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise RepositoryError(
+            f"{path} cannot be read: {error}", hint="build the version again"
+        ) from error
+    return tuple(
+        {name.removeprefix(mark): arrays[name] for name in arrays if name.startswith(mark)}
+        for mark in (_IN, _OUT)
+    )  # type: ignore[return-value]
+
+
+def _storable(array: np.ndarray) -> np.ndarray:
+    """Return an array that npz can hold without pickle."""
+    if array.dtype.kind != "O":
+        return array
+    texts = [item.decode() if isinstance(item, bytes) else str(item) for item in array.flat]
+    return np.array(texts, dtype=np.str_).reshape(array.shape)
+
+
+def _restored(array: np.ndarray) -> np.ndarray:
+    """Return strings as Triton's protocol holds them: an object array of bytes."""
+    if array.dtype.kind != "U":
+        return array
+    items = [str(item).encode() for item in array.flat]
+    return np.array(items, dtype=object).reshape(array.shape)
+
+
+def _encode(value: Any) -> Any:
+    """Encode what JSON does not know."""
+    if isinstance(value, DType):
+        return value.name
+    raise TypeError(f"cannot store {type(value).__name__}")
+
+
+def _decode(document: dict[str, Any]) -> Manifest:
+    """Build the manifest from its JSON; unknown keys of newer writers are left out."""
+    names = {each.name for each in fields(Manifest)}
+    plain = {key: value for key, value in document.items() if key in names}
+    plain["signature"] = Signature(
+        **{
+            kind: tuple(_tensor(entry) for entry in document["signature"][kind])
+            for kind in ("inputs", "outputs")
+        }
+    )
+    plain["domains"] = {name: Domain(**value) for name, value in document["domains"].items()}
+    plain["ranges"] = {name: Range(**value) for name, value in document["ranges"].items()}
+    plain["tolerance"] = Tolerance(**document["tolerance"])
+    plain["input_specs"] = tuple(document["input_specs"])
+    outputs = tuple(_output(entry) for entry in document["gate"]["outputs"])
+    plain["gate"] = GateReport(samples=document["gate"]["samples"], outputs=outputs)
+    return Manifest(**plain)
+
+
+def _tensor(entry: dict[str, Any]) -> TensorSpec:
+    """Build a tensor spec from its JSON."""
+    return TensorSpec(
+        name=entry["name"], dtype=DType.parse(entry["dtype"]), dims=tuple(entry["dims"])
+    )
+
+
+def _output(entry: dict[str, Any]) -> OutputReport:
+    """Build an output report from its JSON."""
+    worst = entry["worst"]
+    if worst is not None:
+        worst = Worst(**{**worst, "index": tuple(worst["index"])})
+    return OutputReport(**{**entry, "worst": worst})
