@@ -14,6 +14,8 @@ from typing import IO
 
 from tritonforge.errors import ForgeError
 
+Child = subprocess.Popen[bytes]
+
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _GRACE_SECONDS = 5.0
 
@@ -52,13 +54,14 @@ def child(
     cwd: Path | None = None,
     grace: float = _GRACE_SECONDS,
     quiet: bool = False,
-) -> Iterator[subprocess.Popen[bytes]]:
+    parent_death: signal.Signals = signal.SIGTERM,
+) -> Iterator[Child]:
     """Run `argv` while the block runs, its output in `log`; nothing of it is left afterwards.
 
     The child leads a process group of its own, so that ^C reaches us alone and we end it in order:
     SIGTERM, `grace` seconds, SIGKILL to the whole group. If we are killed, the kernel sends it
-    SIGTERM (`prctl(2)`, PR_SET_PDEATHSIG; the signal follows the death of the thread that calls
-    this, so call it from one that lives as long as the child should).
+    `parent_death` (`prctl(2)`, PR_SET_PDEATHSIG; the signal follows the death of the thread that
+    calls this, so call it from one that lives as long as the child should).
     `environment` replaces the variables it names and keeps the others. Raises `ForgeError` where
     the program cannot be started.
     """
@@ -73,7 +76,7 @@ def child(
             env={**os.environ, **(environment or {})},
             cwd=cwd,
             start_new_session=True,
-            preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - it only calls prctl
+            preexec_fn=_die_with(os.getpid(), parent_death),  # noqa: PLW1509 - it only calls prctl
         )
     except OSError as error:
         raise ForgeError(f"cannot run {argv[0]}: {error.strerror or error}") from error
@@ -112,14 +115,14 @@ def run(
                 raise ForgeError(f"{argv[0]} did not end within {timeout:.0f} s")
             if watch is not None:
                 watch()
-            _wait(process, 0.5)
+            wait(process, 0.5)
         sink.seek(0)
         output = sink.read().decode(errors="replace")
     return Finished(argv=tuple(argv), returncode=process.returncode, output=output)
 
 
-def _wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Wait for the child's end; say whether it came."""
+def wait(process: Child, seconds: float) -> bool:
+    """Wait up to `seconds` for a child's end; say whether it came."""
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -127,24 +130,24 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
     return True
 
 
-def _die_with(parent: int) -> Callable[[], None]:
+def _die_with(parent: int, number: signal.Signals) -> Callable[[], None]:
     """Make the function that ties a new child's life to this process."""
     libc = ctypes.CDLL(None)  # loaded here: after fork only async-signal-safe work is sound
 
     def tie() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        libc.prctl(_PR_SET_PDEATHSIG, number)
         if os.getppid() != parent:  # the parent died before prctl took effect
             os._exit(1)
 
     return tie
 
 
-def _end(process: subprocess.Popen[bytes], grace: float) -> None:
+def _end(process: Child, grace: float) -> None:
     """End the child and its whole process group, politely first; never leave a zombie."""
     try:
         if process.poll() is None:
             _signal(process.pid, signal.SIGTERM)
-            _wait(process, grace)
+            wait(process, grace)
     finally:  # also when ^C interrupts the wait
         _signal(process.pid, signal.SIGKILL)
         process.wait()

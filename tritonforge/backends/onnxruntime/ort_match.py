@@ -1,0 +1,142 @@
+"""What a model file takes and gives, and whether a config.pbtxt agrees, as the C++ backend decides.
+
+Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ValidateInputs,
+ValidateOutputs) and `onnxruntime_utils.cc` (CompareDimsSupported): inputs may narrow a dynamic
+dimension of the model, outputs must say exactly what the model says.
+"""
+
+from dataclasses import dataclass
+
+from ort_options import ConfigError
+
+TYPES = {
+    "tensor(float)": "TYPE_FP32",
+    "tensor(uint8)": "TYPE_UINT8",
+    "tensor(int8)": "TYPE_INT8",
+    "tensor(uint16)": "TYPE_UINT16",
+    "tensor(int16)": "TYPE_INT16",
+    "tensor(int32)": "TYPE_INT32",
+    "tensor(int64)": "TYPE_INT64",
+    "tensor(string)": "TYPE_STRING",
+    "tensor(bool)": "TYPE_BOOL",
+    "tensor(float16)": "TYPE_FP16",
+    "tensor(double)": "TYPE_FP64",
+    "tensor(uint32)": "TYPE_UINT32",
+    "tensor(uint64)": "TYPE_UINT64",
+}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of the file: its type in config terms and its whole shape, -1 where dynamic."""
+
+    name: str
+    type: str
+    dims: tuple
+
+    @property
+    def batches(self):
+        """Say whether the first dimension can be the batch."""
+        return bool(self.dims) and self.dims[0] == -1
+
+
+def tensors(nodes):
+    """Read a session's inputs or outputs, by name."""
+    return {node.name: _tensor(node) for node in nodes}
+
+
+def _tensor(node):
+    kind = node.type.partition("(")[0].upper()
+    if kind != "TENSOR":
+        kinds = {"SEQ": "SEQUENCE", "SPARSE_TENSOR": "SPARSETENSOR"}
+        raise ConfigError(
+            f"Unsupported ONNX Type 'ONNX_TYPE_{kinds.get(kind, kind)}' for I/O '{node.name}', "
+            "expected 'ONNX_TYPE_TENSOR'."
+        )
+    dims = tuple(size if isinstance(size, int) and size >= 0 else -1 for size in node.shape)
+    return Tensor(name=node.name, type=TYPES.get(node.type, "TYPE_INVALID"), dims=dims)
+
+
+def check(config, inputs, optional, outputs):
+    """Raise ConfigError where the config cannot serve a file with these tensors.
+
+    `optional` are the initializers that a request may override.
+    """
+    model, batching = config["name"], int(config.get("max_batch_size", 0)) > 0
+    asked = config.get("input", [])
+    required = [entry for entry in asked if not entry.get("optional")]
+    expected = [entry["name"] for entry in required if entry["name"] not in optional]
+    if len(expected) != len(inputs):
+        raise ConfigError(
+            f"unable to load model '{model}', configuration expects {len(expected)} inputs, "
+            f"model provides {len(inputs)}"
+        )
+    for entry in asked:
+        _check_one(model, entry, {**inputs, **optional}, "input", batching)
+        if batching and entry.get("optional"):
+            raise ConfigError(
+                f"unable to load model '{model}', optional input '{entry['name']}' is not "
+                "supported for models that support batching"
+            )
+    for entry in config.get("output", []):
+        _check_one(model, entry, outputs, "output", batching)
+
+
+def _check_one(model, entry, known, kind, batching):
+    """Compare one tensor of the config with the file's."""
+    name, tensor = entry["name"], known.get(entry["name"])
+    if tensor is None:
+        allowed = ", ".join(known)
+        raise ConfigError(f"unexpected inference {kind} '{name}', allowed {kind}s are: {allowed}")
+    if tensor.type != entry["data_type"]:
+        raise ConfigError(
+            f"unable to load model '{model}', configuration expects datatype "
+            f"{entry['data_type']} for {kind} '{name}', model provides {tensor.type}"
+        )
+    dims = shape_of(entry)
+    if not tensor.dims and not batching:
+        if any(size != 1 for size in dims):
+            raise ConfigError(
+                f"unable to load model '{model}', scalar tensor '{name}', should only provide 1 "
+                "in the model configuration when the model doesn't support batching. "
+                f"Model configuration provided: {text(dims)}."
+            )
+        return
+    _check_dims(f"model '{model}', tensor '{name}': ", tensor, dims, batching, kind == "output")
+
+
+def _check_dims(where, tensor, dims, batching, exact):
+    if batching and not tensor.batches:
+        raise ConfigError(
+            f"{where}for the model to support batching the shape should have at least 1 dimension "
+            "and the first dimension must be -1; but shape expected by the model is "
+            f"{text(tensor.dims)}"
+        )
+    whole = (-1, *dims) if batching else dims
+    fits = len(whole) == len(tensor.dims) and all(
+        have == want or (have == -1 and not exact)
+        for have, want in zip(tensor.dims, whole, strict=True)
+    )
+    if fits:
+        return
+    explained = f"(shape {text(whole)})"
+    if batching:
+        explained = (
+            "(an initial batch dimension because max_batch_size > 0 followed by the explicit "
+            f"tensor shape, making complete shape {text(whole)})"
+        )
+    raise ConfigError(
+        f"{where}the model expects {len(tensor.dims)} dimensions (shape {text(tensor.dims)}) "
+        f"but the model configuration specifies {len(whole)} dimensions {explained}"
+    )
+
+
+def shape_of(entry):
+    """Return the dims of a config's tensor as the model sees them: its reshape where it has one."""
+    dims = entry["reshape"].get("shape", []) if entry.get("reshape") else entry["dims"]
+    return tuple(int(size) for size in dims)
+
+
+def text(dims):
+    """Write a shape as Triton does."""
+    return "[" + ",".join(map(str, dims)) + "]"

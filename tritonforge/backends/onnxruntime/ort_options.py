@@ -1,0 +1,92 @@
+"""How a config.pbtxt wants its ONNX Runtime session, with the C++ backend's meanings and words.
+
+Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (graph level, parameters).
+"""
+
+import re
+from pathlib import Path
+
+import onnxruntime as ort
+
+_LEVELS = {
+    -1: ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    1: ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    2: ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+}
+_MODES = {0: ort.ExecutionMode.ORT_SEQUENTIAL, 1: ort.ExecutionMode.ORT_PARALLEL}
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_ORT_ERROR = re.compile(r"^\[ONNXRuntimeError\] : (\d+) : \w+ : (.*)$", re.DOTALL)
+
+
+class ConfigError(Exception):
+    """A config that cannot be served, in the words of the C++ backend."""
+
+
+def session_options(config):
+    """Return the session options for a model config, given as Triton's JSON."""
+    parameters = {
+        key: value.get("string_value", "") for key, value in config.get("parameters", {}).items()
+    }
+    options = ort.SessionOptions()
+    level = int(config.get("optimization", {}).get("graph", {}).get("level", 0))
+    options.graph_optimization_level = _LEVELS.get(level, ort.GraphOptimizationLevel.ORT_ENABLE_ALL)
+    mode = _integer(parameters, "execution_mode", 0)
+    if mode not in _MODES:
+        raise ConfigError(
+            "Invalid configuration value provided. Expected values for execution_mode "
+            f"are 0 or 1 but got {mode} ."
+        )
+    options.execution_mode = _MODES[mode]
+    # 0 and less leave the number to ONNX Runtime
+    options.intra_op_num_threads = max(0, _integer(parameters, "intra_op_thread_count", 0))
+    options.inter_op_num_threads = max(0, _integer(parameters, "inter_op_thread_count", 0))
+    options.enable_cpu_mem_arena = _boolean(parameters, "enable_mem_arena")
+    options.enable_mem_pattern = _boolean(parameters, "enable_mem_pattern")
+    return options
+
+
+def check_accelerators(config):
+    """Refuse a CPU accelerator; those for GPU concern instances on a GPU alone."""
+    accelerators = config.get("optimization", {}).get("execution_accelerators", {})
+    for each in accelerators.get("cpu_execution_accelerator", []):
+        raise ConfigError(f"unknown Execution Accelerator '{each.get('name')}' is requested")
+
+
+def model_file(version_directory, config, instance):
+    """Return the `.onnx` file of a version; it may lie in a directory of the configured name."""
+    path = Path(version_directory, config.get("default_model_filename") or "model.onnx")
+    if path.is_dir():
+        path /= "model.onnx"
+    if not path.is_file():
+        raise ConfigError(f"unable to find '{path}' for model instance '{instance}'")
+    return path
+
+
+def session(path, options):
+    """Open the file on the CPU."""
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has no common base for its errors
+        raise ConfigError(words(error)) from error
+
+
+def words(error):
+    """Return an error of ONNX Runtime as the C++ backend writes it."""
+    match = _ORT_ERROR.match(str(error))
+    return f"onnx runtime error {match[1]}: {match[2]}" if match else str(error)
+
+
+def _integer(parameters, key, default):
+    text = parameters.get(key) or str(default)
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(f"failed to convert {key} '{text}' to integral number") from None
+
+
+def _boolean(parameters, key):
+    """Return a parameter that ONNX Runtime has on unless it is turned off."""
+    text = parameters.get(key) or "true"
+    if text.lower() not in _BOOLEANS:
+        raise ConfigError(f"failed to convert {key} '{text}' to boolean value")
+    return _BOOLEANS[text.lower()]

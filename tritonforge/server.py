@@ -1,0 +1,271 @@
+"""A real `tritonserver` as a child of ours: started on loopback, ready when handed out, ended.
+
+However it ends nothing stays: the child dies with us (even by SIGKILL; the processes of its
+Python backends watch it and follow within two seconds), and what it had in shared memory and in
+the temporary folder bears our mark, so that we clear it, or the next start sweeps it.
+"""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tritonforge import leftovers, ports, process, serverlog
+from tritonforge.endpoint import Endpoint
+from tritonforge.errors import ServerError
+from tritonforge.progress import Progress, silent
+from tritonforge.toolchain import Toolchain
+
+_KINDS = ("http", "grpc", "metrics")
+_ATTEMPTS = 3  # a free port may be taken between finding it and the server's taking it
+_EXIT_SECONDS = 5  # the server waits so long for requests in flight
+_GRACE_SECONDS = 10.0
+_SMALL_BYTES = 64 << 20  # docker's default size of /dev/shm
+_OURS = ("model-repository", "model-store", "backend-directory", "exit-on-error")
+
+
+class _PortTakenError(ServerError):
+    """A port that was free a moment ago."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Server:
+    """A started child, the ports that it was given and the file that it logs to."""
+
+    child: process.Child
+    ports: Mapping[str, int]
+    log: Path
+
+    @property
+    def endpoint(self) -> Endpoint:
+        http, grpc, metrics = (f"{ports.HOST}:{self.ports[kind]}" for kind in _KINDS)
+        return Endpoint(http=http, grpc=grpc, metrics=metrics)
+
+
+@contextmanager
+def serving(
+    repository: Path,
+    toolchain: Toolchain,
+    *,
+    http_port: int | None = None,
+    grpc_port: int | None = None,
+    metrics_port: int | None = None,
+    arguments: Sequence[str] = (),
+    show: serverlog.Show | None = None,
+    progress: Progress = silent,
+    timeout: float = 600.0,
+) -> Iterator[Endpoint]:
+    """Serve a repository while the block runs; every model has loaded when it begins.
+
+    A port that is None is a free one; `arguments` go to the server as they are; `show` gets each
+    line that it prints. Raises `ServerError` with the server's own reasons: for each model that
+    does not load, when it is not ready within `timeout` seconds, and at the end of the block if
+    the server died meanwhile. Call it from a thread that outlives the block.
+    """
+    wanted = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
+    _check(wanted, arguments)
+    leftovers.sweep()
+    with ExitStack() as stack:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with ExitStack() as starting:
+                    progress(f"starting Triton {toolchain.triton}")
+                    chosen = ports.choose(wanted)
+                    command = _started(repository, toolchain, chosen, arguments, show)
+                    server = starting.enter_context(command)
+                    _wait(server, timeout)
+                    stack.push(starting.pop_all())
+                break
+            except _PortTakenError:
+                if attempt == _ATTEMPTS or chosen == wanted:
+                    raise
+        try:
+            yield server.endpoint
+        except ServerError as error:
+            if _ended(server):  # what the caller met is the consequence
+                raise _died(server) from error
+            raise
+        if _ended(server):
+            raise _died(server)
+
+
+def alive(endpoint: Endpoint) -> bool:
+    """Say whether something still listens at an endpoint's HTTP address, however busy it is."""
+    host, _, port = (endpoint.http or "").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (ConnectionError, ValueError):
+        return False
+    except OSError:  # too busy to accept
+        return True
+    return True
+
+
+def _check(wanted: Mapping[str, int | None], arguments: Sequence[str]) -> None:
+    """Refuse what cannot work before anything is started."""
+    own = {f"--{name}" for name in (*_OURS, *(f"{kind}-port" for kind in wanted))}
+    for argument in arguments:
+        if (name := argument.partition("=")[0]) in own:
+            raise ServerError(
+                f"{name} after -- would contradict what tritonforge passes itself",
+                hint="use the option before --, or leave it out",
+            )
+    for kind, port in wanted.items():
+        if port is not None and not ports.is_free(port):
+            raise ServerError(
+                f"port {port} is in use on {ports.HOST}",
+                hint=f"end what listens there, or choose another with --{kind}-port",
+            )
+
+
+@contextmanager
+def _started(
+    repository: Path,
+    toolchain: Toolchain,
+    listeners: Mapping[str, int],
+    arguments: Sequence[str],
+    show: serverlog.Show | None,
+) -> Iterator[_Server]:
+    """Run the server; clear its shared memory and its folder when it has ended."""
+    with ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix=leftovers.mark()))
+        stack.callback(leftovers.clear, folder.name)
+        backends = folder / "backends"
+        backends.mkdir()
+        # a link to a file would lead out of the backend directory, which the server refuses
+        (backends / "python").symlink_to(toolchain.python_backend)
+        (backends / "onnxruntime").symlink_to(Path(__file__).parent / "backends" / "onnxruntime")
+        log = folder / "server.log"
+        sink = stack.enter_context(log.open("wb"))
+        if show is not None:
+            stack.enter_context(serverlog.followed(log, show))
+        command = _command(repository, toolchain, listeners, backends, folder.name)
+        child = stack.enter_context(
+            process.child(
+                [*command, *arguments],
+                log=sink,
+                environment=toolchain.environment,
+                grace=_GRACE_SECONDS,
+                parent_death=signal.SIGKILL,  # a server that is stuck would outlive SIGTERM
+            )
+        )
+        yield _Server(child=child, ports=listeners, log=log)
+
+
+def _command(
+    repository: Path,
+    toolchain: Toolchain,
+    listeners: Mapping[str, int],
+    backends: Path,
+    prefix: str,
+) -> list[str]:
+    """Build the server's command line; a model that fails to load must not end the server."""
+    flags = [
+        flag
+        for kind, port in listeners.items()
+        for flag in (f"--{kind}-address={ports.HOST}", f"--{kind}-port={port}")
+    ]
+    return [
+        str(toolchain.tritonserver),
+        f"--model-repository={repository.absolute()}",
+        f"--backend-directory={backends}",
+        f"--cache-directory={toolchain.cache_directory}",
+        *flags,
+        "--exit-on-error=false",
+        f"--exit-timeout-secs={_EXIT_SECONDS}",
+        f"--backend-config=python,shm-region-prefix-name={prefix}-",
+        "--backend-config=python,stub-timeout-seconds=600",  # 30 is short for large models
+        "--pinned-memory-pool-byte-size=0",
+        "--allow-gpu-metrics=false",
+    ]
+
+
+def _wait(server: _Server, timeout: float) -> None:
+    """Return when every model has loaded; raise `ServerError` when that will not happen."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if process.wait(server.child, 0.05):
+            raise _died(server)
+        # it listens when all models have been tried: being live and not ready is final
+        if _ask(server, "GET", "/v2/health/live") is None:
+            continue
+        if _ask(server, "GET", "/v2/health/ready") is not None:
+            return
+        raise _unloaded(server, _ask(server, "POST", "/v2/repository/index") or b"[]")
+    raise ServerError(
+        f"the server was not ready within {timeout:.0f} s",
+        hint=f"its whole log: {_kept(server.log)}",
+    )
+
+
+def _ask(server: _Server, method: str, path: str) -> bytes | None:
+    """Return the body of a 200 answer, None for any other outcome."""
+    connection = http.client.HTTPConnection(ports.HOST, server.ports["http"], timeout=10)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        body = answer.read()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    return body if answer.status == http.HTTPStatus.OK else None
+
+
+def _unloaded(server: _Server, index: bytes) -> ServerError:
+    """Tell each model that did not load, in the server's words."""
+    states: list[Mapping[str, Any]] = json.loads(index)
+    failed = {
+        f"{state['name']!r} version {state['version']}": serverlog.sentence(state["reason"])
+        for state in states
+        if state.get("state") == "UNAVAILABLE" and state.get("reason") not in {None, "unloaded"}
+    }
+    said = "; ".join(f"model {model} does not load: {why}" for model, why in failed.items())
+    return ServerError(said or _reason(server), hint=_hint(server.log))
+
+
+def _died(server: _Server) -> ServerError:
+    """Tell why the server ended by itself."""
+    said = _reason(server)
+    kind = _PortTakenError if "already in use" in said else ServerError
+    code = server.child.returncode
+    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    return kind(f"the server ended by itself ({how}): {said}", hint=_hint(server.log))
+
+
+def _ended(server: _Server) -> bool:
+    """Say whether the server has ended; one that no longer listens is given time to."""
+    return process.wait(server.child, 0 if alive(server.endpoint) else 5)
+
+
+def _reason(server: _Server) -> str:
+    return serverlog.reason(server.log.read_text(encoding="utf-8", errors="replace"))
+
+
+def _hint(log: Path) -> str:
+    """Say what usually helps, and where the whole log lies."""
+    hint = f"the server's whole log: {_kept(log)}"
+    with suppress(OSError):
+        free = shutil.disk_usage(leftovers.SHARED_MEMORY).free
+        if free < _SMALL_BYTES:
+            hint = (
+                f"{leftovers.SHARED_MEMORY} has only {free >> 20} MiB free, which the server's "
+                f"Python backend needs: enlarge it (docker run --shm-size=1g); {hint}"
+            )
+    return hint
+
+
+def _kept(log: Path) -> Path:
+    """Copy the log to where it outlives the server."""
+    handle, name = tempfile.mkstemp(prefix="tritonserver-", suffix=".log")
+    os.close(handle)
+    return Path(shutil.copyfile(log, name))

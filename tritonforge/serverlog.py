@@ -1,0 +1,62 @@
+"""What `tritonserver` says: its log lines, and the sentence in them that matters."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+Show = Callable[[str], None]
+
+_LINE = re.compile(r'^(?P<level>[IWEF])\d{4} [\d:.]+ \d+ [\w.]+:\d+\] "?(?P<said>.*?)"?$')
+# what every start prints on a machine without a GPU
+_NOISE = re.compile(r"NVML|DCGM|CudaDriverHelper|pinned system memory|CUDA memory pool")
+_CATEGORY = re.compile(r"^(Internal|Invalid argument|Unavailable|Unsupported|Unknown)( error)?: ")
+_FRAMES = re.compile(r"\s*\n\s*At:\n.*", re.DOTALL)
+_KEPT_LINES = 5
+
+
+def sentence(said: str) -> str:
+    """Shorten an error of the server to what it is about: no category, no Python frames."""
+    return _CATEGORY.sub("", _FRAMES.sub("", said)).strip()
+
+
+def reason(log: str) -> str:
+    """Return why a server ended: its errors, else the last lines that are not its own chatter."""
+    lines = [line for line in log.splitlines() if line.strip() and not _NOISE.search(line)]
+    matches = [_LINE.match(line) for line in lines]
+    errors = [match["said"] for match in matches if match and match["level"] in "EF"]
+    others = [line for line, match in zip(lines, matches, strict=True) if _speaks(line, match)]
+    return _joined(errors or others) or "it said nothing"
+
+
+def _speaks(line: str, match: re.Match[str] | None) -> bool:
+    """Say whether a line is neither a log line nor part of a table."""
+    return match is None and not line.startswith(("|", "+"))
+
+
+def _joined(lines: Iterable[str]) -> str:
+    """Join the last lines, each once."""
+    return "; ".join(list(dict.fromkeys(map(sentence, lines)))[-_KEPT_LINES:])
+
+
+@contextmanager
+def followed(log: Path, show: Show) -> Iterator[None]:
+    """Hand each line of a growing log to `show` while the block runs."""
+    done = Event()
+
+    def follow() -> None:
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            last = False
+            while not last:
+                last = done.wait(0.1)  # once more after the end
+                for line in lines:
+                    show(line.rstrip())
+
+    thread = Thread(target=follow, name="server log", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
