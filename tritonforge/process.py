@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,13 +56,14 @@ def child(
     grace: float = _GRACE_SECONDS,
     quiet: bool = False,
     parent_death: signal.Signals = signal.SIGTERM,
+    enough: Callable[[], bool] | None = None,
 ) -> Iterator[Child]:
     """Run `argv` while the block runs, its output in `log`; nothing of it is left afterwards.
 
     The child leads a process group of its own, so that ^C reaches us alone and we end it in order:
-    SIGTERM, `grace` seconds, SIGKILL to the whole group. If we are killed, the kernel sends it
-    `parent_death` (`prctl(2)`, PR_SET_PDEATHSIG; the signal follows the death of the thread that
-    calls this, so call it from one that lives as long as the child should).
+    SIGTERM, `grace` seconds or until `enough` says so, SIGKILL to the whole group. If we are
+    killed, the kernel sends it `parent_death` (`prctl(2)`, PR_SET_PDEATHSIG; the signal follows
+    the death of the thread that calls this, so call it from one that outlives the child).
     `environment` replaces the variables it names and keeps the others. Raises `ForgeError` where
     the program cannot be started.
     """
@@ -83,7 +85,7 @@ def child(
     try:
         yield process
     finally:
-        _end(process, grace)
+        _end(process, grace, enough)
 
 
 def run(
@@ -103,7 +105,6 @@ def run(
     to judge.
     """
     import tempfile
-    import time
 
     with (
         log.open("w+b") if log else tempfile.TemporaryFile() as sink,
@@ -142,12 +143,15 @@ def _die_with(parent: int, number: signal.Signals) -> Callable[[], None]:
     return tie
 
 
-def _end(process: Child, grace: float) -> None:
+def _end(process: Child, grace: float, enough: Callable[[], bool] | None) -> None:
     """End the child and its whole process group, politely first; never leave a zombie."""
     try:
         if process.poll() is None:
             _signal(process.pid, signal.SIGTERM)
-            wait(process, grace)
+            deadline = time.monotonic() + grace
+            while not wait(process, 0.05) and time.monotonic() < deadline:
+                if enough is not None and enough():
+                    break
     finally:  # also when ^C interrupts the wait
         _signal(process.pid, signal.SIGKILL)
         process.wait()

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,7 @@ def _started(
                 log=sink,
                 environment=toolchain.environment,
                 grace=_GRACE_SECONDS,
+                enough=partial(serverlog.is_drained, log),
                 parent_death=signal.SIGKILL,  # a server that is stuck would outlive SIGTERM
             )
         )

@@ -11,8 +11,12 @@ Show = Callable[[str], None]
 _LINE = re.compile(r'^(?P<level>[IWEF])\d{4} [\d:.]+ \d+ [\w.]+:\d+\] "?(?P<said>.*?)"?$')
 # what every start prints on a machine without a GPU
 _NOISE = re.compile(r"NVML|DCGM|CudaDriverHelper|pinned system memory|CUDA memory pool")
-_CATEGORY = re.compile(r"^(Internal|Invalid argument|Unavailable|Unsupported|Unknown)( error)?: ")
+_BACKTRACE = re.compile(r"^\s*\d+# ")
+_CATEGORY = re.compile(
+    r"^(\S*/tritonserver|Internal|Invalid argument|Unavailable|Unsupported|Unknown)( error)?: "
+)
 _FRAMES = re.compile(r"\s*\n\s*At:\n.*", re.DOTALL)
+_DRAINED = "All models are stopped, unloading models"
 _KEPT_LINES = 5
 
 
@@ -23,16 +27,25 @@ def sentence(said: str) -> str:
 
 def reason(log: str) -> str:
     """Return why a server ended: its errors, else the last lines that are not its own chatter."""
-    lines = [line for line in log.splitlines() if line.strip() and not _NOISE.search(line)]
+    told = log.partition("\nUsage: ")[0]  # a wrong option makes it print all its help
+    lines = [line for line in told.splitlines() if line.strip() and not _NOISE.search(line)]
     matches = [_LINE.match(line) for line in lines]
     errors = [match["said"] for match in matches if match and match["level"] in "EF"]
     others = [line for line, match in zip(lines, matches, strict=True) if _speaks(line, match)]
     return _joined(errors or others) or "it said nothing"
 
 
+def is_drained(log: Path) -> bool:
+    """Say whether a server that was told to end has answered its last request.
+
+    What follows, letting go of the models, takes seconds and changes nothing outside the process.
+    """
+    return _DRAINED in log.read_text(encoding="utf-8", errors="replace")
+
+
 def _speaks(line: str, match: re.Match[str] | None) -> bool:
-    """Say whether a line is neither a log line nor part of a table."""
-    return match is None and not line.startswith(("|", "+"))
+    """Say whether a line is neither a log line nor part of a table or a backtrace."""
+    return match is None and not line.startswith(("|", "+")) and not _BACKTRACE.match(line)
 
 
 def _joined(lines: Iterable[str]) -> str:

@@ -1,0 +1,82 @@
+"""`tritonforge serve`: the real server on this machine until it is told to stop."""
+
+import time
+from contextlib import ExitStack
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+import click
+
+from tritonforge.cli import options, output
+
+if TYPE_CHECKING:
+    from tritonforge.endpoint import Endpoint
+    from tritonforge.repository import Repository
+
+_PORT = click.IntRange(0, 65535)
+_TERMINATED = 143  # how the group reports SIGTERM: 128 + 15
+
+
+@click.command()
+@click.argument("arguments", metavar="[MODEL]... [-- TRITONSERVER_OPTIONS]", nargs=-1)
+@options.model_repository
+@click.option("--http-port", type=_PORT, default=8000, show_default=True, help="0: a free one.")
+@click.option("--grpc-port", type=_PORT, default=8001, show_default=True, help="0: a free one.")
+@click.option("--metrics-port", type=_PORT, default=8002, show_default=True, help="0: a free one.")
+@click.option("-v", "--verbose", is_flag=True, help="Show on stderr what the server says.")
+def command(
+    arguments: tuple[str, ...],
+    model_repository: "Repository",
+    http_port: int,
+    grpc_port: int,
+    metrics_port: int,
+    *,
+    verbose: bool,
+) -> None:
+    """Serve the models of the repository, or those named, on this machine.
+
+    Prints the URLs once every model has loaded and runs until ^C or SIGTERM, which is success.
+    It listens on loopback only. A config that asks for a GPU is rehearsed on the CPU from a copy.
+    What follows -- goes to tritonserver as it is.
+    """
+    from tritonforge.serving import serving
+
+    models = tuple(takewhile(lambda argument: not argument.startswith("-"), arguments))
+    with ExitStack() as stack:
+        with output.progress() as progress:
+            serve = serving(
+                model_repository.path,
+                models=models,
+                http_port=http_port or None,
+                grpc_port=grpc_port or None,
+                metrics_port=metrics_port or None,
+                arguments=arguments[len(models) :],
+                show=_on_stderr if verbose else None,
+                rehearsed=_on_stderr,
+                progress=progress,
+            )
+            endpoint = stack.enter_context(serve)
+        click.echo(f"http://{endpoint.http}")
+        click.echo(f"grpc://{endpoint.grpc}")
+        click.echo(f"http://{endpoint.metrics}/metrics")
+        if endpoint.rehearsal:
+            _on_stderr("rehearsal: cpu (the difference is above)")
+        _wait(endpoint)
+
+
+def _wait(endpoint: "Endpoint") -> None:
+    """Return on ^C and SIGTERM, or when the server has gone."""
+    from tritonforge.server import alive
+
+    try:
+        while alive(endpoint):
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        return
+    except SystemExit as error:
+        if error.code != _TERMINATED:
+            raise
+
+
+def _on_stderr(line: str) -> None:
+    click.echo(line, err=True)

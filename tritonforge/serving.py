@@ -1,0 +1,117 @@
+"""Serve a model repository with the embedded server: adapters composed, for the use cases.
+
+This is a layer of its own between the adapters (server, repository, pbtxt), which do not know each
+other, and the use cases, which all serve in this one way: the toolchain is found, only the models
+that are wanted are loaded, and a config that asks for a GPU is rehearsed on the CPU.
+"""
+
+import difflib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from tritonforge import leftovers, pbtxt, server, toolchain
+from tritonforge.endpoint import Endpoint
+from tritonforge.progress import Progress, silent
+from tritonforge.repository import CONFIG, Repository
+
+Told = Callable[[str], None]
+
+
+def _unheard(said: str) -> None:
+    """Take what nobody wants to know."""
+    del said
+
+
+@contextmanager
+def serving(
+    repository: Path,
+    *,
+    models: Sequence[str] | None = None,
+    http_port: int | None = None,
+    grpc_port: int | None = None,
+    metrics_port: int | None = None,
+    arguments: Sequence[str] = (),
+    show: Callable[[str], None] | None = None,
+    rehearsed: Told = _unheard,
+    progress: Progress = silent,
+    timeout: float = 600.0,
+) -> Iterator[Endpoint]:
+    """Serve `models` of a repository, all of them by default, while the block runs.
+
+    Where a config asks for a GPU a copy is served on the CPU: `rehearsed` gets the unified diff of
+    each such config, and the endpoint says `rehearsal`. Raises `RepositoryError` for a model that
+    is not there, `ConfigError` for a config that does not parse, `ToolchainError`, `ServerError`.
+    """
+    source = Repository(repository)
+    entries = source.select(tuple(models or ()))
+    names = tuple(dict.fromkeys(entry.model for entry in entries))
+    changed = _rehearsals(source, names)
+    with ExitStack() as stack:
+        for model, text in changed.items():
+            rehearsed(_difference(source, model, text))
+        served = stack.enter_context(_copied(source, names, changed)) if changed else repository
+        explicit = ["--model-control-mode=explicit", *(f"--load-model={name}" for name in names)]
+        endpoint = stack.enter_context(
+            server.serving(
+                served,
+                toolchain.find(progress=progress),
+                http_port=http_port,
+                grpc_port=grpc_port,
+                metrics_port=metrics_port,
+                arguments=[*(explicit if models else ()), *arguments],
+                show=show,
+                progress=progress,
+                timeout=timeout,
+            )
+        )
+        yield replace(endpoint, rehearsal=bool(changed))
+
+
+def _rehearsals(repository: Repository, models: Sequence[str]) -> dict[str, str]:
+    """Return the changed text of each config that asks for a GPU.
+
+    The embedded server has ONNX Runtime for CPU only and sees no GPU (`Toolchain.environment`), so
+    whether the machine has one makes no difference.
+    """
+    changed = {}
+    for model in models:
+        text = repository.config(model)
+        if text is None:
+            continue
+        message = pbtxt.parse(text, repository.model_dir(model) / CONFIG)
+        if pbtxt.needs_gpu(message):
+            changed[model] = pbtxt.render(pbtxt.rehearse(message))
+    return changed
+
+
+def _difference(repository: Repository, model: str, changed: str) -> str:
+    """Return what a rehearsal changes; layout and comments of the file are left out of it."""
+    path = repository.model_dir(model) / CONFIG
+    original = pbtxt.render(pbtxt.parse(repository.config(model) or "", path))
+    lines = difflib.unified_diff(
+        original.splitlines(), changed.splitlines(), str(path), "rehearsal on CPU", lineterm=""
+    )
+    return "\n".join(lines)
+
+
+@contextmanager
+def _copied(
+    repository: Repository, models: Sequence[str], changed: Mapping[str, str]
+) -> Iterator[Path]:
+    """Lay out a repository of links, with the changed configs, while the block runs."""
+    copy = Path(tempfile.mkdtemp(prefix=leftovers.mark()))
+    try:
+        for model in models:
+            (copy / model).mkdir()
+            for original in repository.model_dir(model).absolute().iterdir():
+                if original.name != CONFIG or model not in changed:
+                    (copy / model / original.name).symlink_to(original)
+            if model in changed:
+                (copy / model / CONFIG).write_text(changed[model], encoding="utf-8")
+        yield copy
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
