@@ -1,0 +1,158 @@
+"""`tritonforge perf`: throughput and latency under load, level by level."""
+
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tritonforge.cli import options, output
+
+if TYPE_CHECKING:
+    from tritonforge.repository import Repository
+
+
+def _levels(text: str) -> Any:
+    from tritonforge import perf
+
+    return perf.levels(text)
+
+
+def _shape(text: str) -> Any:
+    from tritonforge.measure.inputs import parse_shape
+
+    return parse_shape(text)
+
+
+def _writable(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a file that could not be written, before minutes are spent on what goes there."""
+    if path is not None and not path.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {path.parent}", ctx, parameter)
+    return path
+
+
+@click.command()
+@click.argument("arguments", metavar="[MODEL]... [-- PERF_ANALYZER_OPTIONS]", nargs=-1)
+@click.option(
+    "--concurrency",
+    "concurrencies",
+    type=options.Parsed("LEVELS", _levels),
+    default="1..16*2",
+    show_default=True,
+    help="Requests at once: 1..16 (every level), 1..16:5 (step), 1..16*2 (doubling), 1,4,16 or 8.",
+)
+@options.model_repository
+@options.model_version
+@click.option(
+    "-b",
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Samples a request.",
+)
+@options.urls
+@click.option(
+    "-i",
+    "--protocol",
+    type=click.Choice(["http", "grpc"]),
+    help="How to ask; the default is http where it can be had.",
+)
+@click.option(
+    "--shape",
+    "shapes",
+    type=options.Parsed("NAME:DIMS", _shape),
+    multiple=True,
+    help="The shape of an input, batch dimension left out, as ids:128; repeat for several.",
+)
+@options.sample_seed
+@click.option(
+    "--measurement-interval",
+    "interval_ms",
+    type=click.IntRange(min=1),
+    metavar="MS",
+    help="How long each of the three windows of a level is; by default 2500, more for a slow"
+    " model. Shortened where the inputs of a window would take more than 512 MB.",
+)
+@click.option(
+    "--stability-percentage",
+    "stability",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="How far the windows of a level may differ before it is marked unstable.",
+)
+@click.option(
+    "--percentile",
+    type=click.IntRange(1, 99),
+    help="Judge stability by this latency, and report it; the default is the average.",
+)
+@options.output_format
+@click.option(
+    "--csv",
+    "csv_path",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    callback=_writable,
+    help="Write the levels to a file too.",
+)
+def command(
+    arguments: tuple[str, ...],
+    concurrencies: tuple[int, ...],
+    model_repository: "Repository",
+    model_version: int | None,
+    batch_size: int,
+    urls: tuple[str, ...],
+    protocol: Any,
+    shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    sample_seed: int,
+    interval_ms: int | None,
+    stability: float,
+    percentile: int | None,
+    output_format: str,
+    csv_path: Path | None,
+) -> None:
+    """Measure throughput and latency of models under load with the real perf_analyzer.
+
+    Without MODEL every model of the repository is measured, each on a server of its own, or where
+    --url says. Inputs are drawn from what the model's inputs mean. A level that does not settle is
+    reported and marked; where one fails the others are reported and the exit code is 2.
+    What follows -- goes to perf_analyzer as it is.
+    """
+    from tritonforge import endpoint
+    from tritonforge.cli import measured
+    from tritonforge.measure import Wish, measure
+    from tritonforge.perf import Load
+
+    models = tuple(takewhile(lambda argument: not argument.startswith("-"), arguments))
+    load = Load(
+        concurrencies=concurrencies,
+        batch_size=batch_size,
+        interval_ms=interval_ms,
+        stability=stability,
+        percentile=percentile,
+        extra=arguments[len(models) :],
+    )
+    wish = Wish(
+        load=load,
+        version=model_version,
+        protocol=protocol,
+        shapes=dict(shapes),
+        sample_seed=sample_seed,
+    )
+    with output.progress() as progress:
+        reports = measure(
+            model_repository,
+            models,
+            wish,
+            endpoint=endpoint.parse(urls) if urls else None,
+            rehearsed=lambda difference: click.echo(difference, err=True),
+            progress=progress,
+        )
+    if csv_path is not None:
+        measured.as_csv(reports, csv_path)
+    if output_format == "json":
+        measured.as_json(reports)
+    else:
+        measured.as_tables(reports)
+    if any(report.failures for report in reports):
+        raise click.exceptions.Exit(2)

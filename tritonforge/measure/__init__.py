@@ -1,0 +1,182 @@
+"""Measure models under load: on an embedded server of their own, or on one that runs already."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
+from typing import Literal
+
+from tritonforge import client, perf, toolchain
+from tritonforge.endpoint import Endpoint
+from tritonforge.errors import ConfigError, RepositoryError, ServerError, SpecError
+from tritonforge.measure.inputs import Draft, Shapes, prepare
+from tritonforge.perf import Counters, Failure, Load, PerfPlan, PerfReport, Tool
+from tritonforge.progress import Progress, silent
+from tritonforge.repository import Repository
+from tritonforge.serving import serving
+from tritonforge.toolchain import Toolchain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What to measure with: a load, a protocol (None: HTTP where it can be had) and inputs.
+
+    `shapes` fixes inputs, batch dimension left out, as `--shape` of `perf_analyzer`; `version` None
+    is the newest.
+    """
+
+    load: Load
+    version: int | None = None
+    protocol: Literal["http", "grpc"] | None = None
+    shapes: Shapes = MappingProxyType({})
+    sample_seed: int = 0
+
+    @property
+    def draft(self) -> Draft:
+        """Return what is wished of the inputs."""
+        return Draft(
+            version=self.version,
+            shapes=self.shapes,
+            batch_size=self.load.batch_size,
+            seed=self.sample_seed,
+        )
+
+
+def measure(
+    repository: Repository,
+    models: tuple[str, ...],
+    wish: Wish,
+    *,
+    endpoint: Endpoint | None = None,
+    rehearsed: Callable[[str], None],
+    progress: Progress = silent,
+) -> tuple[PerfReport, ...]:
+    """Measure each model at every level; all models of the repository where none is named.
+
+    Without `endpoint` each has an embedded server to itself, so that none takes another's cores;
+    `rehearsed` then gets the difference of a config that was changed to run on CPU. What fails is
+    in the reports, beside what was measured. Raises `RepositoryError` for a model that is not
+    there, `SpecError` for a wish that does not fit, and where there is but one model `ServerError`
+    and `ConfigError` for one that cannot be served.
+    """
+    names = tuple(dict.fromkeys(models))
+    if endpoint is None or not names:
+        names = tuple(entry.model for entry in repository.select(names, wish.version))
+    tools = toolchain.find(progress=progress)
+    reports = []
+    for index, model in enumerate(names):
+        part = _share(progress, index, len(names))
+        subject = _Subject(repository=repository, model=model, wish=wish, tools=tools)
+        try:
+            if endpoint is not None:
+                reports.append(_report(subject, endpoint, part))
+            else:
+                reports.append(_alone(subject, rehearsed, part))
+        except (ConfigError, RepositoryError, ServerError) as error:
+            if len(names) == 1:
+                raise
+            reports.append(_failed(subject, error.message))
+    return tuple(reports)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Subject:
+    """One model to measure."""
+
+    repository: Repository
+    model: str
+    wish: Wish
+    tools: Toolchain
+
+
+def _alone(subject: _Subject, rehearsed: Callable[[str], None], progress: Progress) -> PerfReport:
+    """Measure one model on a server of its own; what the server died of is in the report."""
+    report: PerfReport | None = None
+    try:
+        with serving(
+            subject.repository.path,
+            models=[subject.model],
+            rehearsed=rehearsed,
+            progress=progress,
+        ) as endpoint:
+            report = _report(subject, endpoint, progress)
+            # the server is ours, so what runs in it is known
+            versions = subject.tools.triton, subject.tools.onnxruntime
+            report = replace(report, triton=versions[0], onnxruntime=versions[1])
+    except ServerError as error:
+        if report is None or not report.levels:
+            raise
+        because = tuple(replace(failure, reason=error.message) for failure in report.failures)
+        return replace(report, failures=because)
+    return report
+
+
+def _report(subject: _Subject, endpoint: Endpoint, progress: Progress) -> PerfReport:
+    """Measure one model where it is served."""
+    wish = subject.wish
+    protocol = wish.protocol or ("http" if "http" in endpoint.protocols else "grpc")
+    address = getattr(endpoint, protocol)
+    if address is None:
+        raise SpecError(
+            f"no {protocol} address is known for this server", hint=f"add --url {protocol}://…"
+        )
+    ready = prepare(
+        subject.repository, subject.model, wish.draft, endpoint=endpoint, protocol=protocol
+    )
+    plan = PerfPlan(
+        model=subject.model,
+        version=ready.version,
+        address=address,
+        protocol=protocol,
+        request_bytes=ready.request_bytes,
+        load=wish.load,
+    )
+    levels, failures = perf.run(
+        plan,
+        _tool(subject.tools),
+        samples=ready.samples,
+        statistics=lambda: _count(endpoint, subject.model, ready.version),
+        progress=progress,
+    )
+    return PerfReport(
+        model=subject.model,
+        version=ready.version,
+        protocol=protocol,
+        batch_size=wish.load.batch_size,
+        levels=levels,
+        failures=failures,
+        rehearsal=endpoint.rehearsal,
+    )
+
+
+def _tool(tools: Toolchain) -> Tool:
+    """Return the load generator; of the variables it needs only where its libraries lie."""
+    libraries = tools.environment["LD_LIBRARY_PATH"]
+    return Tool(program=tools.perf_analyzer, environment={"LD_LIBRARY_PATH": libraries})
+
+
+def _failed(subject: _Subject, reason: str) -> PerfReport:
+    """Return the report of a model of which no level could be measured."""
+    load = subject.wish.load
+    return PerfReport(
+        model=subject.model,
+        version=subject.wish.version,
+        protocol=subject.wish.protocol or "http",
+        batch_size=load.batch_size,
+        levels=(),
+        failures=tuple(Failure(concurrency=level, reason=reason) for level in load.concurrencies),
+    )
+
+
+def _share(progress: Progress, index: int, count: int) -> Progress:
+    """Return a progress that fills one of `count` equal parts."""
+
+    def report(what: str, done: float | None = None) -> None:
+        progress(what, None if done is None else (index + done) / count)
+
+    return report
+
+
+def _count(endpoint: Endpoint, model: str, version: int) -> Counters:
+    """Look at what the server has counted for a version."""
+    said = client.statistics(endpoint, model, version=version)
+    return Counters(**{each.name: getattr(said, each.name) for each in fields(Counters)})
