@@ -73,4 +73,8 @@ class VerdictError(ForgeError):
 
 
 class GateError(VerdictError):
-    """The numbers differ by more than the tolerance."""
+    """The numbers differ by more than the tolerance; `report` holds them where there are any."""
+
+    def __init__(self, message: str, *, hint: str | None = None, report: object = None) -> None:
+        super().__init__(message, hint=hint)
+        self.report = report

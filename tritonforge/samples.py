@@ -55,7 +55,7 @@ def _mask(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     return np.asarray(np.arange(shape[-1]) < lengths)
 
 
-def typical(dynamic: Sequence[str], ranges: Mapping[str, Range]) -> Sizes:
+def typical(dynamic: Sequence[str], ranges: Mapping[str, Range]) -> dict[str, int]:
     """Return one middling size per dynamic dimension."""
     return {name: _between(ranges.get(name, Range())) for name in dynamic}
 

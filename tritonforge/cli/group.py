@@ -63,6 +63,8 @@ class Forge(click.Group):
 class Shown(click.ClickException):
     """An error as a person sees it: `Error: …` and, where there is one, `Hint: …`."""
 
+    exit_code: int
+
     def __init__(self, message: str, *, hint: str | None = None, exit_code: int = 2) -> None:
         super().__init__(message)
         self.hint = hint

@@ -14,7 +14,7 @@ from tritonforge.errors import ForgeError
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class Parsed(click.ParamType):
+class Parsed(click.ParamType[Any]):
     """A value read by `read`; a `ForgeError` of it is a usage error that names the option."""
 
     def __init__(self, name: str, read: Callable[[str], Any]) -> None:

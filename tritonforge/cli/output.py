@@ -1,6 +1,7 @@
 """What people and programs see: tables, JSON on stdout; progress on stderr, on terminals only."""
 
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,10 +19,8 @@ def as_json(answer: Any) -> None:
 
 def _plain(value: Any) -> Any:
     """Replace what JSON cannot hold."""
-    if isinstance(value, float) and value not in {float("inf"), float("-inf")} and value == value:
-        return value
     if isinstance(value, float):
-        return None
+        return value if math.isfinite(value) else None
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,0 +1,284 @@
+"""Build: from a source to a proven version in the model repository."""
+
+import contextlib
+import difflib
+import platform
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from tritonforge import __version__, exporting, gate, graph, manifest, pbtxt, proving, sources
+from tritonforge.errors import ConfigError, GateError, RepositoryError
+from tritonforge.exporting import Exported
+from tritonforge.manifest import Manifest
+from tritonforge.progress import Progress, silent
+from tritonforge.proving import Case, Proof
+from tritonforge.repository import MODEL, Entry, Repository, Stage
+from tritonforge.sources import Loaded
+from tritonforge.spec import ModelSpec, Range
+from tritonforge.tensors import Run, Signature
+
+Standing = Literal["stop", "update", "keep"]
+_LABELS = "labels.txt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What a build made, or would make: `entry` is None after a dry run."""
+
+    name: str
+    version: int
+    entry: Entry | None
+    manifest: Manifest
+    unbatched: str | None
+    notes: tuple[str, ...]
+
+
+def build(
+    spec: ModelSpec,
+    repository: Repository,
+    *,
+    version: int | None = None,
+    force: bool = False,
+    standing: Standing = "stop",
+    dry_run: bool = False,
+    progress: Progress = silent,
+) -> Built:
+    """Export, prove and publish one model; nothing is visible before all of it is proven.
+
+    `standing` says what to do where the model has another config already. Raises `GateError` (the
+    numbers differ) and any other `ForgeError`; the repository is then as it was.
+    """
+    name = sources.model_name(spec)
+    _check_version(repository, name, version, force=force)
+    progress(f"loading {spec.source}")
+    loaded = sources.load(spec)
+    with _workplace(repository, name, dry_run=dry_run) as stage:
+        path = stage.version_dir / MODEL
+        exported = exporting.make(loaded, spec, path, progress)
+        exporting.check_ranges(spec, exported.signature)
+        labels = _write_labels(stage, loaded, exported.signature)
+        config = _Config(name, spec, labels, standing)
+        largest = config.largest_batch(repository.config(name))
+        with _reference(loaded, exported) as reference:
+            proof = proving.prove(_case(path, spec, exported, largest), reference, progress)
+        if not proof.report.passed:
+            raise GateError(
+                gate.summary(proof.report), hint=_gate_hint(proof.report), report=proof.report
+            )
+        progress("publishing")
+        manifest.write_golden(stage.version_dir, *proof.golden)
+        record = _record(spec, loaded, exported, proof, manifest.hashes(stage.version_dir))
+        entry, number, record = _place(
+            repository, stage, config, record, proof, version, force=force, dry_run=dry_run
+        )
+    unbatched = proof.unbatched if exported.fixed is None else exported.fixed
+    return Built(
+        name=name,
+        version=number,
+        entry=entry,
+        manifest=record,
+        unbatched=unbatched if proof.max_batch_size == 0 else None,
+        notes=proof.notes,
+    )
+
+
+def _check_version(repository: Repository, name: str, version: int | None, *, force: bool) -> None:
+    """Refuse an existing version before any work is done."""
+    if version is not None and version in repository.versions(name) and not force:
+        raise RepositoryError(
+            f"version {version} of {name!r} exists",
+            hint="leave -x out for the next free number, or replace it with --force",
+        )
+
+
+@contextlib.contextmanager
+def _workplace(repository: Repository, name: str, *, dry_run: bool) -> Iterator[Stage]:
+    """Open a stage in the repository, or elsewhere for a dry run, which must not touch it."""
+    if not dry_run:
+        with repository.staging(name) as stage:
+            yield stage
+        return
+    with tempfile.TemporaryDirectory(prefix="tritonforge-") as folder:
+        stage = Stage(path=Path(folder))
+        stage.version_dir.mkdir()
+        yield stage
+
+
+def _write_labels(stage: Stage, loaded: Loaded, signature: Signature) -> Mapping[str, str]:
+    """Write the class names beside the config where they fit the first output."""
+    first = signature.outputs[0]
+    if not loaded.labels or not first.dims or first.dims[-1] != len(loaded.labels):
+        return {}
+    text = "\n".join(loaded.labels) + "\n"
+    (stage.path / _LABELS).write_text(text, "utf-8")
+    return {first.name: _LABELS}
+
+
+@contextlib.contextmanager
+def _reference(loaded: Loaded, exported: Exported) -> Iterator[Run]:
+    """Open what the file is judged by: eager torch, or the given file run as it is written."""
+    if loaded.path is not None:
+        with graph.session(loaded.path, optimize=False) as run:
+            yield run
+        return
+    from tritonforge import export
+
+    assert loaded.module is not None  # noqa: S101 - a source is a module or a file
+    inputs = [each.name for each in loaded.inputs]
+    outputs = [each.name for each in exported.signature.outputs]
+    yield export.eager(loaded.module, inputs, outputs)
+
+
+def _case(path: Path, spec: ModelSpec, exported: Exported, largest: int) -> Case:
+    """Say what is to be proven."""
+    return Case(
+        path=path,
+        signature=exported.signature,
+        conditions=exported.conditions,
+        domains=exported.domains,
+        ranges={"batch": Range(high=max(spec.max_batch_size, 1)), **dict(spec.ranges)},
+        tolerance=spec.tolerance,
+        max_batch_size=largest,
+        sample_seed=spec.sample_seed,
+        export_sizes=exported.sizes,
+    )
+
+
+class _Config:
+    """Which config stands in the end: ours, or the one that is there already."""
+
+    def __init__(
+        self, name: str, spec: ModelSpec, labels: Mapping[str, str], standing: Standing
+    ) -> None:
+        self.name, self.spec, self.labels, self.standing = name, spec, labels, standing
+
+    def largest_batch(self, stands: str | None) -> int:
+        """Return the batch to prove: that of a config which is kept, else the one asked for."""
+        if stands is not None and self.standing == "keep":
+            return int(pbtxt.parse(stands).max_batch_size)
+        return self.spec.max_batch_size
+
+    def decide(self, stands: str | None, signature: Signature, largest: int) -> str:
+        """Return the text that is to stand; raises `ConfigError` where that is not ours to say."""
+        message = pbtxt.config(
+            self.name,
+            signature,
+            max_batch_size=largest,
+            labels=self.labels,
+            cores=self.spec.cores,
+        )
+        text = pbtxt.render(message)
+        if stands is None or self.standing == "update":
+            return text
+        there = pbtxt.parse(stands, f"{self.name}/config.pbtxt")
+        if there == message:
+            return stands
+        if self.standing == "keep":
+            reason = pbtxt.mismatch(there, signature)
+            if reason is None and there.max_batch_size > largest:
+                reason = f"max_batch_size is {there.max_batch_size}, proven is {largest}"
+            if reason is not None:
+                raise ConfigError(
+                    f"the standing config does not fit the new model: {reason}",
+                    hint="replace it with --update-config, or mend it by hand",
+                )
+            return stands
+        diff = difflib.unified_diff(
+            stands.splitlines(), text.splitlines(), "standing", "new", lineterm=""
+        )
+        raise ConfigError(
+            f"{self.name!r} has another config already:\n" + "\n".join(diff),
+            hint="replace it with --update-config, or build for it with --keep-config",
+        )
+
+
+def _place(
+    repository: Repository,
+    stage: Stage,
+    config: _Config,
+    record: Manifest,
+    proof: Proof,
+    version: int | None,
+    *,
+    force: bool,
+    dry_run: bool,
+) -> tuple[Entry | None, int, Manifest]:
+    """Decide config and number under the lock, write the manifest and publish."""
+
+    def decided() -> tuple[int, Manifest]:
+        text = config.decide(repository.config(config.name), proof.signature, proof.max_batch_size)
+        number = repository.next_version(config.name) if version is None else version
+        return number, replace(record, config=text)
+
+    if dry_run:
+        number, final = decided()
+        return None, number, final
+    with repository.locked():
+        number, final = decided()
+        manifest.write(final, stage.version_dir)
+        entry = repository.publish(
+            stage, config.name, config=final.config, version=number, force=force
+        )
+    return entry, number, final
+
+
+def _record(
+    spec: ModelSpec,
+    loaded: Loaded,
+    exported: Exported,
+    proof: Proof,
+    files: Mapping[str, str],
+) -> Manifest:
+    """Gather the manifest; its config is decided at the very end."""
+    return Manifest(
+        source=spec.source,
+        weights=loaded.weights,
+        weights_sha256=loaded.weights_sha256,
+        seed=spec.seed,
+        sample_seed=spec.sample_seed,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        target=spec.target.tag,
+        exporter=exported.exporter,
+        opset=exported.stamp.opset,
+        ir=exported.stamp.ir,
+        max_batch_size=proof.max_batch_size,
+        reference="onnx" if loaded.path is not None else "torch",
+        config="",
+        versions=_versions(loaded, spec),
+        signature=proof.signature,
+        domains=exported.domains,
+        ranges=dict(spec.ranges),
+        tolerance=spec.tolerance,
+        gate=proof.report,
+        files=files,
+        input_specs=tuple(str(tensor) for tensor in spec.inputs),
+    )
+
+
+def _versions(loaded: Loaded, spec: ModelSpec) -> dict[str, str]:
+    """Return the version of everything that took part."""
+    tools = ["numpy", "onnx", "onnxruntime"] + (["onnxscript"] if loaded.module else [])
+    return {
+        "tritonforge": __version__,
+        "python": platform.python_version(),
+        **{tool: metadata.version(tool) for tool in tools},
+        **loaded.versions,
+        "target triton": spec.target.triton,
+        "target onnxruntime": spec.target.onnxruntime,
+    }
+
+
+def _gate_hint(report: gate.GateReport) -> str:
+    """Say what usually helps when the numbers differ."""
+    needed = max(output.needed_atol for output in report.outputs)
+    if needed == float("inf"):
+        return "look for a NaN in the model: a division by zero, a log of zero, an overflow"
+    return (
+        f"look at the report; where the difference is harmless, allow it with --atol {needed:.2g},"
+        " else try another --exporter or --opset"
+    )

@@ -1,0 +1,193 @@
+"""`tritonforge build`: from a source to a proven version in the model repository."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tritonforge.cli import options, output
+from tritonforge.errors import GateError
+
+if TYPE_CHECKING:
+    from tritonforge.build import Built
+    from tritonforge.gate import GateReport
+
+
+@click.command()
+@click.argument("source")
+@options.model_repository
+@options.target
+@click.option("--name", help="The model's name; without it the source's own, made valid.")
+@options.model_version
+@click.option(
+    "--weights",
+    default="default",
+    show_default=True,
+    metavar="default|random|FILE",
+    help="Pretrained (default), random by --seed, or a state dict (.pt, .safetensors).",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights.")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    type=options.INPUT,
+    help="An input, such as ids:INT64:batch,seq; a name is a dynamic dimension. Repeatable.",
+)
+@click.option(
+    "--range",
+    "ranges",
+    multiple=True,
+    type=options.RANGE,
+    help="The sizes of a dynamic dimension, such as seq=1..512. Repeatable.",
+)
+@click.option(
+    "--domain",
+    "domains",
+    multiple=True,
+    type=options.DOMAIN,
+    help="What an input holds: ids=0..30000, x=0.0..1.0, m=mask or x=normal. Repeatable.",
+)
+@click.option(
+    "--max-batch-size",
+    type=click.IntRange(min=0),
+    default=16,
+    show_default=True,
+    help="The largest batch; 0 for none.",
+)
+@click.option("--opset", type=int, help="The opset, within the target's limits.")
+@click.option(
+    "--exporter",
+    type=click.Choice(["auto", "dynamo", "torchscript"]),
+    default="auto",
+    show_default=True,
+    help="Which of torch's exporters; auto tries both and says which it took.",
+)
+@click.option("--cores", type=click.IntRange(min=1), help="CPU cores the server will have.")
+@options.tolerance
+@options.sample_seed
+@click.option("--force", is_flag=True, help="Replace the version that -x names.")
+@click.option(
+    "--update-config", "standing", flag_value="update", help="Replace a config that differs."
+)
+@click.option(
+    "--keep-config", "standing", flag_value="keep", help="Build for the config that stands."
+)
+@click.option("--dry-run", is_flag=True, help="Export and prove, but publish nothing.")
+@options.output_format
+def command(
+    model_repository: Any,
+    model_version: int | None,
+    force: bool,
+    standing: str | None,
+    dry_run: bool,
+    output_format: str,
+    atol: float | None,
+    rtol: float | None,
+    **wishes: Any,
+) -> None:
+    """Export SOURCE to ONNX, prove it, and add it to the model repository.
+
+    SOURCE is a torchvision name (resnet50), a function that returns a module (file.py:factory,
+    pkg.module:factory) or an .onnx file. Nothing is published unless ONNX Runtime gives what the
+    model gives: over batch sizes, shapes and seeds, within tolerance.
+    """
+    from tritonforge.build import build
+    from tritonforge.spec import ModelSpec, Tolerance
+
+    spec = ModelSpec(tolerance=Tolerance(atol=atol, rtol=rtol), **wishes)
+    try:
+        with output.progress() as progress:
+            built = build(
+                spec,
+                model_repository,
+                version=model_version,
+                force=force,
+                standing=standing or "stop",  # type: ignore[arg-type] # click's flag values
+                dry_run=dry_run,
+                progress=progress,
+            )
+    except GateError as error:
+        _report_failure(error, output_format)
+        raise
+    if output_format == "json":
+        output.as_json(_document(built))
+    else:
+        _print(built, dry_run=dry_run)
+
+
+def _print(built: "Built", *, dry_run: bool) -> None:
+    """Say what was built, how it was proven, and where it lies."""
+    record = built.manifest
+    if dry_run:
+        click.echo(record.config, nl=False)
+        click.echo()
+    batch = f"batches up to {record.max_batch_size}"
+    if built.unbatched is not None:
+        batch = f"no batching: {built.unbatched}"
+    click.echo(
+        f"{built.name} {built.version}: opset {record.opset}, IR {record.ir} for {record.target}"
+        f" by {record.exporter}; {record.weights}; {batch}"
+    )
+    gate_table(record.gate, f"{record.reference} against ONNX Runtime")
+    for note in built.notes:
+        click.echo(f"Note: {note}")
+    if built.entry is None:
+        click.echo(f"Dry run: would publish version {built.version} of {built.name}.")
+    else:
+        click.echo(built.entry.version_dir)
+
+
+def gate_table(report: "GateReport", title: str) -> None:
+    """Print what the gate found, one output a row."""
+    rows = [
+        (
+            each.name,
+            "pass" if each.passed else "FAIL",
+            f"{each.max_abs:.3g}",
+            f"{each.needed_atol:.3g}",
+            f"{each.atol:g} + {each.rtol:g}",
+            "" if each.top1 is None else f"{each.top1:.2%}",
+            "" if each.flips is None else str(each.flips),
+        )
+        for each in report.outputs
+    ]
+    columns = ("output", "gate", "largest |diff|", "needed atol", "atol + rtol", "top-1", "flips")
+    output.table(columns, rows, left=2, title=f"{title}, {report.samples} samples")
+
+
+def _report_failure(error: GateError, output_format: str) -> None:
+    """Show the numbers of a gate that failed, before its sentence."""
+    if error.report is None:
+        return
+    report: Any = error.report
+    if output_format == "json":
+        output.as_json({"published": False, "gate": _gate_document(report)})
+    else:
+        gate_table(report, "the gate failed")
+
+
+def _document(built: "Built") -> dict[str, Any]:
+    """Return the stable JSON of a build."""
+    record = built.manifest
+    return {
+        "model": built.name,
+        "version": built.version,
+        "published": built.entry is not None,
+        "path": str(built.entry.version_dir) if built.entry else None,
+        "target": record.target,
+        "opset": record.opset,
+        "ir": record.ir,
+        "exporter": record.exporter,
+        "weights": record.weights,
+        "max_batch_size": record.max_batch_size,
+        "unbatched": built.unbatched,
+        "config": record.config,
+        "gate": _gate_document(record.gate),
+        "notes": list(built.notes),
+    }
+
+
+def _gate_document(report: "GateReport") -> dict[str, Any]:
+    """Return the stable JSON of a gate."""
+    return {"passed": report.passed, **asdict(report)}

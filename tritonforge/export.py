@@ -1,0 +1,218 @@
+"""From a torch module to an `.onnx` file, by either of torch's exporters; and the module itself."""
+
+import contextlib
+import dataclasses
+import inspect
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from tritonforge.errors import ExportError, GateError
+from tritonforge.explain import Failure, failure
+from tritonforge.tensors import Arrays, Run, TensorSpec
+
+Method = Literal["dynamo", "torchscript"]
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+class ExporterError(ExportError):
+    """One exporter failed; `failure` says how, so that the caller may try the other."""
+
+    def __init__(self, found: Failure) -> None:
+        super().__init__(found.sentence, hint=found.hint)
+        self.failure = found
+
+
+def export(
+    module: nn.Module,
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[str],
+    sample: Arrays,
+    path: Path,
+    *,
+    method: Method,
+    opset: int,
+) -> None:
+    """Export to `path` by one exporter at `opset`; what it really wrote is in the file.
+
+    `sample` holds example arrays; the named dims of `inputs` become dynamic dimensions of that
+    name, none of which may have size 1 in the sample. Raises `ExporterError`.
+    """
+    args, kwargs = _binder(module, [each.name for each in inputs])(_tensors(sample))
+    axes = {
+        each.name: {i: dim for i, dim in enumerate(each.dims) if isinstance(dim, str)}
+        for each in inputs
+    }
+    options: dict[str, Any] = {
+        "kwargs": kwargs or None,
+        "input_names": list(kwargs or axes),
+        "output_names": list(outputs),
+        "opset_version": opset,
+        "verbose": False,
+    }
+    if method == "dynamo":
+        by_name = {name: axes[name] for name in kwargs}
+        options |= {
+            "dynamo": True,
+            "external_data": False,
+            "dynamic_shapes": by_name or tuple(axes.values()),
+        }
+    else:
+        options |= {"dynamo": False, "dynamic_axes": axes}
+    try:
+        with _quiet():
+            torch.onnx.export(module, args, str(path), **options)
+    except Exception as error:  # the exporters raise whatever their layers raise
+        stack = _stack(module, args, kwargs, options) if method == "dynamo" else ""
+        raise ExporterError(failure(error, stack)) from error
+
+
+def is_scripted(module: nn.Module) -> bool:
+    """Say whether the module is TorchScript, which only the TorchScript exporter reads."""
+    return isinstance(module, torch.jit.ScriptModule)
+
+
+def eager(module: nn.Module, inputs: Sequence[str], outputs: Sequence[str]) -> Run:
+    """Return the module as a `Run` without gradients, its outputs flattened and named."""
+    bind = _binder(module, inputs)
+
+    def run(arrays: Arrays) -> Arrays:
+        found = dict(zip(outputs, _values(module, bind(_tensors(arrays))).values(), strict=True))
+        return {name: value.detach().cpu().numpy() for name, value in found.items()}
+
+    return run
+
+
+def output_names(module: nn.Module, inputs: Sequence[str], sample: Arrays) -> tuple[str, ...]:
+    """Run the module once and name its outputs: dict keys and field names, else by position."""
+    values = _values(module, _binder(module, inputs)(_tensors(sample)))
+    if not values:
+        raise ExportError("the model returns no tensor", hint="return at least one tensor")
+    taken = set(inputs)
+    return tuple(f"{name}_out" if name in taken else name for name in values)
+
+
+def _values(module: nn.Module, call: Call) -> dict[str, torch.Tensor]:
+    """Call the module and flatten what it returns."""
+    args, kwargs = call
+    try:
+        with torch.inference_mode(), _quiet():
+            returned = module(*args, **kwargs)
+    except Exception as error:  # the user's model may raise anything
+        found = failure(error, _traceback(error))
+        raise GateError(
+            f"the model itself fails on {_shapes(call)}: {found.said}"
+            + (f" at {found.where}" if found.where else ""),
+            hint="check --input, --range and --domain: names, sizes and values must suit the model",
+        ) from error
+    return dict(_flat("output", returned))
+
+
+def _flat(name: str, value: Any, inside: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield each tensor of a nested result under a stable name; None is left out."""
+    if isinstance(value, torch.Tensor):
+        yield inside or name, value
+        return
+    parts: list[tuple[str, Any]] = []
+    if isinstance(value, Mapping):
+        parts = [(str(key), part) for key, part in value.items()]
+    elif dataclasses.is_dataclass(value):
+        parts = [(each.name, getattr(value, each.name)) for each in dataclasses.fields(value)]
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        parts = list(zip(value._fields, value, strict=True))
+    elif isinstance(value, list | tuple) and len(value) == 1:
+        yield from _flat(name, value[0], inside)
+    elif isinstance(value, list | tuple):
+        parts = [(f"{inside or name}_{index}", part) for index, part in enumerate(value)]
+        inside = ""
+    for key, part in parts:
+        yield from _flat(name, part, f"{inside}_{key}" if inside else key)
+
+
+def _binder(module: nn.Module, names: Sequence[str]) -> Callable[[Mapping[str, Any]], Call]:
+    """Return how named values become the arguments of `forward`.
+
+    By position where the names are its first arguments, or not its arguments at all; by keyword
+    where some argument between is left out.
+    """
+    schema = getattr(module.forward, "schema", None)
+    known = (
+        [each.name for each in schema.arguments][1:]
+        if schema is not None
+        else list(inspect.signature(module.forward).parameters)
+    )
+    if list(names) != known[: len(names)] and set(names) <= set(known):
+        ordered = sorted(names, key=known.index)
+        return lambda values: ((), {name: values[name] for name in ordered})
+    return lambda values: (tuple(values[name] for name in names), {})
+
+
+def _tensors(arrays: Arrays) -> dict[str, torch.Tensor]:
+    """Turn arrays into tensors that own their memory."""
+    return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+
+
+def _shapes(call: Call) -> str:
+    """Print the shapes of a call's tensors."""
+    args, kwargs = call
+    return ", ".join(str(list(each.shape)) for each in (*args, *kwargs.values())) or "no inputs"
+
+
+def _stack(module: nn.Module, args: Any, kwargs: Any, options: Mapping[str, Any]) -> str:
+    """Capture the program again and return where in the user's code each operator comes from."""
+    with contextlib.suppress(Exception), _quiet():  # it only serves an error that is on its way
+        program = torch.export.export(
+            module, args, kwargs, dynamic_shapes=_dims(options["dynamic_shapes"]), strict=False
+        ).run_decompositions()
+        for node in reversed(list(program.graph.nodes)):
+            if _unknown(node):
+                return f"op='{node.target}' not supported\n{node.meta.get('stack_trace', '')}"
+    return ""
+
+
+def _unknown(node: Any) -> bool:
+    """Say whether the dynamo exporter has no function for a node."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    if node.op != "call_function":
+        return False
+    return not ONNXRegistry.from_torchlib().is_registered(node.target)
+
+
+def _dims(shapes: Any) -> Any:
+    """Replace names by `Dim.DYNAMIC`, which is how torch.export takes them."""
+    if isinstance(shapes, str):
+        return torch.export.Dim.DYNAMIC
+    if isinstance(shapes, Mapping):
+        return {key: _dims(value) for key, value in shapes.items()}
+    return tuple(_dims(value) for value in shapes)
+
+
+def _traceback(error: BaseException) -> str:
+    """Return the traceback as text, for its file and line."""
+    import traceback
+
+    return "".join(traceback.format_tb(error.__traceback__))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporters' own chatter off the user's terminal; what matters is raised."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,208 @@
+"""From a loaded source to an `.onnx` file that fits the target, by whichever way gets there.
+
+Between adapters and use cases: it composes `export` (torch) and `graph` (onnx).
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tritonforge import graph, samples
+from tritonforge.errors import ExportError, GraphError, SpecError
+from tritonforge.progress import Progress
+from tritonforge.sources import Loaded
+from tritonforge.spec import Domain, ModelSpec
+from tritonforge.tensors import Signature, TensorSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tritonforge.export import Method
+
+# A dimension of size 1 broadcasts, so an exporter may bake it in; two is the smallest honest batch.
+EXPORT_BATCH = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """An `.onnx` file and how it came about.
+
+    `exporter` says in words which way was taken. `sizes` are those of the sample it was exported
+    with; `conditions` name the values that decide its If nodes. `fixed` says why a dynamic batch
+    was given up, None where it was not.
+    """
+
+    exporter: str
+    stamp: graph.Stamp
+    signature: Signature
+    domains: Mapping[str, Domain]
+    conditions: tuple[str, ...]
+    sizes: samples.Sizes
+    fixed: str | None = None
+
+
+def make(loaded: Loaded, spec: ModelSpec, path: Path, progress: Progress) -> Exported:
+    """Write the source to `path` at the opset and IR that the target takes, verified.
+
+    Raises `ExportError` or `GraphError` where no way leads there.
+    """
+    if loaded.path is not None:
+        return _adopt(loaded.path, spec, path, progress)
+    if loaded.module is None:
+        raise ExportError("the source holds neither a module nor a file")
+    try:
+        return _export(loaded.module, loaded, spec, path, progress)
+    except ExportError as error:
+        found = getattr(error, "failure", None)
+        if loaded.asked or found is None or found.kind != "frozen":
+            raise
+        fixed = replace(loaded, inputs=tuple(_fix(each, loaded) for each in loaded.inputs))
+        made = _export(loaded.module, fixed, spec, path, progress)
+        return replace(made, fixed=found.said)
+
+
+def _fix(tensor: TensorSpec, loaded: Loaded) -> TensorSpec:
+    """Give a tensor the fixed batch of its example."""
+    example = loaded.examples.get(tensor.name)
+    size = int(example.shape[0]) if example is not None and example.ndim else 1
+    return replace(tensor, dims=tuple(size if dim == "batch" else dim for dim in tensor.dims))
+
+
+def _export(
+    module: "nn.Module", loaded: Loaded, spec: ModelSpec, path: Path, progress: Progress
+) -> Exported:
+    """Try the exporters in order until one file carries the pinned opset."""
+    from tritonforge import export
+
+    domains = {**loaded.domains, **dict(spec.domains)}
+    dynamic = Signature(inputs=loaded.inputs, outputs=()).dynamic
+    sizes = {**samples.typical(dynamic, dict(spec.ranges)), "batch": EXPORT_BATCH}
+    sizes = {name: max(size, 2) for name, size in sizes.items() if name in dynamic}
+    sample = samples.draw(loaded.inputs, domains, sizes, spec.sample_seed)
+    outputs = export.output_names(module, [each.name for each in loaded.inputs], sample)
+    opset = spec.target.pin(spec.opset)
+    troubles: list[ExportError | GraphError] = []
+    for method in _methods(spec, scripted=export.is_scripted(module)):
+        progress(f"exporting with {method}")
+        try:
+            export.export(module, loaded.inputs, outputs, sample, path, method=method, opset=opset)
+            way = _fit(path, method, opset, spec)
+            described = _read_back(path, way, opset, spec, domains, sizes)
+            _hold(described.signature, loaded.inputs)
+            return described
+        except (ExportError, GraphError) as error:
+            troubles.append(error)
+            found = getattr(error, "failure", None)
+            # Tracing would follow one branch and freeze one size in silence: no second try.
+            if found is not None and found.kind in {"control-flow", "frozen"}:
+                break
+    raise troubles[0]
+
+
+def _methods(spec: ModelSpec, *, scripted: bool) -> "tuple[Method, ...]":
+    """Name the exporters to try, in order."""
+    if spec.exporter != "auto":
+        return (spec.exporter,)
+    return ("torchscript",) if scripted else ("dynamo", "torchscript")
+
+
+def _fit(path: Path, way: str, opset: int, spec: ModelSpec) -> str:
+    """Bring a file to the pinned opset and the target's IR, and say how."""
+    model = graph.load(path)
+    written = graph.stamp_of(model)
+    if written.opset != opset:
+        model = graph.converted(model, opset)
+        way = f"{way}, converted from opset {written.opset}"
+    if graph.stamp_of(model) != written or model.ir_version != spec.target.ir:
+        model.ir_version = spec.target.ir
+        graph.write(model, path)
+    return way
+
+
+def _read_back(
+    path: Path,
+    way: str,
+    opset: int,
+    spec: ModelSpec,
+    domains: Mapping[str, Domain],
+    sizes: samples.Sizes | None,
+) -> Exported:
+    """Read what was really written, check it, open it in a real session, and describe it."""
+    model = graph.load(path)
+    stamp = graph.stamp_of(model)
+    if stamp.opset != opset or stamp.ir > spec.target.ir:
+        raise GraphError(
+            f"the file says opset {stamp.opset} and IR {stamp.ir}"
+            f" where {opset} and {spec.target.ir} were pinned"
+        )
+    graph.check(path)
+    with graph.session(path):
+        pass
+    signature = graph.signature(model)
+    return Exported(
+        exporter=way,
+        stamp=stamp,
+        signature=signature,
+        domains={**graph.domains(model), **domains},
+        conditions=graph.conditions(model),
+        sizes=samples.typical(signature.dynamic, dict(spec.ranges)) if sizes is None else sizes,
+    )
+
+
+def _hold(signature: Signature, asked: tuple[TensorSpec, ...]) -> None:
+    """Hold the file's inputs against those that were asked; raises `ExportError`."""
+    written = {tensor.name: tensor for tensor in signature.inputs}
+    for tensor in asked:
+        if tensor.name not in written:
+            raise ExportError(
+                f"the exporter dropped the input {tensor.name!r}, which the model does not use",
+                hint="leave it out of --input or of the example inputs",
+            )
+        for wanted, got in zip(tensor.dims, written[tensor.name].dims, strict=True):
+            if isinstance(wanted, str) and isinstance(got, int):
+                raise ExportError(
+                    f"the exporter froze dimension {wanted!r} of input {tensor.name!r} at {got}",
+                    hint=f"compute with x.shape instead of fixed sizes, or ask for {got}",
+                )
+
+
+def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exported:
+    """Take a foreign file: unchanged within the target's limits, else converted or re-stamped."""
+    progress(f"reading {source}")
+    parts = graph.external_files(source)
+    model = graph.load(source, weights=True)
+    stamp = graph.stamp_of(model)
+    opset, way = stamp.opset, "as given"
+    if spec.opset is not None:
+        opset = spec.target.pin(spec.opset)
+    elif stamp.opset > spec.target.opset:
+        opset = spec.target.opset
+    if opset != stamp.opset:
+        model = graph.converted(model, opset)
+        way = f"converted from opset {stamp.opset}"
+    if model.ir_version > spec.target.ir:
+        model.ir_version = spec.target.ir
+        way += f", IR {stamp.ir} stamped {spec.target.ir}"
+    if way == "as given" and not parts:
+        shutil.copyfile(source, path)
+    else:
+        graph.write(model, path)
+    del model
+    return _read_back(path, way, opset, spec, dict(spec.domains), None)
+
+
+def check_ranges(spec: ModelSpec, signature: Signature) -> None:
+    """Raise `SpecError` where `--range` or `--domain` names what the model does not have."""
+    inputs = tuple(tensor.name for tensor in signature.inputs)
+    for option, pairs, known in (
+        ("--range", spec.ranges, signature.dynamic),
+        ("--domain", spec.domains, inputs),
+    ):
+        for name, _ in pairs:
+            if name not in known:
+                raise SpecError(
+                    f"{option} names {name!r}, which the model does not have",
+                    hint=f"it has {', '.join(known) or 'none'}",
+                )

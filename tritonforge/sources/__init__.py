@@ -1,0 +1,52 @@
+"""What a user can hand in. Each kind is one module that satisfies `protocol.Source`."""
+
+from typing import cast
+
+from tritonforge.errors import SourceError
+from tritonforge.sources import factory, onnx_file, torchvision
+from tritonforge.sources.protocol import Loaded, Source
+from tritonforge.spec import ModelSpec, valid_name
+
+__all__ = ["Loaded", "kind", "load", "model_name"]
+
+# In the order in which they are asked; a bare name belongs to the last.
+SOURCES = {
+    "onnx": cast("Source", onnx_file),
+    "torchvision": cast("Source", torchvision),
+    "factory": cast("Source", factory),
+}
+
+_LIBRARIES = {"torch", "torchvision", "safetensors", "onnxscript"}
+
+
+def kind(text: str) -> Source:
+    """Find the kind of source that reads `text`; raises `SourceError`."""
+    for source in SOURCES.values():
+        if source.claims(text):
+            return source
+    raise SourceError(
+        f"cannot tell what kind of source {text!r} is",
+        hint="give a name (resnet50), file.py:factory, pkg.module:factory or model.onnx",
+    )
+
+
+def model_name(spec: ModelSpec) -> str:
+    """Return `--name`, else the source's own name made valid.
+
+    A torchvision model is named like itself, an `.onnx` file by its stem, a factory by the stem of
+    its file or the last part of its module and the factory: `nets.py:tiny` gives `nets_tiny`.
+    """
+    return spec.name or valid_name(kind(spec.source).model_name(spec.source))
+
+
+def load(spec: ModelSpec) -> Loaded:
+    """Load the source of a spec; raises `SourceError`, also for a library that is missing."""
+    try:
+        return kind(spec.source).load(spec.source, spec)
+    except ImportError as error:
+        if error.name not in _LIBRARIES:
+            raise
+        raise SourceError(
+            f"{spec.source} needs {error.name}, which is not installed",
+            hint="pip install 'tritonforge[torch]'",
+        ) from error

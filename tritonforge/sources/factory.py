@@ -1,0 +1,176 @@
+"""A function of the user's: `file.py:factory` or `pkg.module:factory`.
+
+It takes nothing and returns an `nn.Module`, or the module with its example inputs: a tensor, a
+tuple of tensors in the order of `forward`, or a dict of tensors by argument name.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tritonforge.errors import SourceError
+from tritonforge.sources.protocol import Loaded
+from tritonforge.spec import Domain, ModelSpec
+from tritonforge.tensors import Arrays, Dim, DType, TensorSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_FORM = re.compile(r"(?P<module>.+):(?P<factory>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)")
+
+
+def claims(text: str) -> bool:
+    """Take `something:name`."""
+    return _FORM.fullmatch(text) is not None
+
+
+def model_name(text: str) -> str:
+    """Return the stem of the file, or the last part of the module, and the factory."""
+    module, factory = text.rsplit(":", 1)
+    stem = Path(module).stem if module.endswith(".py") else module.rsplit(".", 1)[-1]
+    return f"{stem}_{factory}"
+
+
+def load(text: str, spec: ModelSpec) -> Loaded:
+    """Call the factory under the seed and read its inputs from examples or from `--input`."""
+    import torch
+
+    from tritonforge.sources import weights as states
+
+    module_name, factory_name = text.rsplit(":", 1)
+    torch.manual_seed(spec.seed)
+    made = _call(text, _find(module_name, factory_name))
+    module, given = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    if not isinstance(module, torch.nn.Module):
+        raise SourceError(
+            f"{text} returned {type(module).__name__}, not an nn.Module",
+            hint="return the module, or the module and its example inputs",
+        )
+    module.eval()
+    if spec.weights not in {"default", "random"}:
+        states.load_file(module, Path(spec.weights))
+    examples = {} if spec.inputs else _examples(text, module, given)
+    return Loaded(
+        module=module,
+        inputs=spec.inputs or tuple(_describe(name, array) for name, array in examples.items()),
+        examples=examples,
+        domains={name: _seen(array) for name, array in examples.items()},
+        asked=bool(spec.inputs),
+        weights=f"as {text} made them, seed {spec.seed}"
+        if spec.weights in {"default", "random"}
+        else f"file {spec.weights}",
+        weights_sha256=states.fingerprint(module),
+        versions={"torch": torch.__version__},
+    )
+
+
+def _find(module_name: str, factory_name: str) -> Any:
+    """Import the module and return the factory in it."""
+    try:
+        module = _import(module_name)
+    except SourceError:
+        raise
+    except (Exception, SystemExit) as error:  # the user's file may raise anything
+        raise _failed(f"cannot import {module_name}", error) from error
+    found: Any = module
+    for part in factory_name.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        public = [name for name, value in vars(module).items() if inspect.isfunction(value)]
+        raise SourceError(
+            f"{module_name} has no function {factory_name!r}",
+            hint=f"it has {', '.join(public)}" if public else "define one that returns the model",
+        )
+    return found
+
+
+def _import(name: str) -> Any:
+    """Import a file by its path, or a module by its dotted name, the current folder included."""
+    if not name.endswith(".py"):
+        if (here := str(Path.cwd())) not in sys.path:
+            sys.path.insert(0, here)
+        return importlib.import_module(name)
+    path = Path(name).resolve()
+    if not path.is_file():
+        raise SourceError(f"no file {name}", hint="write file.py:factory")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise SourceError(f"{name} cannot be imported as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    if (folder := str(path.parent)) not in sys.path:
+        sys.path.insert(0, folder)  # so that it may import its neighbours, as when run
+    spec.loader.exec_module(module)
+    return module
+
+
+def _call(text: str, factory: Any) -> Any:
+    """Call the factory; what it raises becomes a sentence that names its line."""
+    try:
+        return factory()
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
+        raise _failed(f"{text} failed", error) from error
+
+
+def _failed(what: str, error: BaseException) -> SourceError:
+    """Name the innermost line of the user's own code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [each for each in frames if "site-packages" not in each.filename]
+    last = next((each for each in reversed(own) if each.filename != __file__), None)
+    outside = last is not None and "importlib" not in last.filename
+    where = f" at {Path(last.filename).name}:{last.lineno}" if last and outside else ""
+    return SourceError(f"{what}{where}: {type(error).__name__}: {error}")
+
+
+def _examples(text: str, module: "nn.Module", given: Any) -> Arrays:
+    """Name the example inputs after the arguments of `forward`."""
+    import torch
+
+    if given is None:
+        raise SourceError(
+            f"{text} does not say what its inputs are",
+            hint="state them, --input x:FP32:batch,3,224,224, or return (module, example_inputs)",
+        )
+    if isinstance(given, Mapping):
+        named = dict(given)
+    else:
+        values = tuple(given) if isinstance(given, tuple | list) else (given,)
+        named = dict(zip(_arguments(module, len(values)), values, strict=True))
+    for name, value in named.items():
+        if not isinstance(value, torch.Tensor):
+            raise SourceError(
+                f"the example input {name!r} of {text} is a {type(value).__name__}, not a tensor"
+            )
+    return {name: value.detach().cpu().numpy() for name, value in named.items()}
+
+
+def _arguments(module: "nn.Module", count: int) -> list[str]:
+    """Return the first `count` argument names of `forward`."""
+    schema = getattr(module.forward, "schema", None)  # a scripted module tells by its schema
+    if schema is not None:
+        names = [each.name for each in schema.arguments][1:]
+    else:
+        names = list(inspect.signature(module.forward).parameters)
+    if len(names) < count:  # *args
+        names += [f"input_{index}" for index in range(len(names), count)]
+    return names[:count]
+
+
+def _describe(name: str, array: Any) -> TensorSpec:
+    """Describe an example: its first dimension is the batch, the others are what they are."""
+    dims: tuple[Dim, ...] = ("batch", *array.shape[1:]) if array.ndim else ()
+    return TensorSpec(name=name, dtype=DType.from_numpy(array.dtype), dims=dims)
+
+
+def _seen(array: Any) -> Domain:
+    """Guess the domain of an example: whole numbers up to the largest one seen."""
+    dtype = DType.from_numpy(array.dtype)
+    if dtype.is_float or dtype is DType.BOOL or array.size == 0:
+        return Domain.default(dtype)
+    return Domain(kind="integers", low=min(0, int(array.min())), high=int(array.max()) + 1)

@@ -1,0 +1,35 @@
+"""An `.onnx` file that someone else exported."""
+
+from pathlib import Path
+
+from tritonforge.errors import SourceError
+from tritonforge.manifest import sha256
+from tritonforge.sources.protocol import Loaded
+from tritonforge.spec import ModelSpec
+
+
+def claims(text: str) -> bool:
+    """Take every path that ends in `.onnx`."""
+    return text.lower().endswith(".onnx")
+
+
+def model_name(text: str) -> str:
+    """Return the stem of the file; `model.onnx` says nothing, so its folder speaks for it."""
+    path = Path(text).absolute()
+    return path.parent.name if path.stem == "model" else path.stem
+
+
+def load(text: str, spec: ModelSpec) -> Loaded:
+    """Take the file as it is; its signature and domains are read from the file itself."""
+    path = Path(text)
+    if not path.is_file():
+        raise SourceError(f"no file {text}", hint="check the path")
+    if spec.weights != "default":
+        raise SourceError(
+            "--weights does not apply to an .onnx file", hint="its weights are inside it"
+        )
+    if spec.inputs:
+        raise SourceError(
+            "--input does not apply to an .onnx file", hint="the file itself states its inputs"
+        )
+    return Loaded(path=path, weights=f"file {text}", weights_sha256=sha256(path))

@@ -1,0 +1,48 @@
+"""What every kind of source offers: a module with these three functions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from tritonforge.spec import Domain, ModelSpec
+from tritonforge.tensors import Arrays, TensorSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A source in memory: a torch module in eval mode, or the path of an `.onnx` file.
+
+    `inputs` are in the order of the module's arguments, their dims as the source knows them;
+    `examples` hold arrays where the source brought some. `asked` says that every dynamic dimension
+    was asked for by the user: then one that the exporter freezes fails the build, where otherwise
+    it only costs the batching. `weights` says in words where the weights come from, `labels` name
+    the classes of the first output. `versions` are the libraries that took part.
+    """
+
+    module: "nn.Module | None" = None
+    path: Path | None = None
+    inputs: tuple[TensorSpec, ...] = ()
+    examples: Arrays = field(default_factory=dict)
+    domains: Mapping[str, Domain] = field(default_factory=dict)
+    asked: bool = False
+    labels: tuple[str, ...] = ()
+    weights: str
+    weights_sha256: str | None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """One kind of source; a module satisfies it with plain functions."""
+
+    def claims(self, text: str) -> bool:
+        """Say whether this kind reads `text`, by its form alone."""
+
+    def model_name(self, text: str) -> str:
+        """Return the text from which the default model name is made."""
+
+    def load(self, text: str, spec: ModelSpec) -> Loaded:
+        """Load the model; raises `SourceError`."""

@@ -1,0 +1,68 @@
+"""State dicts from files, read without running code, and their fingerprint."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tritonforge.errors import SourceError
+
+# Under these keys training scripts keep the state dict beside other things.
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+
+
+def load_file(module: nn.Module, path: Path) -> None:
+    """Load a state dict (`.safetensors`, or torch's own format) into a module, strictly.
+
+    Raises `SourceError` for a file that is missing, damaged, holds more than tensors, or fits
+    another architecture.
+    """
+    state = _read(path)
+    try:
+        module.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:3]]
+        raise SourceError(
+            f"{path} does not fit the model: {' '.join(lines)[:400]}",
+            hint="use weights of this very architecture",
+        ) from error
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """Read a state dict."""
+    if not path.is_file():
+        raise SourceError(f"no weights at {path}", hint="--weights takes default, random or a file")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # every format has its own way to be damaged
+        raise SourceError(
+            f"cannot read the weights {path}: {str(error).splitlines()[0][:200]}",
+            hint="give a state dict saved by torch.save(model.state_dict(), …) or safetensors; "
+            "files that would run code are refused",
+        ) from error
+    for key in _WRAPPERS:
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
+    if not isinstance(state, Mapping):
+        raise SourceError(f"{path} holds a {type(state).__name__}, not a state dict")
+    return state
+
+
+def fingerprint(module: nn.Module) -> str:
+    """Return the sha256 over names, dtypes, shapes and bytes of a module's state."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        if not isinstance(tensor, torch.Tensor):
+            continue
+        data = tensor.detach().cpu().contiguous()
+        digest.update(f"{name}:{data.dtype}:{tuple(data.shape)};".encode())
+        if data.numel():
+            digest.update(data.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
