@@ -1,13 +1,12 @@
 """Measure models under load: on an embedded server of their own, or on one that runs already."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from types import MappingProxyType
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 from tritonforge import client, perf, toolchain
 from tritonforge.endpoint import Endpoint
-from tritonforge.errors import ConfigError, RepositoryError, ServerError, SpecError
+from tritonforge.errors import ForgeError, ServerError, SpecError
 from tritonforge.measure.inputs import Draft, Shapes, prepare
 from tritonforge.perf import Counters, Failure, Load, PerfPlan, PerfReport, Tool
 from tritonforge.progress import Progress, silent
@@ -27,7 +26,7 @@ class Wish:
     load: Load
     version: int | None = None
     protocol: Literal["http", "grpc"] | None = None
-    shapes: Shapes = MappingProxyType({})
+    shapes: Shapes = field(default_factory=dict)
     sample_seed: int = 0
 
     @property
@@ -55,8 +54,8 @@ def measure(
     Without `endpoint` each has an embedded server to itself, so that none takes another's cores;
     `rehearsed` then gets the difference of a config that was changed to run on CPU. What fails is
     in the reports, beside what was measured. Raises `RepositoryError` for a model that is not
-    there, `SpecError` for a wish that does not fit, and where there is but one model `ServerError`
-    and `ConfigError` for one that cannot be served.
+    there, and where there is but one model whatever keeps it from being measured: `SpecError` for a
+    wish that does not fit it, `ServerError`, `ConfigError`.
     """
     names = tuple(dict.fromkeys(models))
     if endpoint is None or not names:
@@ -71,7 +70,7 @@ def measure(
                 reports.append(_report(subject, endpoint, part))
             else:
                 reports.append(_alone(subject, rehearsed, part))
-        except (ConfigError, RepositoryError, ServerError) as error:
+        except ForgeError as error:  # the other models are measured all the same
             if len(names) == 1:
                 raise
             reports.append(_failed(subject, error.message))

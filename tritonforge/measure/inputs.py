@@ -1,5 +1,6 @@
 """What to send to a model under load: samples that fit what the server takes."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -17,6 +18,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 _SAMPLES = 16
 _SAMPLE_BYTES = 64 << 20
 _FIRST_SECONDS = 600.0  # the first answer may have to wait for an engine to be built
+_COUNT_SECONDS = 2.0
 _ONE_ROW = "batch-size must be <= 1"  # triton-inference-server/core, `infer_request.cc`
 
 
@@ -80,16 +82,31 @@ def prepare(
     with client.remote(
         endpoint, model, version=version, protocol=protocol, timeout=_FIRST_SECONDS
     ) as ask:
+        before = client.statistics(endpoint, model, version=version)
         outputs, rows = _first(inputs, draft, ask)
-    counted = client.statistics(endpoint, model, version=version)
-    # One request counts one inference where nothing batches. The config's file does not tell: the
-    # server may have completed it.
-    batches = rows == 1 or counted.inferences > counted.requests
+    # The config's file does not tell whether the server batches: the server may have completed it.
+    batches = rows == 1 or (rows is not None and _counts_rows(endpoint, model, version, before))
     if draft.batch_size > 1 and not batches:
         raise ServerError(f"{model!r} does not batch, so --batch-size can only be 1")
     drawn = _samples(inputs, draft, batches=batches)
     kept = _bytes(outputs) * draft.batch_size // (rows if batches and rows else 1)
     return Prepared(version=version, samples=drawn, request_bytes=_bytes(drawn[0]) + kept)
+
+
+def _counts_rows(endpoint: Endpoint, model: str, version: int, before: client.Statistics) -> bool:
+    """Say whether a request of several rows, just answered, counted as several inferences.
+
+    Where nothing batches it counts as one. The server answers first and counts then, so wait for
+    it; one that never counts has a response cache, and what may batch is taken to.
+    """
+    deadline = time.monotonic() + _COUNT_SECONDS
+    while time.monotonic() < deadline:
+        now = client.statistics(endpoint, model, version=version)
+        inferences, requests = now.inferences - before.inferences, now.requests - before.requests
+        if inferences > 0 and requests > 0:
+            return inferences > requests
+        time.sleep(0.01)
+    return True
 
 
 def _samples(inputs: "_Inputs", draft: Draft, *, batches: bool) -> tuple[Arrays, ...]:
