@@ -14,7 +14,7 @@ _FRAME = re.compile(
 _OPERATOR = re.compile(r"(?:op='|operator '?)(aten[.:]+\w+|[a-z_]\w*[.:]+\w+)'?")
 _STATIC = re.compile(
     r"inferred a static shape of (?P<size>\d+) for dimension "
-    r"inputs\[?'?(?P<input>[\w.\[\]']+?)'?\]?\.shape\[(?P<axis>\d+)\]"
+    r"inputs\['?(?P<input>\w+)'?\]\.shape\[(?P<axis>\d+)\]"
 )
 _CONTROL_FLOW = ("data-dependent", "GuardOnDataDependent", "Dynamic control flow", "UserError")
 
@@ -24,12 +24,14 @@ class Failure:
     """Why an export failed.
 
     `kind` is `control-flow`, `operator`, `frozen` or `other`. `where` names the user's line.
+    `frozen` is the input (by name or position), the axis and the size of a frozen dimension.
     """
 
     kind: str
     operator: str | None
     where: str | None
     said: str
+    frozen: tuple[str, int, int] | None = None
 
     @property
     def sentence(self) -> str:
@@ -40,7 +42,7 @@ class Failure:
         if self.kind == "control-flow":
             return f"the model decides by the values of a tensor{at}, which an export cannot follow"
         if self.kind == "frozen":
-            return f"the model fixes a dimension that should be dynamic{at}: {self.said}"
+            return f"the model fixes a dimension that should be dynamic: {self.said}{at}"
         return f"the export failed{at}: {self.said}"
 
     @property
@@ -63,16 +65,22 @@ def failure(error: BaseException, stack: str = "") -> Failure:
     whole = "\n".join([*texts, stack])
     operator = _OPERATOR.search(whole)
     said = _said(error)
+    static = _STATIC.search(whole)
     if any(mark in whole for mark in _CONTROL_FLOW) and "No ONNX function" not in whole:
         kind = "control-flow"
-    elif frozen := _STATIC.search(whole):
-        kind, said = "frozen", f"dimension {frozen['axis']} becomes {frozen['size']}"
+    elif static is not None:
+        kind, said = "frozen", static[0].removeprefix("inferred ")
     elif operator is not None and re.search(r"No ONNX function|not supported|Unsupported", whole):
         kind = "operator"
     else:
         kind = "other"
-    name = operator[1].replace("::", ".") if operator else None
-    return Failure(kind=kind, operator=name, where=_where(whole), said=said)
+    return Failure(
+        kind=kind,
+        operator=operator[1].replace("::", ".") if operator else None,
+        where=_where(whole),
+        said=said,
+        frozen=(static["input"], int(static["axis"]), int(static["size"])) if static else None,
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -3,8 +3,9 @@
 import contextlib
 import dataclasses
 import inspect
-import io
 import logging
+import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -70,7 +71,18 @@ def export(
             torch.onnx.export(module, args, str(path), **options)
     except Exception as error:  # the exporters raise whatever their layers raise
         stack = _stack(module, args, kwargs, options) if method == "dynamo" else ""
-        raise ExporterError(failure(error, stack)) from error
+        raise ExporterError(_named(failure(error, stack), inputs)) from error
+
+
+def _named(found: Failure, inputs: Sequence[TensorSpec]) -> Failure:
+    """Say a frozen dimension by the names that the user knows."""
+    if found.frozen is None:
+        return found
+    which, axis, size = found.frozen
+    by_name = {each.name: each for each in inputs}
+    tensor = by_name.get(which) or inputs[int(which)]
+    said = f"{tensor.dims[axis]!r}, dimension {axis} of input {tensor.name!r}, becomes {size}"
+    return dataclasses.replace(found, said=said)
 
 
 def is_scripted(module: nn.Module) -> bool:
@@ -203,16 +215,27 @@ def _traceback(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporters' own chatter off the user's terminal; what matters is raised."""
+    """Keep the exporters' own chatter off the user's terminal; what matters is raised.
+
+    The TorchScript exporter prints from C++, so the file descriptors themselves are turned aside.
+    """
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+            sys.stdout.flush()
+            sys.stderr.flush()
     finally:
+        for number, handle in enumerate(kept, start=1):
+            os.dup2(handle, number)
+            os.close(handle)
+        os.close(nowhere)
         logging.disable(before)

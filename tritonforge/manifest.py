@@ -100,7 +100,7 @@ def write_golden(version_dir: Path, inputs: Arrays, outputs: Arrays) -> None:
     """Write the golden sample; strings as UTF-8 text, nothing pickled."""
     arrays = {_IN + name: _storable(array) for name, array in inputs.items()}
     arrays |= {_OUT + name: _storable(array) for name, array in outputs.items()}
-    np.savez(version_dir / GOLDEN, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    np.savez(version_dir / GOLDEN, allow_pickle=False, **arrays)
 
 
 def read_golden(version_dir: Path) -> tuple[Arrays, Arrays]:

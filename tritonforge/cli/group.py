@@ -63,12 +63,10 @@ class Forge(click.Group):
 class Shown(click.ClickException):
     """An error as a person sees it: `Error: …` and, where there is one, `Hint: …`."""
 
-    exit_code: int
-
     def __init__(self, message: str, *, hint: str | None = None, exit_code: int = 2) -> None:
         super().__init__(message)
         self.hint = hint
-        self.exit_code = exit_code
+        self.exit_code = exit_code  # type: ignore[misc] # click reads it from the instance
 
     def show(self, file: Any = None) -> None:
         """Print on stderr."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -61,8 +62,10 @@ def progress() -> Iterator[Progress]:
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
+    # A descriptor of its own: an exporter's chatter is turned away from stderr while it works.
+    terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w")
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    with terminal, Bar(*columns, console=Console(file=terminal), transient=True) as bar:
         task = bar.add_task("", total=None)
 
         def report(what: str, done: float | None = None) -> None:

@@ -67,13 +67,16 @@ def measure(
         subject = _Subject(repository=repository, model=model, wish=wish, tools=tools)
         try:
             if endpoint is not None:
-                reports.append(_report(subject, endpoint, part))
+                report = _report(subject, endpoint, part)
             else:
-                reports.append(_alone(subject, rehearsed, part))
+                report = _alone(subject, rehearsed, part)
         except ForgeError as error:  # the other models are measured all the same
             if len(names) == 1:
                 raise
-            reports.append(_failed(subject, error.message))
+            report = _failed(subject, error.message)
+        if endpoint is None:  # the server was ours, so what ran in it is known
+            report = replace(report, triton=tools.triton, onnxruntime=tools.onnxruntime)
+        reports.append(report)
     return tuple(reports)
 
 
@@ -98,9 +101,6 @@ def _alone(subject: _Subject, rehearsed: Callable[[str], None], progress: Progre
             progress=progress,
         ) as endpoint:
             report = _report(subject, endpoint, progress)
-            # the server is ours, so what runs in it is known
-            versions = subject.tools.triton, subject.tools.onnxruntime
-            report = replace(report, triton=versions[0], onnxruntime=versions[1])
     except ServerError as error:
         if report is None or not report.levels:
             raise

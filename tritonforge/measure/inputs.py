@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tritonforge import client, manifest, samples
@@ -45,7 +45,7 @@ class Draft:
     """
 
     version: int | None = None
-    shapes: Shapes
+    shapes: Shapes = field(default_factory=dict)
     batch_size: int = 1
     seed: int = 0
 
@@ -84,12 +84,15 @@ def prepare(
     ) as ask:
         before = client.statistics(endpoint, model, version=version)
         outputs, rows = _first(inputs, draft, ask)
-    # The config's file does not tell whether the server batches: the server may have completed it.
-    batches = rows == 1 or (rows is not None and _counts_rows(endpoint, model, version, before))
-    if draft.batch_size > 1 and not batches:
-        raise ServerError(f"{model!r} does not batch, so --batch-size can only be 1")
-    drawn = _samples(inputs, draft, batches=batches)
-    kept = _bytes(outputs) * draft.batch_size // (rows if batches and rows else 1)
+        # The file of the config does not tell: the server may have completed it.
+        batches = rows == 1 or (rows is not None and _counts_rows(endpoint, model, version, before))
+        drawn = _samples(inputs, draft, batches=batches)
+        if batches:
+            kept = _bytes(outputs) * draft.batch_size // (rows or 1)
+        elif draft.batch_size > 1:
+            raise ServerError(f"{model!r} does not batch, so --batch-size can only be 1")
+        else:
+            kept = _bytes(outputs if rows is None else ask(drawn[0]))
     return Prepared(version=version, samples=drawn, request_bytes=_bytes(drawn[0]) + kept)
 
 

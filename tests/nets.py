@@ -1,0 +1,153 @@
+"""Small networks of different kinds; each factory is a source that a user might hand in."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Mlp(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.layers(features)
+
+
+def mlp() -> tuple[nn.Module, Tensor]:
+    return Mlp(), torch.randn(1, 8)
+
+
+def bare_mlp() -> nn.Module:
+    """Says nothing of its inputs."""
+    return Mlp()
+
+
+class Branches(nn.Module):
+    """Scripted: an If by the data and a Loop by the shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Linear(4, 4)
+        self.other = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.one(x) if bool(x.sum() > 0) else self.other(x) - 1.0
+        total = torch.zeros_like(y)
+        for _ in range(x.size(1)):
+            total = total + y
+        return total
+
+
+def scripted() -> tuple[nn.Module, Tensor]:
+    return torch.jit.script(Branches().eval()), torch.randn(2, 4)
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(4, 8, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.lstm(x)[0]
+
+
+def lstm() -> nn.Module:
+    return Recurrent()
+
+
+class TwoByTwo(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(50, 6)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        weights = mask.unsqueeze(-1).to(torch.float32)
+        hidden = self.embed(ids) * weights
+        return {"pooled": hidden.sum(1) / weights.sum(1).clamp(min=1), "hidden": hidden}
+
+
+def two_by_two() -> nn.Module:
+    return TwoByTwo()
+
+
+class Mixer(nn.Module):
+    """Rows of a batch depend on each other."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - x.mean(dim=0, keepdim=True)
+
+
+def mixer() -> tuple[nn.Module, Tensor]:
+    return Mixer(), torch.randn(3, 5)
+
+
+class Deciding(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        if x.sum() > 0:
+            return x * 2
+        return x - 1
+
+
+def deciding() -> tuple[nn.Module, Tensor]:
+    return Deciding(), torch.randn(2, 4)
+
+
+class Exotic(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.linalg.eigvals(x).abs()
+
+
+def exotic() -> tuple[nn.Module, Tensor]:
+    return Exotic(), torch.randn(2, 4, 4)
+
+
+class Frozen(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(int(x.shape[0]), 2, 8) * torch.ones(2, 2, 8)
+
+
+def frozen() -> nn.Module:
+    return Frozen()
+
+
+class Score(nn.Module):
+    """One value a sample, and no dimension beside the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(self.linear(x)).squeeze(1)
+
+
+def score() -> tuple[nn.Module, Tensor]:
+    return Score(), torch.randn(1, 3)
+
+
+class NotANumber(nn.Module):
+    """Gives other values every time it runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * float("nan") if self.training else x + self.calls_so_far()
+
+    def calls_so_far(self) -> float:
+        self.calls += 1
+        return float(self.calls)
+
+
+def restless() -> tuple[nn.Module, Tensor]:
+    return NotANumber(), torch.randn(1, 3)
+
+
+def broken() -> nn.Module:
+    message = "no such thing"
+    raise RuntimeError(message)
+
+
+def text() -> str:
+    return "not a module"
