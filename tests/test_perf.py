@@ -163,7 +163,7 @@ def test_a_load_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:
 
 
 def test_a_window_lets_every_worker_finish_twice() -> None:
-    assert planning.window(plan(), request_rate=20, latency_us=800_000) == 2500
+    assert planning.window(plan(), request_rate=20, latency_us=800_000) == 2000
     assert planning.window(plan(), request_rate=1, latency_us=16_000_000) == 32_000
     assert planning.window(plan(interval_ms=300), request_rate=1, latency_us=16e6) == 300
 

@@ -71,7 +71,7 @@ def _writable(ctx: click.Context, parameter: click.Parameter, path: Path | None)
     "interval_ms",
     type=click.IntRange(min=1),
     metavar="MS",
-    help="How long each of the three windows of a level is; by default 2500, more for a slow"
+    help="How long each of the three windows of a level is; by default 2000, more for a slow"
     " model. Shortened where the inputs of a window would take more than 512 MB.",
 )
 @click.option(

@@ -17,8 +17,8 @@ from tritonforge.tensors import Arrays
 # interval (measured, and in `inference_profiler.cc`).
 WINDOWS = 3
 STRETCH = 1.2
-# Sixteen levels of three such windows and a warm-up each end within three minutes.
-_INTERVAL_MS = 2500
+# Sixteen levels and a warm-up each: 3 minutes for resnet50 on two cores, whatever the concurrency.
+_INTERVAL_MS = 2000
 # Every worker must finish a request or two within a window, or it holds no valid request.
 _REQUESTS_PER_WORKER = 2
 # perf_analyzer keeps the inputs and outputs of every request of a window: peak resident memory was

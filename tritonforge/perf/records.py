@@ -18,7 +18,7 @@ _PERCENTILE = re.compile(r"p(\d+) latency")
 _REASONS = (
     re.compile(r"Thread \[\d+\] had error: (.+)"),
     re.compile(r"^[Ee]rror: (.+)"),
-    re.compile(r"^perf_analyzer: (.+)"),
+    re.compile(r"^(?:\S*/)?perf_analyzer: (.+)"),
     re.compile(r"cb::Error: (.+)"),
 )
 _CHATTER = re.compile(r"^(\s|\*\*\*|Successfully |Request concurrency|Usage:|WARNING|$)")

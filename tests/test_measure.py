@@ -1,0 +1,283 @@
+"""The real perf_analyzer against the real server, on models that cost nothing to run."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from tritonforge import manifest, perf, process, samples, toolchain
+from tritonforge.endpoint import Endpoint
+from tritonforge.errors import RepositoryError, ServerError, SpecError
+from tritonforge.gate import GateReport
+from tritonforge.measure import Wish, measure
+from tritonforge.measure.inputs import Draft, parse_shape, prepare
+from tritonforge.perf import Load, records
+from tritonforge.perf import plan as planning
+from tritonforge.repository import Repository
+from tritonforge.serving import serving
+from tritonforge.spec import Domain, Range, Tolerance
+from tritonforge.tensors import DType, Signature, TensorSpec
+
+QUICK = Load(concurrencies=(1, 2), interval_ms=100)
+IDS = TensorSpec(name="ids", dtype=DType.INT64, dims=("batch", "seq"))
+
+
+def place(
+    root: Path, name: str, nodes: list[onnx.NodeProto], *, dims: tuple[str, str], batch: int,
+    dtype: str = "FP32", kind: str = "KIND_CPU",
+) -> None:  # fmt: skip
+    number = DType.parse(dtype).onnx
+    free = list(dims)
+    graph = helper.make_graph(
+        nodes,
+        name,
+        [helper.make_tensor_value_info("ids" if dtype == "INT64" else "x", number, free)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, free)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    (root / name / "1").mkdir(parents=True)
+    onnx.save(model, root / name / "1" / "model.onnx")
+    shape = "-1" if batch else "-1, -1"
+    first = graph.input[0].name
+    (root / name / "config.pbtxt").write_text(
+        f'name: "{name}"\nbackend: "onnxruntime"\nmax_batch_size: {batch}\n'
+        f'input {{ name: "{first}" data_type: TYPE_{dtype} dims: [{shape}] }}\n'
+        f'output {{ name: "y" data_type: TYPE_FP32 dims: [{shape}] }}\n'
+        f"instance_group {{ count: 1 kind: {kind} }}\n" + ("dynamic_batching {}\n" if batch else "")
+    )
+
+
+def known(repository: Repository) -> None:
+    """Give the token model the manifest of a build."""
+    made = manifest.Manifest(
+        source="tests",
+        weights="random",
+        weights_sha256=None,
+        seed=0,
+        sample_seed=0,
+        created="2026-01-01T00:00:00Z",
+        target="24.10",
+        exporter="torchscript",
+        opset=17,
+        ir=8,
+        max_batch_size=4,
+        reference="onnx",
+        config=repository.config("tokens") or "",
+        versions={},
+        signature=Signature(inputs=(IDS,), outputs=()),
+        domains={"ids": Domain(kind="integers", low=500, high=600)},
+        ranges={"seq": Range(low=3, high=7)},
+        tolerance=Tolerance(),
+        gate=GateReport(samples=1, outputs=()),
+    )
+    manifest.write(made, repository.entry("tokens").version_dir)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    root = tmp_path_factory.mktemp("repository")
+    relu = [helper.make_node("Relu", ["x"], ["y"])]
+    cast = [helper.make_node("Cast", ["ids"], ["y"], to=TensorProto.FLOAT)]
+    place(root, "relu", relu, dims=("n", "m"), batch=4)
+    place(root, "single", relu, dims=("n", "m"), batch=1)
+    place(root, "whole", relu, dims=("n", "m"), batch=0)
+    place(root, "tokens", cast, dims=("n", "m"), batch=4, dtype="INT64")
+    found = Repository(root)
+    known(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def served(repository: Repository) -> Iterator[Endpoint]:
+    with serving(repository.path) as endpoint:
+        yield endpoint
+
+
+def one(repository: Repository, model: str, wish: Wish, served: Endpoint) -> perf.PerfReport:
+    (report,) = measure(repository, (model,), wish, endpoint=served, rehearsed=print)
+    return report
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_every_level_is_measured_over_both_protocols(
+    repository: Repository, served: Endpoint, protocol: str
+) -> None:
+    wish = Wish(load=QUICK, protocol=protocol)  # type: ignore[arg-type]
+    report = one(repository, "relu", wish, served)
+    assert report.failures == ()
+    assert report.protocol == protocol
+    assert report.version == 1
+    assert [level.concurrency for level in report.levels] == [1, 2]
+    for level in report.levels:
+        assert level.throughput > 10
+        assert list(level.percentiles) == [50, 90, 95, 99]
+        assert sorted(level.percentiles.values()) == list(level.percentiles.values())
+        assert len(level.windows) == 3
+        assert level.window_ms == 100
+        assert level.server is not None
+        assert level.server.requests >= level.requests > 0
+        assert level.server.inferences == level.server.requests
+        assert 1 <= (level.server.executed_batch or 0) <= 2
+        assert (level.server.queue_us or 0) > 0
+        assert (level.server.compute_us or 0) >= (level.server.compute_infer_us or 0) > 0
+    assert report.best in report.levels
+
+
+def test_samples_of_a_batch_are_counted_one_by_one(
+    repository: Repository, served: Endpoint
+) -> None:
+    load = replace(QUICK, concurrencies=(1,), batch_size=3, percentile=80)
+    (level,) = one(repository, "relu", Wish(load=load), served).levels
+    assert level.server is not None
+    assert level.server.inferences == 3 * level.server.requests
+    assert level.server.executed_batch == 3
+    assert list(level.percentiles) == [50, 80, 90, 95, 99]
+
+
+@pytest.mark.parametrize(("model", "rank"), [("relu", 1), ("single", 1), ("whole", 2)])
+def test_whether_a_model_batches_is_learnt_from_the_server(
+    repository: Repository, served: Endpoint, model: str, rank: int
+) -> None:
+    ready = prepare(repository, model, Draft(), endpoint=served, protocol="http")
+    assert {sample["x"].ndim for sample in ready.samples} == {rank}
+    assert len({sample["x"].tobytes() for sample in ready.samples}) == len(ready.samples) == 16
+    assert ready.request_bytes == 2 * ready.samples[0]["x"].nbytes  # an output like the input
+
+
+@pytest.mark.parametrize(("model", "shape"), [("relu", (5,)), ("whole", (5, 3))])
+def test_shapes_leave_the_batch_out(
+    repository: Repository, served: Endpoint, model: str, shape: tuple[int, ...]
+) -> None:
+    draft = Draft(shapes={"x": shape})
+    ready = prepare(repository, model, draft, endpoint=served, protocol="http")
+    assert {sample["x"].shape for sample in ready.samples} == {shape}
+    wish = Wish(load=replace(QUICK, concurrencies=(1,)), shapes={"x": shape})
+    assert one(repository, model, wish, served).failures == ()
+
+
+def test_a_manifest_says_what_inputs_mean(repository: Repository, served: Endpoint) -> None:
+    ready = prepare(repository, "tokens", Draft(seed=4), endpoint=served, protocol="grpc")
+    (values,) = {sample["ids"].shape for sample in ready.samples}
+    assert values == (samples.typical(["seq"], {"seq": Range(low=3, high=7)})["seq"],)
+    assert all(((each["ids"] >= 500) & (each["ids"] < 600)).all() for each in ready.samples)
+    again = prepare(repository, "tokens", Draft(seed=4), endpoint=served, protocol="grpc")
+    assert all(
+        np.array_equal(left["ids"], right["ids"])
+        for left, right in zip(ready.samples, again.samples, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "wish", "error", "words"),
+    [
+        ("relu", Wish(load=replace(QUICK, batch_size=5)), ServerError, "batch-size must be <= 4"),
+        ("whole", Wish(load=replace(QUICK, batch_size=2)), ServerError, "does not batch"),
+        ("relu", Wish(load=QUICK, shapes={"x": (1, 2, 3)}), SpecError, "does not fit"),
+        ("relu", Wish(load=QUICK, shapes={"z": (1,)}), SpecError, "no input 'z'"),
+        ("absent", Wish(load=QUICK), ServerError, "absent"),
+        ("relu", Wish(load=QUICK, version=9), ServerError, "9"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_before_measuring(
+    repository: Repository,
+    served: Endpoint,
+    model: str,
+    wish: Wish,
+    error: type[Exception],
+    words: str,
+) -> None:
+    with pytest.raises(error, match=words):
+        one(repository, model, wish, served)
+
+
+def test_a_protocol_without_address_is_refused(repository: Repository, served: Endpoint) -> None:
+    with pytest.raises(SpecError, match="grpc"):
+        one(
+            repository,
+            "relu",
+            Wish(load=QUICK, protocol="grpc"),
+            replace(served, grpc=None),
+        )
+
+
+def test_what_perf_analyzer_refuses_fails_the_level_in_its_words(
+    repository: Repository, served: Endpoint
+) -> None:
+    report = one(repository, "relu", Wish(load=replace(QUICK, extra=("--bogus",))), served)
+    assert report.levels == ()
+    assert "unrecognized option '--bogus'" in report.failures[0].reason
+
+
+def test_one_model_is_not_lost_to_another(repository: Repository, served: Endpoint) -> None:
+    wish = Wish(load=replace(QUICK, concurrencies=(1,)))
+    absent, relu = measure(repository, ("absent", "relu"), wish, endpoint=served, rehearsed=print)
+    assert "absent" in absent.failures[0].reason
+    assert len(relu.levels) == 1
+
+
+def test_an_own_server_tells_its_versions_and_rehearses_a_gpu(tmp_path: Path) -> None:
+    relu = [helper.make_node("Relu", ["x"], ["y"])]
+    place(tmp_path, "gpu", relu, dims=("n", "m"), batch=4, kind="KIND_GPU")
+    told: list[str] = []
+    wish = Wish(load=replace(QUICK, concurrencies=(2,)))
+    (report,) = measure(Repository(tmp_path), (), wish, rehearsed=told.append)
+    tools = toolchain.find()
+    assert (report.triton, report.onnxruntime) == (tools.triton, tools.onnxruntime)
+    assert report.rehearsal
+    assert "KIND_CPU" in told[0]
+    assert report.levels
+    with pytest.raises(RepositoryError):
+        measure(Repository(tmp_path), ("gpus",), wish, rehearsed=print)
+
+
+def test_the_report_equals_what_the_exported_record_gives(
+    repository: Repository, served: Endpoint, tmp_path: Path
+) -> None:
+    ready = prepare(repository, "relu", Draft(), endpoint=served, protocol="http")
+    plan = perf.PerfPlan(
+        model="relu",
+        version=1,
+        address=served.http or "",
+        protocol="http",
+        request_bytes=ready.request_bytes,
+        load=replace(QUICK, extra=("--profile-export-file", str(tmp_path / "record.json"))),
+    )
+    tools = toolchain.find()
+    files = planning.Files(tmp_path)
+    planning.write_inputs(ready.samples, files.inputs)
+    argv = planning.argv(tools.perf_analyzer, plan, 2, files, window_ms=300)
+    finished = process.run(argv, timeout=60, environment=tools.environment)
+    throughput, percentiles = records.row(files.csv)
+
+    (record,) = json.loads((tmp_path / "record.json").read_text())["experiments"]
+    bounds = record["window_boundaries"]
+    ends = np.array([each["response_timestamps"][-1] for each in record["requests"]])
+    starts = np.array([each["timestamp"] for each in record["requests"]])
+    inside = (ends >= bounds[0]) & (ends <= bounds[-1])
+    seconds = (bounds[-1] - bounds[0]) / 1e9
+    assert len(bounds) == 4
+    assert seconds == pytest.approx(3 * 1.2 * 0.3, rel=0.1)
+    assert records.requests(finished.output) == pytest.approx(inside.sum(), abs=2)
+    assert throughput == pytest.approx(inside.sum() / seconds, rel=0.01)
+    for percent, latency in percentiles.items():
+        exact = np.percentile((ends - starts)[inside], percent) / 1000
+        assert latency == pytest.approx(exact, rel=0.02, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"), [("x:3,224,224", ("x", (3, 224, 224))), ("a:b:5", ("a:b", (5,)))]
+)
+def test_shapes_are_read(text: str, shape: tuple[str, tuple[int, ...]]) -> None:
+    assert parse_shape(text) == shape
+
+
+@pytest.mark.parametrize("text", ["x", "x:", ":3", "x:a", "x:3,,4", "x:0", "x:-1"])
+def test_a_shape_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="--shape"):
+        parse_shape(text)
