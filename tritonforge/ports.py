@@ -4,7 +4,19 @@ import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
 
+from tritonforge.errors import ServerError
+
 HOST = "127.0.0.1"
+
+
+def check(wanted: Mapping[str, int | None]) -> None:
+    """Raise `ServerError` that names the option of a port that is taken."""
+    for kind, port in wanted.items():
+        if port is not None and not is_free(port):
+            raise ServerError(
+                f"port {port} is in use on {HOST}",
+                hint=f"end what listens there, or choose another with --{kind}-port",
+            )
 
 
 def choose(wanted: Mapping[str, int | None]) -> dict[str, int]:

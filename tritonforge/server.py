@@ -7,7 +7,6 @@ the temporary folder bears our mark, so that we clear it, or the next start swee
 
 import http.client
 import json
-import os
 import shutil
 import signal
 import socket
@@ -18,7 +17,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tritonforge import leftovers, ports, process, serverlog
 from tritonforge.endpoint import Endpoint
@@ -73,7 +71,8 @@ def serving(
     the server died meanwhile. Call it from a thread that outlives the block.
     """
     wanted = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
-    _check(wanted, arguments)
+    _check(arguments)
+    ports.check(wanted)
     leftovers.sweep()
     with ExitStack() as stack:
         for attempt in range(1, _ATTEMPTS + 1):
@@ -111,20 +110,14 @@ def alive(endpoint: Endpoint) -> bool:
     return True
 
 
-def _check(wanted: Mapping[str, int | None], arguments: Sequence[str]) -> None:
-    """Refuse what cannot work before anything is started."""
-    own = {f"--{name}" for name in (*_OURS, *(f"{kind}-port" for kind in wanted))}
+def _check(arguments: Sequence[str]) -> None:
+    """Refuse options that contradict ours before anything is started."""
+    own = {f"--{name}" for name in (*_OURS, *(f"{kind}-port" for kind in _KINDS))}
     for argument in arguments:
         if (name := argument.partition("=")[0]) in own:
             raise ServerError(
                 f"{name} after -- would contradict what tritonforge passes itself",
                 hint="use the option before --, or leave it out",
-            )
-    for kind, port in wanted.items():
-        if port is not None and not ports.is_free(port):
-            raise ServerError(
-                f"port {port} is in use on {ports.HOST}",
-                hint=f"end what listens there, or choose another with --{kind}-port",
             )
 
 
@@ -197,15 +190,16 @@ def _wait(server: _Server, timeout: float) -> None:
     while time.monotonic() < deadline:
         if process.wait(server.child, 0.05):
             raise _died(server)
-        # it listens when all models have been tried: being live and not ready is final
+        # it listens when all models have been tried, so what it is now is final
         if _ask(server, "GET", "/v2/health/live") is None:
             continue
-        if _ask(server, "GET", "/v2/health/ready") is not None:
+        ready = _ask(server, "GET", "/v2/health/ready") is not None
+        if ready and not serverlog.is_incomplete(_text(server)):
             return
         raise _unloaded(server, _ask(server, "POST", "/v2/repository/index") or b"[]")
     raise ServerError(
         f"the server was not ready within {timeout:.0f} s",
-        hint=f"its whole log: {_kept(server.log)}",
+        hint=f"its whole log: {serverlog.keep(server.log)}",
     )
 
 
@@ -225,19 +219,19 @@ def _ask(server: _Server, method: str, path: str) -> bytes | None:
 
 def _unloaded(server: _Server, index: bytes) -> ServerError:
     """Tell each model that did not load, in the server's words."""
-    states: list[Mapping[str, Any]] = json.loads(index)
-    failed = {
+    log = _text(server)
+    reasons = {repr(model): why for model, why in serverlog.unloaded(log).items()} | {
         f"{state['name']!r} version {state['version']}": serverlog.sentence(state["reason"])
-        for state in states
+        for state in json.loads(index)
         if state.get("state") == "UNAVAILABLE" and state.get("reason") not in {None, "unloaded"}
     }
-    said = "; ".join(f"model {model} does not load: {why}" for model, why in failed.items())
-    return ServerError(said or _reason(server), hint=_hint(server.log))
+    said = "; ".join(f"model {model} does not load: {why}" for model, why in reasons.items())
+    return ServerError(said or serverlog.reason(log), hint=_hint(server.log))
 
 
 def _died(server: _Server) -> ServerError:
     """Tell why the server ended by itself."""
-    said = _reason(server)
+    said = serverlog.reason(_text(server))
     kind = _PortTakenError if "already in use" in said else ServerError
     code = server.child.returncode
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
@@ -249,13 +243,13 @@ def _ended(server: _Server) -> bool:
     return process.wait(server.child, 0 if alive(server.endpoint) else 5)
 
 
-def _reason(server: _Server) -> str:
-    return serverlog.reason(server.log.read_text(encoding="utf-8", errors="replace"))
+def _text(server: _Server) -> str:
+    return server.log.read_text(encoding="utf-8", errors="replace")
 
 
 def _hint(log: Path) -> str:
     """Say what usually helps, and where the whole log lies."""
-    hint = f"the server's whole log: {_kept(log)}"
+    hint = f"the server's whole log: {serverlog.keep(log)}"
     with suppress(OSError):
         free = shutil.disk_usage(leftovers.SHARED_MEMORY).free
         if free < _SMALL_BYTES:
@@ -264,10 +258,3 @@ def _hint(log: Path) -> str:
                 f"Python backend needs: enlarge it (docker run --shm-size=1g); {hint}"
             )
     return hint
-
-
-def _kept(log: Path) -> Path:
-    """Copy the log to where it outlives the server."""
-    handle, name = tempfile.mkstemp(prefix="tritonserver-", suffix=".log")
-    os.close(handle)
-    return Path(shutil.copyfile(log, name))

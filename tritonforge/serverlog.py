@@ -1,6 +1,9 @@
 """What `tritonserver` says: its log lines, and the sentence in them that matters."""
 
+import os
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +16,16 @@ _LINE = re.compile(r'^(?P<level>[IWEF])\d{4} [\d:.]+ \d+ [\w.]+:\d+\] "?(?P<said
 _NOISE = re.compile(r"NVML|DCGM|CudaDriverHelper|pinned system memory|CUDA memory pool")
 _BACKTRACE = re.compile(r"^\s*\d+# ")
 _CATEGORY = re.compile(
-    r"^(\S*/tritonserver|Internal|Invalid argument|Unavailable|Unsupported|Unknown)( error)?: "
+    r"^((\S*/tritonserver|Internal|Invalid argument|Unavailable|Unsupported|Unknown|Not found"
+    r"|TritonModelException)( error)?: )+"
 )
 _FRAMES = re.compile(r"\s*\n\s*At:\n.*", re.DOTALL)
+# models that never came so far as to have a state: `model_repository_manager.cc`
+_UNLOADED = re.compile(
+    r"(?:Poll failed for model directory|failed to load model) '(?P<model>[^']*)': (?P<why>.*)"
+)
+_UNREADABLE = re.compile(r"^\[libprotobuf ERROR .*ModelConfig: (?P<where>\d+:\d+: .*)$")
+_INCOMPLETE = "failed to load all models"
 _DRAINED = "All models are stopped, unloading models"
 _KEPT_LINES = 5
 
@@ -35,12 +45,35 @@ def reason(log: str) -> str:
     return _joined(errors or others) or "it said nothing"
 
 
+def is_incomplete(log: str) -> bool:
+    """Say whether a started server lacks a model; with a broken config it says it is ready."""
+    return any(match["said"].endswith(_INCOMPLETE) for match in _matches(log.splitlines()))
+
+
+def unloaded(log: str) -> dict[str, str]:
+    """Return why each model that has no state in the server's index did not load."""
+    found, where = {}, ""
+    for line in log.splitlines():
+        if broken := _UNREADABLE.match(line):  # the line that names the model comes next
+            where = f" at {broken['where']}"
+        for match in _matches([line]):
+            if refused := _UNLOADED.match(match["said"]):
+                found[refused["model"]] = sentence(refused["why"]) + where
+                where = ""
+    return found
+
+
 def is_drained(log: Path) -> bool:
     """Say whether a server that was told to end has answered its last request.
 
     What follows, letting go of the models, takes seconds and changes nothing outside the process.
     """
     return _DRAINED in log.read_text(encoding="utf-8", errors="replace")
+
+
+def _matches(lines: Iterable[str]) -> list[re.Match[str]]:
+    """Return the log lines among lines."""
+    return [match for match in map(_LINE.match, lines) if match is not None]
 
 
 def _speaks(line: str, match: re.Match[str] | None) -> bool:
@@ -73,3 +106,10 @@ def followed(log: Path, show: Show) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
+
+
+def keep(log: Path) -> Path:
+    """Copy a log to where it outlives the server."""
+    handle, name = tempfile.mkstemp(prefix="tritonserver-", suffix=".log")
+    os.close(handle)
+    return Path(shutil.copyfile(log, name))

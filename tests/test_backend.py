@@ -1,0 +1,216 @@
+"""The stand-in for Triton's ONNX Runtime backend: inside the real server, and its pure parts."""
+
+import importlib
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tiny
+from onnx import TensorProto as T
+
+from tritonforge import client, server
+from tritonforge.errors import ServerError
+
+BACKEND = Path(server.__file__).parent / "backends" / "onnxruntime"
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """Import the backend's own modules, which lie on no package path."""
+    sys.path.insert(0, str(BACKEND))
+    try:
+        names = ("ort_batch", "ort_complete", "ort_match", "ort_options")
+        yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
+    finally:
+        sys.path.remove(str(BACKEND))
+
+
+def together(endpoint, model, asks):
+    """Send all at once, each on a connection of its own; return answers and errors in order."""
+
+    def ask(arrays):
+        with client.remote(endpoint, model) as run:
+            try:
+                return run(arrays)
+            except ServerError as error:
+                return error
+
+    with ThreadPoolExecutor(len(asks)) as pool:
+        return list(pool.map(ask, asks))
+
+
+def test_it_imports_nothing_of_tritonforge():
+    for path in BACKEND.glob("*.py"):
+        assert "import tritonforge" not in path.read_text()
+        assert "from tritonforge" not in path.read_text()
+
+
+def test_requests_are_executed_together_and_answered_apart(endpoint):
+    before = client.statistics(endpoint, "waits")
+    asks = [{"x": np.full((1 + n % 2, 4), n, np.float32)} for n in range(5)]
+    for ask, answer in zip(asks, together(endpoint, "waits", asks), strict=True):
+        np.testing.assert_array_equal(answer["y"], ask["x"] * 2)
+    after = client.statistics(endpoint, "waits")
+    assert after.inferences - before.inferences == 7
+    assert after.executions - before.executions < 5
+    assert max(batch.size for batch in after.batches) > 2
+
+
+def test_requests_of_other_shapes_are_kept_apart(endpoint):
+    asks = [
+        {"a": np.full((1, n), 5.0, np.float32), "b": np.ones((1, n), np.float32)} for n in (1, 3)
+    ]
+    asks += asks
+    for ask, answer in zip(asks, together(endpoint, "two", asks), strict=True):
+        np.testing.assert_array_equal(answer["sum"], ask["a"] + ask["b"])
+        np.testing.assert_array_equal(answer["rest"], ask["a"] - ask["b"])
+
+
+def test_a_bad_request_fails_alone(endpoint):
+    asks = [{"i": np.array([[n]])} for n in (3, 99, 4)]
+    good, bad, also = together(endpoint, "gather", asks)
+    assert (good["row"].item(), also["row"].item()) == (3.0, 4.0)
+    assert isinstance(bad, ServerError)
+    assert "onnx runtime error 2" in bad.message
+    assert "99" in bad.message
+
+
+def test_only_the_outputs_that_are_asked_for_come_back(endpoint):
+    import tritonclient.http as triton
+
+    connection = triton.InferenceServerClient(endpoint.http)
+    tensors = [triton.InferInput(name, [1, 2], "FP32") for name in ("a", "b")]
+    for tensor in tensors:
+        tensor.set_data_from_numpy(np.ones((1, 2), np.float32))
+    answer = connection.infer("two", tensors, outputs=[triton.InferRequestedOutput("rest")])
+    connection.close()
+    assert [output["name"] for output in answer.get_response()["outputs"]] == ["rest"]
+
+
+def test_scalars_travel_as_one_value(endpoint):
+    with client.remote(endpoint, "scalar", protocol="grpc") as run:
+        np.testing.assert_array_equal(run({"x": np.array([2.5], np.float32)})["y"], [5.0])
+
+
+def test_a_model_without_a_config_is_completed(endpoint):
+    found = client.metadata(endpoint, "bare")
+    assert [str(tensor) for tensor in found.outputs] == ["y:FP32:dim0,4"]
+    with client.remote(endpoint, "bare") as run:
+        np.testing.assert_array_equal(run({"x": np.ones((4, 4), np.float32)})["y"], 2)
+        with pytest.raises(ServerError, match="batch-size must be <= 4"):
+            run({"x": np.ones((5, 4), np.float32)})
+
+
+WRONG = {
+    "output_dtype": ("x FP32 4", "y FP64 4", "expects datatype TYPE_FP64 for output 'y'"),
+    "input_name": ("z FP32 4", "y FP32 4", "unexpected inference input 'z', allowed inputs are: x"),
+    "dims": ("x FP32 5", "y FP32 4", r"the model expects 2 dimensions \(shape \[-1,4\]\)"),
+    "outputs_exactly": ("x FP32 4", "y FP32 -1", r"complete shape \[-1,-1\]"),
+    "inputs": ("x FP32 4;w FP32 4", "y FP32 4", "configuration expects 2 inputs, model provides 1"),
+    "mode": ("x FP32 4", "y FP32 4", "Expected values for execution_mode are 0 or 1 but got 7"),
+    "text": ("x FP32 4", "y FP32 4", "failed to convert intra_op_thread_count 'two' to integral"),
+}
+PARAMETERS = {"mode": ("execution_mode", "7"), "text": ("intra_op_thread_count", "two")}
+
+
+def test_configs_that_do_not_fit_are_refused_in_the_words_of_the_real_backend(embedded, tmp_path):
+    for name, (inputs, outputs, _) in WRONG.items():
+        key, value = PARAMETERS.get(name, ("unknown", "ignored"))
+        more = f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}'
+        tiny.place(tmp_path, name, tiny.config(4, inputs, outputs, more), *tiny.DOUBLE)
+    tiny.double(tmp_path, "fine")
+    tiny.double(tmp_path, "garbage")
+    (tmp_path / "garbage" / "1" / "model.onnx").write_bytes(b"not a model")
+    tiny.double(tmp_path, "missing")
+    (tmp_path / "missing" / "1" / "model.onnx").rename(tmp_path / "missing" / "1" / "other.onnx")
+    with pytest.raises(ServerError) as caught, server.serving(tmp_path, embedded):
+        pass
+    reasons = {
+        said.partition("'")[2].partition("'")[0]: said
+        for said in caught.value.message.split("; model")
+    }
+    assert sorted(reasons) == sorted([*WRONG, "garbage", "missing"])
+    for name, (_, _, words) in WRONG.items():
+        assert re.search(words, reasons[name])
+    assert "onnx runtime error 7" in reasons["garbage"]
+    assert "unable to find" in reasons["missing"]
+
+
+def test_a_file_of_another_name_with_its_weights_beside_it(embedded, tmp_path):
+    import onnx
+
+    folder = tiny.place(
+        tmp_path,
+        "outside",
+        tiny.config(4, "x FP32 4", "y FP32 4", 'default_model_filename: "net.onnx"'),
+        [("Add", ["x", "w"], ["y"], {})],
+        [("x", T.FLOAT, ["n", 4])],
+        [("y", T.FLOAT, ["n", 4])],
+        initializers=[onnx.numpy_helper.from_array(np.ones((1, 4), np.float32), "w")],
+    )
+    model = onnx.load(folder / "1" / "model.onnx")
+    (folder / "1" / "model.onnx").unlink()
+    onnx.save(
+        model,
+        folder / "1" / "net.onnx",
+        save_as_external_data=True,
+        location="net.data",
+        size_threshold=0,
+    )
+    with (
+        server.serving(tmp_path, embedded) as endpoint,
+        client.remote(endpoint, "outside") as run,
+    ):
+        np.testing.assert_array_equal(run({"x": np.ones((2, 4), np.float32)})["y"], 2)
+
+
+def test_feeds_are_grouped_by_their_shape_without_the_batch(parts):
+    feeds = [{"a": np.zeros(shape)} for shape in ((1, 2), (3, 2), (1, 5), (2, 2))]
+    feeds.append({"b": np.zeros((1, 2))})
+    assert parts.ort_batch.alike(feeds) == [[0, 1, 3], [2], [4]]
+
+
+def test_merged_and_split_again(parts):
+    feeds = [{"a": np.full((n, 2), n)} for n in (1, 3, 2)]
+    merged = parts.ort_batch.merge(feeds)["a"]
+    counts = parts.ort_batch.sizes(feeds)
+    for feed, part in zip(feeds, parts.ort_batch.split("a", merged, counts), strict=True):
+        np.testing.assert_array_equal(part, feed["a"])
+    with pytest.raises(parts.ort_batch.SplitError, match="does not follow the batch"):
+        parts.ort_batch.split("a", merged[1:], counts)
+
+
+@pytest.mark.parametrize(
+    ("config", "level"),
+    [
+        ({}, "ORT_ENABLE_ALL"),
+        ({"graph": {"level": 0}}, "ORT_ENABLE_ALL"),
+        ({"graph": {"level": -1}}, "ORT_ENABLE_BASIC"),
+        ({"graph": {"level": 1}}, "ORT_ENABLE_EXTENDED"),
+        ({"graph": {"level": 2}}, "ORT_DISABLE_ALL"),
+        ({"graph": {"level": 99}}, "ORT_ENABLE_ALL"),
+    ],
+)
+def test_graph_levels_mean_what_the_real_backend_means(parts, config, level):
+    options = parts.ort_options.session_options({"optimization": config})
+    assert options.graph_optimization_level.name == level
+
+
+def test_threads_modes_and_memory_come_from_the_parameters(parts):
+    wanted = {
+        "intra_op_thread_count": "3",
+        "inter_op_thread_count": "2",
+        "execution_mode": "1",
+        "enable_mem_arena": "0",
+        "enable_mem_pattern": "false",
+    }
+    config = {"parameters": {key: {"string_value": value} for key, value in wanted.items()}}
+    options = parts.ort_options.session_options(config)
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 2)
+    assert options.execution_mode.name == "ORT_PARALLEL"
+    assert (options.enable_cpu_mem_arena, options.enable_mem_pattern) == (False, False)
+    assert parts.ort_options.session_options({}).intra_op_num_threads == 0

@@ -1,0 +1,224 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+
+from tritonforge import client, leftovers, ports, server, serverlog
+from tritonforge.errors import ServerError
+
+STAMP = "1121 00:07:44.716172 6623"
+SERVE = """
+import sys, time
+from pathlib import Path
+from tritonforge import server, toolchain
+with server.serving(Path(sys.argv[1]), toolchain.find()) as endpoint:
+    print(endpoint.http, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """Return a repository of one tiny model; what is kept of logs goes to the test's folder."""
+    kept = tmp_path / "tmp"
+    kept.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(kept))
+    place = tmp_path / "repository"
+    tiny.double(place)
+    return place
+
+
+def marked(mark):
+    """Return the shared memory and the processes that bear a mark."""
+    memory = [path.name for path in leftovers.SHARED_MEMORY.glob(f"{mark}*")]
+    lines = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (process / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:  # it has ended meanwhile
+            continue
+        if mark in line:
+            lines.append(line)
+    return memory, lines
+
+
+def until(condition, seconds):
+    """Wait for something to become true."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
+
+
+def test_nothing_is_left_of_a_server(repository, embedded, capfd):
+    seen = []
+    with server.serving(repository, embedded, show=seen.append) as endpoint:
+        memory, processes = marked(leftovers.mark())
+        assert memory
+        assert len(processes) >= 2
+        addresses = {endpoint.http, endpoint.grpc, endpoint.metrics}
+        assert len(addresses) == 3
+        assert all(address.startswith("127.0.0.1:") for address in addresses)
+        assert server.alive(endpoint)
+    assert not server.alive(endpoint)
+    assert not list(Path(tempfile.gettempdir()).iterdir())
+    assert any("Started HTTPService" in line for line in seen)
+    assert capfd.readouterr().err.startswith("+ ")
+
+
+def test_it_listens_on_loopback_only(endpoint):
+    wanted = {
+        int(getattr(endpoint, kind).rpartition(":")[2]) for kind in ("http", "grpc", "metrics")
+    }
+    found = {}
+    for table in ("tcp", "tcp6"):
+        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+            address, port = line.split()[1].split(":")
+            if line.split()[3] == "0A" and int(port, 16) in wanted:  # 0A: listening
+                found[int(port, 16)] = address[-8:]  # gRPC maps the address into IPv6
+    assert found == dict.fromkeys(wanted, "0100007F")
+
+
+def test_a_failing_block_ends_the_server_too(repository, embedded):
+    with pytest.raises(ZeroDivisionError), server.serving(repository, embedded) as endpoint:
+        raise ZeroDivisionError
+    assert not server.alive(endpoint)
+
+
+def test_a_killed_owner_leaves_no_process_and_its_memory_is_swept(repository):
+    owner = subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(repository)], stdout=subprocess.PIPE, text=True
+    )
+    assert owner.stdout.readline().startswith("127.0.0.1:")
+    mark = next(
+        path.name[:-36]  # without the server's own UUID
+        for path in leftovers.SHARED_MEMORY.glob(f"tritonforge-*-{owner.pid}-*")
+    )
+    memory, processes = marked(mark)
+    assert memory
+    assert len(processes) >= 2
+    os.kill(owner.pid, signal.SIGKILL)
+    owner.wait()
+    owner.stdout.close()
+    assert until(lambda: not marked(mark)[1], 10)
+    stale = leftovers.SHARED_MEMORY / f"{mark}region"  # as if the processes had had no time to
+    stale.write_bytes(b"x")
+    foreign = leftovers.SHARED_MEMORY / f"tritonforge-1-{owner.pid}-1-of-another-namespace"
+    foreign.write_bytes(b"x")
+    own = leftovers.SHARED_MEMORY / f"{leftovers.mark()}region"
+    own.write_bytes(b"x")
+    try:
+        leftovers.sweep()
+        assert not marked(mark)[0]
+        assert foreign.exists()
+        assert own.exists()
+    finally:
+        foreign.unlink()
+        own.unlink()
+
+
+def test_a_busy_port_is_named_with_its_option(repository, embedded):
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        with (
+            pytest.raises(ServerError, match=f"port {port} is in use") as caught,
+            server.serving(repository, embedded, grpc_port=port),
+        ):
+            pass
+    assert "--grpc-port" in caught.value.hint
+
+
+def test_a_wanted_port_is_taken(repository, embedded):
+    port = ports.choose({"http": None})["http"]
+    with server.serving(repository, embedded, http_port=port) as endpoint:
+        assert endpoint.http == f"127.0.0.1:{port}"
+
+
+def test_a_model_that_does_not_load_is_named_with_the_servers_reason(repository, embedded):
+    (repository / "double" / "1" / "model.onnx").write_bytes(b"not a model")
+    with (
+        pytest.raises(ServerError, match=r"model 'double' version 1 does not load: onnx.*Protobuf"),
+        server.serving(repository, embedded),
+    ):
+        pass
+
+
+def test_a_config_that_does_not_parse_is_told(repository, embedded):
+    (repository / "double" / "config.pbtxt").write_text("name: 'double'\nmax_batch_sise: 4\n")
+    tiny.double(repository, "fine")
+    with pytest.raises(ServerError) as caught, server.serving(repository, embedded):
+        pass
+    assert caught.value.message.startswith("model 'double' does not load: failed to read text")
+    assert '2:15: Message type "inference.ModelConfig" has no field' in caught.value.message
+
+
+def test_a_wrong_option_is_told_with_the_log(repository, embedded):
+    with (
+        pytest.raises(ServerError, match="unrecognized option '--nonsense'") as caught,
+        server.serving(repository, embedded, arguments=["--nonsense"]),
+    ):
+        pass
+    log = Path(caught.value.hint.rpartition(" ")[2])
+    assert "--nonsense" in log.read_text()
+
+
+def test_options_that_we_pass_ourselves_are_refused(repository, embedded):
+    with (
+        pytest.raises(ServerError, match="--http-port after -- would contradict"),
+        server.serving(repository, embedded, arguments=["--http-port=1"]),
+    ):
+        pass
+
+
+def test_a_server_that_dies_is_the_reason_whatever_the_block_met(repository, embedded):
+    rows = {"x": np.ones((1, 4), np.float32)}
+    with (  # noqa: PT012 - the error is raised where the server is left
+        pytest.raises(ServerError, match="the server ended by itself"),
+        server.serving(repository, embedded) as endpoint,
+        client.remote(endpoint, "double") as run,
+    ):
+        run(rows)
+        port = endpoint.http.rpartition(":")[2]
+        for process in Path("/proc").glob("[0-9]*"):
+            line = (process / "cmdline").read_bytes() if process.exists() else b""
+            if f"--http-port={port}".encode() in line:
+                os.kill(int(process.name), signal.SIGSEGV)
+        until(lambda: not server.alive(endpoint), 10)
+        run(rows)
+
+
+def test_too_little_time(repository, embedded):
+    with (
+        pytest.raises(ServerError, match="not ready within 0 s"),
+        server.serving(repository, embedded, timeout=0.2),
+    ):
+        pass
+    assert not marked(leftovers.mark() + "x")[1]
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        (f'E{STAMP} server.cc:241] "CudaDriverHelper has not been initialized."', ""),
+        ("Error: Failed to initialize NVML\n| a | table |\nbus error", "bus error"),
+        ("Signal (11) received.\n 0# 0x00005 in tritonserver\n 1# main", "Signal (11) received."),
+        (f'E{STAMP} main.cc:241] "Unavailable: no socket"\nI{STAMP} a.cc:1] "bye"', "no socket"),
+    ],
+)
+def test_the_reason_is_found_in_the_log(log, reason):
+    assert serverlog.reason(log) == (reason or "it said nothing")
+
+
+def test_an_error_loses_its_category_and_frames():
+    said = "Internal: ValueError: no good\n\nAt:\n  /a/model.py(3): initialize\n"
+    assert serverlog.sentence(said) == "ValueError: no good"
