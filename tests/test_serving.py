@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import tiny
+
+from tritonforge import client
+from tritonforge.errors import ConfigError, RepositoryError
+from tritonforge.serving import serving
+
+GPU = """instance_group { kind: KIND_GPU gpus: 0 }
+optimization { execution_accelerators { gpu_execution_accelerator { name: "tensorrt" } } }
+"""
+ROWS = np.ones((2, 4), np.float32)
+
+
+def test_a_config_for_a_gpu_is_rehearsed_from_a_copy(embedded, tmp_path):
+    del embedded
+    folder = tiny.double(tmp_path, "wants_gpu", GPU)
+    before = (folder / "config.pbtxt").read_text()
+    tiny.double(tmp_path, "fine")
+    told = []
+    with serving(tmp_path, rehearsed=told.append) as endpoint:
+        assert endpoint.rehearsal
+        for model in ("wants_gpu", "fine"):
+            with client.remote(endpoint, model) as run:
+                np.testing.assert_array_equal(run({"x": ROWS})["y"], 2)
+    assert (folder / "config.pbtxt").read_text() == before
+    assert len(told) == 1
+    assert str(folder / "config.pbtxt") in told[0]
+    changes = [line for line in told[0].splitlines() if line.startswith(("+ ", "- "))]
+    assert any("KIND_GPU" in line for line in changes)
+    assert any("tensorrt" in line for line in changes)
+    assert not any("dims" in line for line in changes)
+
+
+def test_only_the_models_that_are_wanted_are_loaded(embedded, tmp_path):
+    del embedded
+    tiny.double(tmp_path)
+    broken = tiny.double(tmp_path, "broken")
+    (broken / "config.pbtxt").write_text("no config {")
+    told = []
+    with serving(tmp_path, models=["double"], rehearsed=told.append) as endpoint:
+        assert not endpoint.rehearsal
+        assert client.ready(endpoint, "double")
+        assert not client.ready(endpoint, "broken")
+    assert told == []
+    with pytest.raises(ConfigError, match=r"broken/config\.pbtxt:1"), serving(tmp_path):
+        pass
+
+
+def test_a_model_that_is_not_there_is_told_before_anything_starts(tmp_path):
+    tiny.double(tmp_path)
+    with (
+        pytest.raises(RepositoryError, match="no model 'doubel'") as caught,
+        serving(tmp_path, models=["doubel"]),
+    ):
+        pass
+    assert "did you mean 'double'" in caught.value.hint

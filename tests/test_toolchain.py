@@ -1,0 +1,166 @@
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tritonforge import process, toolchain
+from tritonforge.errors import ToolchainError
+from tritonforge.toolchain import machine, pins
+
+FIND = """
+from tritonforge import toolchain
+print(toolchain.find(progress=lambda what, done=None: print("...", what)).root)
+"""
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """Move the user's cache, but not pip's, to the test's folder."""
+    pip = process.run([sys.executable, "-m", "pip", "cache", "dir"], timeout=60, quiet=True).tail
+    monkeypatch.setenv("PIP_CACHE_DIR", pip)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "tritonforge" / "toolchain"
+
+
+def finder():
+    """Start a process that wants the toolchain."""
+    return subprocess.Popen(
+        [sys.executable, "-c", FIND], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finished(child):
+    """Return what a process printed; it must have succeeded."""
+    output, _ = child.communicate(timeout=300)
+    assert child.returncode == 0, output
+    return output
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    """Write a stand-in executable."""
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def test_it_survives_a_kill_and_two_at_once_and_repairs_and_removes(cache):
+    killed = finder()
+    while killed.poll() is None and not list(cache.glob(".*.partial/lib")):
+        time.sleep(0.02)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert list(cache.glob(".*.partial"))
+    assert toolchain.installed() is None
+
+    answers = [finished(child) for child in (finder(), finder())]
+    roots = {answer.splitlines()[-1] for answer in answers}
+    assert len(roots) == 1
+    assert sum("making a Python" in answer for answer in answers) == 1
+    assert sum("waiting for another" in answer for answer in answers) == 1
+    assert not list(cache.glob(".*.partial"))
+    found = toolchain.installed()
+    assert found is not None
+    assert str(found.root) in roots
+    assert (found.triton, found.release, found.onnxruntime) == ("2.51.0", "24.10", "1.19.2")
+
+    found.tritonserver.unlink()
+    assert toolchain.installed() is None
+    assert toolchain.remove() == cache
+    assert toolchain.remove() is None
+
+
+def test_the_programs_run(embedded):
+    shown = process.run(
+        [str(embedded.perf_analyzer), "--version"], timeout=30, environment=embedded.environment
+    )
+    assert (shown.returncode, "2.51.0" in shown.output) == (0, True)
+    python = str(embedded.root / "bin" / "python3")
+    code = "import numpy; print(numpy.__version__)"
+    shown = process.run([python, "-c", code], timeout=30, environment=embedded.environment)
+    assert shown.tail.startswith("1.")
+
+
+def test_the_users_python_settings_do_not_reach_the_server(embedded, monkeypatch, tmp_path):
+    (tmp_path / "numpy.py").write_text("raise SystemExit('the wrong numpy')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    python = str(embedded.root / "bin" / "python3")
+    ended = process.run(
+        [python, "-c", "import numpy"], timeout=30, environment=embedded.environment
+    )
+    assert ended.returncode == 0, ended.output
+
+
+def test_a_failed_download_is_told_in_pips_words(cache, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    with pytest.raises(ToolchainError, match="pip says: No matching distribution found") as caught:
+        toolchain.install()
+    assert "PIP_INDEX_URL" in caught.value.hint
+    assert not [path for path in cache.iterdir() if path.name != ".lock"]
+
+
+def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(ToolchainError, match="cannot write to") as caught:
+        toolchain.find()
+    assert "XDG_CACHE_HOME" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"system": "Darwin", "architecture": "arm64"}, "Linux x86_64 only; this is Darwin arm64"),
+        ({"architecture": "aarch64"}, "this is Linux aarch64"),
+        ({"libc": "glibc 2.31"}, "glibc 2.35 or newer; this system has glibc 2.31"),
+        ({"libc": ""}, "glibc 2.35 or newer; this system has another"),
+    ],
+)
+def test_an_unsupported_machine(facts, words):
+    with pytest.raises(ToolchainError, match=words) as caught:
+        machine.check(
+            **{"system": "Linux", "architecture": "x86_64", "libc": "glibc 2.36", **facts}
+        )
+    assert "docker" in caught.value.hint
+
+
+def test_another_python_is_taken_where_this_one_will_not_do(tmp_path, monkeypatch):
+    this = machine.interpreter(pins.minors())
+    program(tmp_path, "python3.12", "echo pyenv: python3.12: command not found; exit 127")
+    program(tmp_path, "python3.11", f'exec {this.program} "$@"')
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    if this.minor == "3.11":
+        found = machine.interpreter(("3.11", "3.12"))
+        assert (found.program, found.minor) == (tmp_path / "python3.11", "3.11")
+        assert found.library.name == "libpython3.11.so.1.0"
+    shutil.rmtree(tmp_path)
+    with pytest.raises(ToolchainError, match="cannot run /nowhere/python") as caught:
+        machine.interpreter(("3.11", "3.12"))
+    assert "docker" in caught.value.hint
+    assert "libpython3.12" in caught.value.hint
+
+
+def test_a_python_without_a_shared_library_is_no_use(tmp_path, monkeypatch):
+    answer = '{"cpython": true, "minor": "3.12", "places": ["/nowhere"]}'
+    program(tmp_path, "python3.12", f"echo '{answer}'")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python3.12"))
+    with pytest.raises(ToolchainError, match=r"python3.12 has no libpython3\.12\.so\.1\.0"):
+        machine.interpreter(pins.minors())
+
+
+@pytest.mark.parametrize("minor", pins.minors())
+def test_every_pin_has_a_hash_and_no_host(minor):
+    text = pins.file(minor).read_text(encoding="utf-8")
+    wheels = pins.versions(minor)
+    assert set(wheels) == {"nvidia-pytriton", "tritonclient", "onnxruntime", "numpy"}
+    assert wheels["numpy"].startswith("1.")
+    assert len([line for line in text.splitlines() if not line.startswith("#")]) == len(wheels)
+    assert "//" not in text
