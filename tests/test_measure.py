@@ -1,7 +1,7 @@
 """The real perf_analyzer against the real server, on models that cost nothing to run."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,9 +28,16 @@ IDS = TensorSpec(name="ids", dtype=DType.INT64, dims=("batch", "seq"))
 
 
 def place(
-    root: Path, name: str, nodes: list[onnx.NodeProto], *, dims: tuple[str, str], batch: int,
-    dtype: str = "FP32", kind: str = "KIND_CPU",
-) -> None:  # fmt: skip
+    root: Path,
+    name: str,
+    nodes: list[onnx.NodeProto],
+    *,
+    dims: tuple[str, str],
+    batch: int,
+    dtype: str = "FP32",
+    kind: str = "KIND_CPU",
+    tables: Sequence[onnx.TensorProto] = (),
+) -> None:
     number = DType.parse(dtype).onnx
     free = list(dims)
     graph = helper.make_graph(
@@ -38,6 +45,7 @@ def place(
         name,
         [helper.make_tensor_value_info("ids" if dtype == "INT64" else "x", number, free)],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, free)],
+        list(tables),
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)
@@ -88,6 +96,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     place(root, "single", relu, dims=("n", "m"), batch=1)
     place(root, "whole", relu, dims=("n", "m"), batch=0)
     place(root, "tokens", cast, dims=("n", "m"), batch=4, dtype="INT64")
+    gather = [helper.make_node("Gather", ["table", "ids"], ["y"])]
+    table = helper.make_tensor("table", TensorProto.FLOAT, [30], range(30))
+    place(root, "lookup", gather, dims=("n", "m"), batch=4, dtype="INT64", tables=[table])
     found = Repository(root)
     known(found)
     return found
@@ -159,6 +170,15 @@ def test_shapes_leave_the_batch_out(
     assert {sample["x"].shape for sample in ready.samples} == {shape}
     wish = Wish(load=replace(QUICK, concurrencies=(1,)), shapes={"x": shape})
     assert one(repository, model, wish, served).failures == ()
+
+
+def test_without_a_manifest_the_graph_tells_which_numbers_index_a_table(
+    repository: Repository, served: Endpoint
+) -> None:
+    ready = prepare(repository, "lookup", Draft(), endpoint=served, protocol="http")
+    drawn = np.concatenate([sample["ids"].ravel() for sample in ready.samples])
+    assert drawn.min() >= 0
+    assert 2 < drawn.max() < 30
 
 
 def test_a_manifest_says_what_inputs_mean(repository: Repository, served: Endpoint) -> None:

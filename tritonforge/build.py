@@ -237,7 +237,8 @@ def _record(
     """Gather the manifest; its config is decided at the very end."""
     return Manifest(
         source=spec.source,
-        weights=loaded.weights,
+        weights=spec.weights,
+        weights_origin=loaded.weights,
         weights_sha256=loaded.weights_sha256,
         seed=spec.seed,
         sample_seed=spec.sample_seed,

@@ -48,4 +48,4 @@ def parse(urls: tuple[str, ...]) -> Endpoint:
             raise SpecError(f"--url names {parts.scheme} twice: {found[parts.scheme]} and {url}")
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         found[parts.scheme] = f"{host}:{port if port is not None else _PORTS[parts.scheme]}"
-    return Endpoint(**found)
+    return Endpoint(http=found.get("http"), grpc=found.get("grpc"))

@@ -28,14 +28,16 @@ _IN, _OUT = "in:", "out:"
 class Manifest:
     """All that a later command must know of a version.
 
-    `versions` maps each tool that took part to its version; `files` each file of the version to its
-    sha256; `config` is the text of `config.pbtxt` that the version was proven under; `reference`
-    says what the gate compared with (`torch` or `onnx`). `opset` and `ir` are read back from the
-    file.
+    `weights` is what was asked (default, random, a file), `weights_origin` says in words where they
+    came from. `versions` maps each tool that took part to its version; `files` each file of the
+    version to its sha256; `config` is the text of `config.pbtxt` that the version was proven under;
+    `reference` says what the gate compared with (`torch` or `onnx`). `opset` and `ir` are read back
+    from the file.
     """
 
     source: str
     weights: str
+    weights_origin: str
     weights_sha256: str | None
     seed: int
     sample_seed: int

@@ -196,14 +196,15 @@ def _misfit(entry: Any, spec: TensorSpec, *, batched: bool, exact: bool) -> str 
 
 def _quote(text: str) -> str:
     """Write a protobuf string literal."""
-    return '"' + text_encoding.CEscape(text, as_utf8=True) + '"'
+    return f'"{text_encoding.CEscape(text, as_utf8=True)}"'
 
 
 def _enum(message: Message, field: str) -> str:
     """Write an enum field by name, an unknown number as it is."""
     number = getattr(message, field)
     values = message.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number
-    return str(values[number].name if number in values else number)
+    name: str = values[number].name if number in values else str(number)
+    return name
 
 
 def _only(message: Message, *fields: str) -> str:
@@ -218,7 +219,8 @@ def _rest(message: Message, *fields: str) -> str:
     copy.CopyFrom(message)
     for field in fields:
         copy.ClearField(field)
-    return str(text_format.MessageToString(copy, as_utf8=True)).rstrip("\n")
+    text: str = text_format.MessageToString(copy, as_utf8=True)
+    return text.rstrip("\n")
 
 
 def _indented(text: str, by: int) -> str:

@@ -60,7 +60,7 @@ def find(tag: str) -> Release:
     tag = tag.removesuffix("-py3")
     rows = _table()["releases"]
     if tag not in rows:
-        near = get_close_matches(tag, rows, n=1) or [max(rows)]
+        near = get_close_matches(tag, rows, n=1, cutoff=0.8) or [_newest()]
         raise SpecError(f"unknown target {tag!r}", hint=f"did you mean {near[0]}?")
     row = rows[tag]
     if not row["backend"]:

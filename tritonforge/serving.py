@@ -31,6 +31,7 @@ def serving(
     repository: Path,
     *,
     models: Sequence[str] | None = None,
+    version: int | None = None,
     http_port: int | None = None,
     grpc_port: int | None = None,
     metrics_port: int | None = None,
@@ -42,18 +43,22 @@ def serving(
 ) -> Iterator[Endpoint]:
     """Serve `models` of a repository, all of them by default, while the block runs.
 
+    `version` may be one that the config's version policy would not serve: a copy holds it alone.
     Where a config asks for a GPU a copy is served on the CPU: `rehearsed` gets the unified diff of
     each such config, and the endpoint says `rehearsal`. Raises `RepositoryError` for a model that
     is not there, `ConfigError` for a config that does not parse, `ToolchainError`, `ServerError`.
     """
     source = Repository(repository)
-    entries = source.select(tuple(models or ()))
-    names = tuple(dict.fromkeys(entry.model for entry in entries))
+    entries = source.select(tuple(models or ()), version)
+    names = tuple(entry.model for entry in entries)
+    older = version is not None and any(source.entry(name).version != version for name in names)
     changed = _rehearsals(source, names)
     with ExitStack() as stack:
         for model, text in changed.items():
             rehearsed(_difference(source, model, text))
-        served = stack.enter_context(_copied(source, names, changed)) if changed else repository
+        served = repository
+        if changed or older:
+            served = stack.enter_context(_copied(source, names, changed, version))
         explicit = ["--model-control-mode=explicit", *(f"--load-model={name}" for name in names)]
         endpoint = stack.enter_context(
             server.serving(
@@ -100,14 +105,23 @@ def _difference(repository: Repository, model: str, changed: str) -> str:
 
 @contextmanager
 def _copied(
-    repository: Repository, models: Sequence[str], changed: Mapping[str, str]
+    repository: Repository,
+    models: Sequence[str],
+    changed: Mapping[str, str],
+    version: int | None,
 ) -> Iterator[Path]:
-    """Lay out a repository of links, with the changed configs, while the block runs."""
+    """Lay out a repository of links, with the changed configs, while the block runs.
+
+    With a `version` no other one is linked.
+    """
     copy = Path(tempfile.mkdtemp(prefix=leftovers.mark()))
     try:
         for model in models:
             (copy / model).mkdir()
+            others = {str(each) for each in repository.versions(model)} - {str(version)}
             for original in repository.model_dir(model).absolute().iterdir():
+                if version is not None and original.name in others:
+                    continue
                 if original.name != CONFIG or model not in changed:
                     (copy / model / original.name).symlink_to(original)
             if model in changed:

@@ -1,6 +1,6 @@
 """The command line: reading this file is reading the table of contents."""
 
-from tritonforge.cli import build
+from tritonforge.cli import build, parity, perf, serve, toolchain
 from tritonforge.cli.group import Forge
 
 main = Forge(
@@ -8,3 +8,5 @@ main = Forge(
     help="Take a model to a proven deployment on NVIDIA Triton Inference Server.",
 )
 main.section("Make", build=build.command)
+main.section("Prove", parity=parity.command, perf=perf.command)
+main.section("Serve", serve=serve.command, toolchain=toolchain.command)

@@ -127,7 +127,7 @@ def _print(built: "Built", *, dry_run: bool) -> None:
         batch = f"no batching: {built.unbatched}"
     click.echo(
         f"{built.name} {built.version}: opset {record.opset}, IR {record.ir} for {record.target}"
-        f" by {record.exporter}; {record.weights}; {batch}"
+        f" by {record.exporter}; {record.weights_origin}; {batch}"
     )
     gate_table(record.gate, f"{record.reference} against ONNX Runtime")
     for note in built.notes:
@@ -179,7 +179,7 @@ def _document(built: "Built") -> dict[str, Any]:
         "opset": record.opset,
         "ir": record.ir,
         "exporter": record.exporter,
-        "weights": record.weights,
+        "weights": record.weights_origin,
         "max_batch_size": record.max_batch_size,
         "unbatched": built.unbatched,
         "config": record.config,

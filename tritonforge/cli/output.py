@@ -73,3 +73,8 @@ def progress() -> Iterator[Progress]:
             bar.update(task, description=what, total=total, completed=done or 0.0)
 
         yield report
+
+
+def aside(line: str) -> None:
+    """Say something on stderr that is not the answer."""
+    click.echo(line, err=True)

@@ -145,7 +145,7 @@ def command(
             models,
             wish,
             endpoint=endpoint.parse(urls) if urls else None,
-            rehearsed=lambda difference: click.echo(difference, err=True),
+            rehearsed=output.aside,
             progress=progress,
         )
     if csv_path is not None:

@@ -97,6 +97,7 @@ def _alone(subject: _Subject, rehearsed: Callable[[str], None], progress: Progre
         with serving(
             subject.repository.path,
             models=[subject.model],
+            version=subject.wish.version,
             rehearsed=rehearsed,
             progress=progress,
         ) as endpoint:

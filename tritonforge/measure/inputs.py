@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from tritonforge import client, manifest, samples
+from tritonforge import client, graph, manifest, samples
 from tritonforge.endpoint import Endpoint
-from tritonforge.errors import ServerError, SpecError
-from tritonforge.repository import Repository
+from tritonforge.errors import GraphError, ServerError, SpecError
+from tritonforge.repository import MODEL, Repository
 from tritonforge.spec import Domain, Range
 from tritonforge.tensors import Arrays, Run, TensorSpec
 
@@ -71,7 +72,7 @@ def prepare(
     endpoint: Endpoint,
     protocol: Literal["http", "grpc"],
 ) -> Prepared:
-    """Make samples from the manifest where there is one, else from what the server says.
+    """Make samples from what the version's files tell, else from what the server says.
 
     A first request proves them: what is wrong with them the server says itself. Raises `SpecError`
     for a draft that does not fit, `ServerError` with the server's words.
@@ -151,15 +152,26 @@ def _bytes(arrays: Arrays) -> int:
 def _inputs(
     repository: Repository, model: str, version: int, served: tuple[TensorSpec, ...]
 ) -> "_Inputs":
-    """Return what the server takes, with the names, domains and ranges of a manifest if any."""
-    known = None
+    """Return what the server takes, with what the version's files tell of it where they lie here.
+
+    A manifest says what the inputs mean; without one the graph tells at least which numbers index
+    a table, and which dimensions are the same.
+    """
+    said: tuple[TensorSpec, ...] = ()
+    domains: Mapping[str, Domain] = {}
+    ranges: Mapping[str, Range] = {}
     if model in repository.models() and version in repository.versions(model):
-        known = manifest.read(repository.entry(model, version).version_dir)
-    if known is None:
-        return _Inputs(tensors=served, domains={}, ranges={})
-    named = {(each.name, each.dtype, len(each.dims)): each for each in known.signature.inputs}
+        folder = repository.entry(model, version).version_dir
+        known = manifest.read(folder)
+        if known is not None:
+            said, domains, ranges = known.signature.inputs, known.domains, known.ranges
+        else:
+            with suppress(GraphError):  # the server serves it, so plain samples may do
+                loaded = graph.load(folder / MODEL)
+                said, domains = graph.signature(loaded).inputs, graph.domains(loaded)
+    named = {(each.name, each.dtype, len(each.dims)): each for each in said}
     tensors = tuple(named.get((each.name, each.dtype, len(each.dims)), each) for each in served)
-    return _Inputs(tensors=tensors, domains=known.domains, ranges=known.ranges)
+    return _Inputs(tensors=tensors, domains=domains, ranges=ranges)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
