@@ -1,0 +1,107 @@
+"""Many requests at once, so that the server merges them; and its own count of what it executed."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from tritonforge import client
+from tritonforge.client import Statistics
+from tritonforge.endpoint import Endpoint
+from tritonforge.errors import ServerError
+from tritonforge.parity.subject import Pair, Subject
+from tritonforge.tensors import Arrays
+
+# A quick model may answer each request before the next one comes, so each client sends several in a
+# row, and the burst is repeated until the server has merged some.
+_CLIENTS, _IN_A_ROW, _ROUNDS = 16, 3, 8
+_COUNT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batching:
+    """What the server counted while many asked at once: samples, and runs of the model."""
+
+    inferences: int
+    executions: int
+    largest: int
+
+    @property
+    def merged(self) -> bool:
+        """Say whether any batch above one was executed."""
+        return self.largest > 1
+
+    def add(self, other: "Batching") -> "Batching":
+        """Sum two counts."""
+        return Batching(
+            inferences=self.inferences + other.inferences,
+            executions=self.executions + other.executions,
+            largest=max(self.largest, other.largest),
+        )
+
+
+def together(each: Subject, endpoint: Endpoint, protocol: str) -> tuple[list[Pair], Batching]:
+    """Ask from many clients at once, again until a batch was executed where the config batches.
+
+    Every answer is compared with the reference of its own sample, so a mix-up of rows shows.
+    Raises `ServerError` for a request that is refused.
+    """
+    assert each.reference is not None  # noqa: S101 - the caller asks only where there is one
+    pairs: list[Pair] = []
+    start = _count(each, endpoint)
+    counted = Batching(inferences=0, executions=0, largest=0)
+    for turn in range(_ROUNDS):
+        count = _CLIENTS * _IN_A_ROW
+        asked = [each.single(turn * count + number) for number in range(count)]
+        answers = _burst(each, endpoint, protocol, asked)
+        pairs += [(each.reference(sample), got) for sample, got in zip(asked, answers, strict=True)]
+        counted = _difference(each, endpoint, start, expected=len(pairs))
+        if counted.merged or not each.batches:
+            break
+    return pairs, counted
+
+
+def _burst(each: Subject, endpoint: Endpoint, protocol: str, asked: list[Arrays]) -> list[Arrays]:
+    """Send the samples from clients with a thread and connection each, all at the same moment."""
+    ready = threading.Barrier(_CLIENTS, timeout=60)
+
+    def ask(mine: list[Arrays]) -> list[Arrays]:
+        try:
+            with each.remote(endpoint, protocol) as run:
+                ready.wait()
+                return [run(sample) for sample in mine]
+        except threading.BrokenBarrierError as error:
+            raise ServerError("the clients could not start together") from error
+        except ServerError:
+            ready.abort()  # let the others go at once
+            raise
+
+    shares = [asked[start : start + _IN_A_ROW] for start in range(0, len(asked), _IN_A_ROW)]
+    with ThreadPoolExecutor(_CLIENTS) as pool:
+        futures = [pool.submit(ask, share) for share in shares]
+        errors = [error for future in futures if (error := future.exception()) is not None]
+        for error in sorted(errors, key=lambda error: "together" in str(error)):
+            raise error
+        return [answer for future in futures for answer in future.result()]
+
+
+def _count(each: Subject, endpoint: Endpoint) -> Statistics:
+    """Ask for the server's counts."""
+    return client.statistics(endpoint, each.entry.model, version=each.entry.version)
+
+
+def _difference(each: Subject, endpoint: Endpoint, start: Statistics, *, expected: int) -> Batching:
+    """Return what has been counted since `start`; the server answers first and counts then."""
+    deadline = time.monotonic() + _COUNT_SECONDS
+    while True:
+        now = _count(each, endpoint)
+        if now.requests - start.requests >= expected or time.monotonic() > deadline:
+            break
+        time.sleep(0.02)
+    before = {batch.size: batch.count for batch in start.batches}
+    grown = [b.size for b in now.batches if b.count > before.get(b.size, 0)]
+    return Batching(
+        inferences=now.inferences - start.inferences,
+        executions=now.executions - start.executions,
+        largest=max(grown, default=0),
+    )

@@ -1,0 +1,207 @@
+"""One version under comparison: its samples, its reference, and the shapes on the wire."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from tritonforge import client, graph, manifest, pbtxt, release, samples, sources
+from tritonforge.endpoint import Endpoint
+from tritonforge.errors import RepositoryError, SourceError
+from tritonforge.manifest import Manifest
+from tritonforge.repository import MODEL, Entry
+from tritonforge.spec import Domain, ModelSpec, Range, parse_input
+from tritonforge.tensors import Arrays, Run, Signature
+
+Reference = Literal["onnx", "torch", "golden"]
+Pair = tuple[Arrays, Arrays]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is asked of a version.
+
+    `reference` is None where only the golden sample counts, `golden` where there is none.
+    `wire` holds, for a tensor that the config reshapes, the dims a client sees beside the batch.
+    """
+
+    entry: Entry
+    signature: Signature
+    domains: Mapping[str, Domain]
+    ranges: Mapping[str, Range]
+    max_batch_size: int
+    batches: bool
+    wire: Mapping[str, tuple[int, ...]]
+    golden: Pair | None
+    reference: Run | None
+    seed: int
+
+    def samples(self) -> Iterator[Arrays]:
+        """Draw samples over batch sizes and the sizes of every other dynamic dimension."""
+        batch = self.signature.batch if self.max_batch_size > 0 else None
+        ranges = {"batch": Range(high=16), **self.ranges}
+        sweep = samples.sweep(
+            self.signature.dynamic, ranges, batch=batch, max_batch_size=self.max_batch_size
+        )
+        for number, sizes in enumerate(sweep):
+            yield samples.draw(self.signature.inputs, self.domains, sizes, self.seed + number)
+
+    def single(self, number: int) -> Arrays:
+        """Draw the inputs of a request of one row, one of many that are sent at once."""
+        sizes = samples.typical(self.signature.dynamic, self.ranges)
+        if self.max_batch_size > 0 and self.signature.batch is not None:
+            sizes[self.signature.batch] = 1
+        inputs = self.signature.inputs
+        return samples.draw(inputs, self.domains, sizes, self.seed + 1000 + number)
+
+    @contextmanager
+    def remote(self, endpoint: Endpoint, protocol: str) -> Iterator[Run]:
+        """Open the served version as a `Run` that speaks the model's shapes, not the wire's."""
+        protocol_name: Any = protocol
+        with client.remote(
+            endpoint, self.entry.model, version=self.entry.version, protocol=protocol_name
+        ) as ask:
+            if not self.wire:
+                yield ask
+                return
+
+            def run(arrays: Arrays) -> Arrays:
+                sent = {name: self._to_wire(name, array) for name, array in arrays.items()}
+                return {name: self._from_wire(name, got) for name, got in ask(sent).items()}
+
+            yield run
+
+    def _to_wire(self, name: str, array: np.ndarray) -> np.ndarray:
+        """Give an input the shape that clients send."""
+        if name not in self.wire:
+            return array
+        batch = array.shape[:1] if self.max_batch_size > 0 else ()
+        return array.reshape(batch + self.wire[name])
+
+    def _from_wire(self, name: str, array: np.ndarray) -> np.ndarray:
+        """Give an output the shape that the model has."""
+        if name not in self.wire:
+            return array
+        spec = next(each for each in self.signature.outputs if each.name == name)
+        batch = array.shape[:1] if self.max_batch_size > 0 else ()
+        rest = spec.dims[1:] if self.max_batch_size > 0 else spec.dims
+        return array.reshape(batch + tuple(-1 if isinstance(dim, str) else dim for dim in rest))
+
+
+@contextmanager
+def opened(entry: Entry, reference: Reference, seed: int) -> Iterator[Subject]:
+    """Read what is known of a version and open its reference while the block runs.
+
+    Raises `RepositoryError` for a golden sample that is asked for but absent, `SourceError` where
+    the torch model cannot be made again.
+    """
+    known = manifest.read(entry.version_dir)
+    config = _config(entry)
+    path = entry.version_dir / (config.default_model_filename or MODEL)
+    model = graph.load(path)
+    signature = _narrowed(graph.signature(model), config)
+    golden = manifest.read_golden(entry.version_dir) if known is not None else None
+    if reference == "golden" and golden is None:
+        raise RepositoryError(
+            f"{entry.model} {entry.version} has no golden sample",
+            hint="build it with tritonforge, or compare with --reference onnx",
+        )
+    with _reference(entry, known, reference, path) as run:
+        yield Subject(
+            entry=entry,
+            signature=signature,
+            domains=known.domains if known else graph.domains(model),
+            ranges=known.ranges if known else {},
+            max_batch_size=config.max_batch_size,
+            batches=config.max_batch_size > 1 and config.HasField("dynamic_batching"),
+            wire=_wire(config, signature),
+            golden=golden,
+            reference=run,
+            seed=seed,
+        )
+
+
+def _config(entry: Entry) -> Any:
+    """Read the config of a version; raises `RepositoryError` where there is none."""
+    if not entry.config_path.is_file():
+        raise RepositoryError(
+            f"{entry.model!r} has no config.pbtxt", hint="build it, or write its config"
+        )
+    return pbtxt.parse(entry.config_path.read_text("utf-8"), entry.config_path)
+
+
+def _narrowed(signature: Signature, config: Any) -> Signature:
+    """Fix the dimensions that the config narrows, and leave out outputs it does not list."""
+    listed = {
+        entry.name: list(entry.dims) for entry in config.input if not entry.HasField("reshape")
+    }
+    kept = {entry.name for entry in config.output}
+    skip = 1 if config.max_batch_size > 0 else 0
+    inputs = []
+    for tensor in signature.inputs:
+        dims = listed.get(tensor.name, [])
+        if len(dims) + skip == len(tensor.dims):
+            fixed = (*tensor.dims[:skip], *map(_narrow, tensor.dims[skip:], dims))
+            tensor = replace(tensor, dims=fixed)  # noqa: PLW2901 - the same tensor, narrowed
+        inputs.append(tensor)
+    outputs = tuple(each for each in signature.outputs if not kept or each.name in kept)
+    return Signature(inputs=tuple(inputs), outputs=outputs)
+
+
+def _narrow(dim: int | str, configured: int) -> int | str:
+    """Return the smaller choice of the two."""
+    return configured if isinstance(dim, str) and configured > 0 else dim
+
+
+def _wire(config: Any, signature: Signature) -> dict[str, tuple[int, ...]]:
+    """Return the dims that clients see where they are not the model's: reshapes and scalars."""
+    scalars = {each.name for each in (*signature.inputs, *signature.outputs) if not each.dims}
+    return {
+        entry.name: tuple(entry.dims)
+        for entry in (*config.input, *config.output)
+        if entry.HasField("reshape") or entry.name in scalars
+    }
+
+
+@contextmanager
+def _reference(
+    entry: Entry, known: Manifest | None, reference: Reference, path: Any
+) -> Iterator[Run | None]:
+    """Open what the server is compared with."""
+    if reference == "golden":
+        yield None
+    elif reference == "onnx":
+        with graph.session(path) as run:
+            yield run
+    else:
+        yield _eager(entry, known)
+
+
+def _eager(entry: Entry, known: Manifest | None) -> Run:
+    """Make the torch model again from the manifest; another one is a `SourceError`."""
+    if known is None or known.reference != "torch":
+        raise SourceError(
+            f"{entry.model} {entry.version} was not built from a torch model here",
+            hint="compare with --reference onnx",
+        )
+    from tritonforge import export
+
+    spec = ModelSpec(
+        source=known.source,
+        target=release.find(known.target),
+        weights=known.weights,
+        seed=known.seed,
+        inputs=tuple(parse_input(text) for text in known.input_specs),
+    )
+    loaded = sources.load(spec)
+    if loaded.weights_sha256 != known.weights_sha256 or loaded.module is None:
+        raise SourceError(
+            f"{known.source} gives other weights today than when {entry.model} {entry.version}"
+            " was built",
+            hint="build a new version, or compare with --reference onnx",
+        )
+    inputs = [tensor.name for tensor in loaded.inputs]
+    outputs = [tensor.name for tensor in known.signature.outputs]
+    return export.eager(loaded.module, inputs, outputs)
