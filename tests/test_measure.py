@@ -66,6 +66,7 @@ def known(repository: Repository) -> None:
     made = manifest.Manifest(
         source="tests",
         weights="random",
+        weights_origin="drawn from a seed",
         weights_sha256=None,
         seed=0,
         sample_seed=0,
