@@ -66,7 +66,7 @@ def command(
             progress=progress,
         )
     if output_format == "json":
-        output.as_json([_document(report) for report in reports])
+        output.as_json({"reports": [_document(report) for report in reports]})
     else:
         _print(reports)
     failed = any(report.error is not None for report in reports)

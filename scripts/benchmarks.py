@@ -1,0 +1,157 @@
+"""Measure tritonforge against the bare tools it is made of, in pairs within one run.
+
+A machine's speed drifts, so what is compared runs in turn, and the ratio is taken pair by pair;
+the median of the ratios is printed beside its goal.
+"""
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+BARE_EXPORT = """
+import sys, torch, torchvision
+model = torchvision.models.resnet50(weights=None).eval()
+program = torch.onnx.export(
+    model, (torch.randn(2, 3, 224, 224),), dynamo=True, dynamic_shapes=({0: "batch"},)
+)
+program.save(sys.argv[1])
+"""
+IN_PROCESS = """
+import sys, time, numpy, onnxruntime
+session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+rows = int(sys.argv[2])
+feed = {session.get_inputs()[0].name: numpy.random.rand(rows, 3, 224, 224).astype("float32")}
+session.run(None, feed)
+start, done = time.perf_counter(), 0
+while time.perf_counter() - start < float(sys.argv[3]):
+    session.run(None, feed)
+    done += rows
+print(done / (time.perf_counter() - start))
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ratio:
+    """One line of the answer: the pairwise ratios and the goal that their median is held to."""
+
+    what: str
+    ratios: tuple[float, ...]
+    goal: float
+    at_least: bool = False
+
+    @property
+    def met(self) -> bool:
+        """Say whether the median meets the goal."""
+        middle = statistics.median(self.ratios)
+        return middle >= self.goal if self.at_least else middle <= self.goal
+
+    def __str__(self) -> str:
+        sign, verdict = ("≥" if self.at_least else "≤"), ("met" if self.met else "NOT MET")
+        low, high = min(self.ratios), max(self.ratios)
+        return (
+            f"{self.what:<58} {statistics.median(self.ratios):5.2f}"
+            f"  ({low:.2f} to {high:.2f})  goal {sign} {self.goal}  {verdict}"
+        )
+
+
+def timed(*argv: str) -> tuple[float, float]:
+    """Run a command to its end; return wall seconds and peak memory in MiB (`wait4(2)`)."""
+    start = time.perf_counter()
+    null = (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)
+    child = os.posix_spawnp(argv[0], argv, os.environ, file_actions=[null])
+    _, status, usage = os.wait4(child, 0)
+    if os.waitstatus_to_exitcode(status) != 0:
+        sys.exit(f"failed: {' '.join(argv[:3])} …")
+    return time.perf_counter() - start, usage.ru_maxrss / 1024
+
+
+def help_start() -> Iterator[Ratio]:
+    """Compare `tritonforge --help` with importing click."""
+    ratios = []
+    for _ in range(21):
+        ours, _ = timed("tritonforge", "--help")
+        bare, _ = timed(sys.executable, "-c", "import click")
+        ratios.append(ours / bare)
+    yield Ratio(what="tritonforge --help / import click, wall", ratios=tuple(ratios), goal=1.5)
+
+
+def build() -> Iterator[Ratio]:
+    """Compare a whole build of resnet50 with a bare export that proves nothing."""
+    walls, peaks = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        repository = f"{folder}/model_repository"
+        for _ in range(3):
+            command = ("tritonforge", "build", "resnet50", "--weights", "random")
+            wall, peak = timed(*command, "-r", repository)
+            bare_wall, bare_peak = timed(sys.executable, "-c", BARE_EXPORT, f"{folder}/bare.onnx")
+            walls.append(wall / bare_wall)
+            peaks.append(peak / bare_peak)
+    yield Ratio(what="build resnet50 / bare dynamo export, wall", ratios=tuple(walls), goal=1.5)
+    yield Ratio(what="build resnet50 / bare dynamo export, memory", ratios=tuple(peaks), goal=1.3)
+
+
+def serve() -> Iterator[Ratio]:
+    """Compare resnet50 served at concurrency 8 with ONNX Runtime alone on batches of 8."""
+    from tritonforge import toolchain
+    from tritonforge.measure import Wish, measure
+    from tritonforge.perf import Load
+    from tritonforge.repository import Repository
+    from tritonforge.serving import serving
+
+    ratios = []
+    python = toolchain.find().root / "bin" / "python"  # the same ONNX Runtime as the server's
+    with tempfile.TemporaryDirectory() as folder:
+        repository = Repository(Path(folder) / "model_repository")
+        command = ("tritonforge", "build", "resnet50", "--weights", "random")
+        timed(*command, "-r", str(repository.path))
+        model = repository.entry("resnet50").version_dir / "model.onnx"
+        with serving(repository.path) as endpoint:
+            wish = Wish(load=Load(concurrencies=(8,), interval_ms=5000))
+            for _ in range(5):
+                alone = float(printed(str(python), "-c", IN_PROCESS, str(model), "8", "10"))
+                (report,) = measure(
+                    repository, ("resnet50",), wish, endpoint=endpoint, rehearsed=print
+                )
+                ratios.append(report.levels[0].throughput / alone)
+    yield Ratio(
+        what="resnet50 served at concurrency 8 / in-process, throughput",
+        ratios=tuple(ratios),
+        goal=0.95,
+        at_least=True,
+    )
+
+
+def printed(*argv: str) -> str:
+    """Run a command and return what it printed."""
+    from tritonforge import process
+
+    finished = process.run(argv, timeout=600, quiet=True)
+    if finished.returncode != 0:
+        sys.exit(f"failed: {finished.tail}")
+    return finished.output
+
+
+BENCHMARKS: dict[str, Callable[[], Iterator[Ratio]]] = {
+    "help": help_start,
+    "build": build,
+    "serve": serve,
+}
+
+
+def main() -> None:
+    """Run the benchmarks that are named, all by default; exit 1 where a goal is not met."""
+    met = True
+    for name in sys.argv[1:] or BENCHMARKS:
+        for ratio in BENCHMARKS[name]():
+            print(ratio, flush=True)
+            met = met and ratio.met
+    sys.exit(0 if met else 1)
+
+
+if __name__ == "__main__":
+    main()
