@@ -1,0 +1,77 @@
+"""The README holds the help of every command, and its commands are real ones."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+from click.testing import CliRunner
+
+from tritonforge.cli import main
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+START, END = "<!-- commands: written by scripts/readme -->\n", "<!-- end of commands -->"
+
+
+def commands(group: click.Group, *path: str):
+    """Yield every command with its words."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, *path, name)
+        else:
+            yield (*path, name), command
+
+
+def helps() -> str:
+    """Print the help of every command as the README shows it."""
+    parts = []
+    for words, _ in commands(main):
+        result = CliRunner().invoke(main, [*words, "--help"], prog_name="tritonforge")
+        assert result.exit_code == 0, result.output
+        parts.append(f"```\n$ tritonforge {' '.join(words)} --help\n{result.output}```\n")
+    return "\n".join(parts)
+
+
+def test_readme_holds_the_help_of_every_command():
+    text = README.read_text("utf-8")
+    assert text.split(START)[1].split(END)[0] == helps(), "run scripts/readme"
+
+
+def test_every_option_has_a_help_text():
+    for words, command in commands(main):
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, (words, parameter.name)
+
+
+def test_readmes_commands_parse():
+    shown = re.findall(r"^\$? ?(tritonforge .+)$", README.read_text("utf-8"), re.MULTILINE)
+    shown += re.findall(r"^(tritonforge .+)$", (ROOT / "docker/README.md").read_text(), re.MULTILINE)
+    assert len(shown) > 8
+    for line in shown:
+        words = shlex.split(line, comments=True)[1:]
+        if "--help" in words:
+            continue
+        context = main.make_context("tritonforge", list(words), resilient_parsing=False)
+        name, command, rest = main.resolve_command(context, list(words))
+        assert command is not None
+        command.make_context(name, rest, parent=context)
+
+
+def test_readme_names_every_dependency():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["torch"]]
+    text = README.read_text("utf-8").split("## Dependencies")[1]
+    for requirement in wanted:
+        assert re.match(r"[a-z0-9-]+", requirement)[0] in text, requirement
+
+
+if __name__ == "__main__":
+    text = README.read_text("utf-8")
+    before, after = text.split(START)[0], text.split(END)[1]
+    README.write_text(before + START + helps() + END + after, "utf-8")
