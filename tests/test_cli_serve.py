@@ -1,0 +1,106 @@
+"""`serve` and `toolchain` as a person runs them: in a process of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+
+from tritonforge import client, endpoint
+
+FREE = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
+
+
+def command(*arguments):
+    """Start `tritonforge` with arguments."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tritonforge", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_listen_to_interrupts,  # noqa: PLW1509 - it only sets a signal's handler
+    )
+
+
+def _listen_to_interrupts():
+    """Undo what a shell does to what it starts in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def urls(child):
+    """Return the three lines that say where a server listens."""
+    lines = [child.stdout.readline().strip() for _ in range(3)]
+    assert all(lines), child.stderr.read()
+    return lines
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_it_is_told_to_stop_which_is_success(embedded, tmp_path, number):
+    del embedded
+    tiny.double(tmp_path)
+    child = command("serve", "-r", tmp_path, *FREE, "--", "--log-verbose=0")
+    http, grpc, metrics = urls(child)
+    assert metrics.endswith("/metrics")
+    rows = np.ones((1, 4), np.float32)
+    for protocol in ("http", "grpc"):
+        with client.remote(endpoint.parse((http, grpc)), "double", protocol=protocol) as run:
+            np.testing.assert_array_equal(run({"x": rows})["y"], 2)
+    child.send_signal(number)
+    output, errors = child.communicate(timeout=30)
+    assert child.returncode == 0, errors
+    assert output == ""
+    assert errors.startswith("+ ")
+    assert "--log-verbose=0" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_server_that_dies_is_an_error_with_its_reason(embedded, tmp_path):
+    del embedded
+    tiny.double(tmp_path)
+    child = command("serve", "-r", tmp_path, "double", *FREE, "--verbose")
+    urls(child)
+    for task in Path(f"/proc/{child.pid}/task").iterdir():
+        for pid in (task / "children").read_text().split():
+            os.kill(int(pid), signal.SIGSEGV)
+    _, errors = child.communicate(timeout=30)
+    assert child.returncode == 2
+    assert "Started HTTPService" in errors
+    assert "Error: the server ended by itself (killed by SIGSEGV)" in errors
+    log = errors.strip().splitlines()[-1].removeprefix("Hint: the server's whole log: ")
+    Path(log).unlink()
+
+
+def test_a_model_that_is_not_there(tmp_path):
+    tiny.double(tmp_path)
+    child = command("serve", "-r", tmp_path, "doubel")
+    output, errors = child.communicate(timeout=30)
+    assert (child.returncode, output) == (2, "")
+    assert "Hint: did you mean 'double'?" in errors
+
+
+def test_the_toolchain_is_shown(embedded):
+    child = command("toolchain", "show", "--format", "json")
+    output, _ = child.communicate(timeout=30)
+    facts = json.loads(output)
+    assert facts["environment"] == str(embedded.root)
+    assert (facts["triton"], facts["release"]) == ("2.51.0", "24.10")
+    assert facts["size_mib"] > 100
+    child = command("toolchain", "install")
+    assert child.communicate(timeout=30)[0].strip() == str(embedded.root)
+    child = command("toolchain", "show")
+    output, _ = child.communicate(timeout=30)
+    assert str(embedded.perf_analyzer) in output
+
+
+def test_nothing_to_show_or_to_remove(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    child = command("toolchain", "show", "--format", "json")
+    assert json.loads(child.communicate(timeout=30)[0]) == {"installed": False}
+    child = command("toolchain", "remove")
+    assert "nothing is installed" in child.communicate(timeout=30)[1]
+    assert list(tmp_path.iterdir()) == []
