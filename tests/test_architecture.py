@@ -1,0 +1,122 @@
+"""Imports point down, each outside world has its doors, and `--help` stays light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "tritonforge"
+
+# A module imports lower layers only. A package (`sources`, `perf`, …) is one member of its layer.
+LAYERS = (
+    {"errors", "progress"},
+    {"tensors", "process", "release"},
+    {"spec", "explain", "ports", "leftovers", "serverlog"},
+    {"samples", "endpoint"},
+    {"gate", "toolchain"},
+    {"manifest"},
+    {"sources", "export", "graph", "placement", "pbtxt", "repository", "server", "client", "perf"},
+    {"exporting", "proving", "serving"},  # adapters composed, for the use cases
+    {"build", "parity", "measure"},
+    {"cli"},
+)
+
+# Who may import an outside world.
+DOORS = {
+    "click": {"cli"},
+    "filelock": {"repository", "toolchain"},
+    "google": {"pbtxt"},
+    "jinja2": {"pbtxt"},
+    "onnx": {"graph"},
+    "onnxruntime": {"graph"},
+    "platformdirs": {"toolchain"},
+    "rich": {"cli"},
+    "safetensors": {"sources"},
+    "subprocess": {"process"},
+    "torch": {"sources", "export"},
+    "torchvision": {"sources"},
+    "tritonclient": {"pbtxt", "client"},
+}
+
+
+def modules():
+    """Yield each module's file and the member of a layer that it belongs to."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts[0] not in {"backends", "__init__", "__main__"}:
+            yield path, parts[0]
+
+
+every_module = pytest.mark.parametrize(
+    ("path", "member"), [pytest.param(*each, id="-".join(each[0].parts[-2:])) for each in modules()]
+)
+
+
+def imported(path):
+    """Yield every dotted name that a file imports, wherever in it, types aside."""
+    tree = ast.parse(path.read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module == "tritonforge":
+            yield from (f"tritonforge.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+def layer(member):
+    """Return the number of a member's layer."""
+    return next(number for number, members in enumerate(LAYERS) if member in members)
+
+
+def test_every_module_has_a_layer():
+    known = set().union(*LAYERS)
+    assert {member for _, member in modules()} <= known
+
+
+@every_module
+def test_imports_point_down(path, member):
+    for name in imported(path):
+        if not name.startswith("tritonforge."):
+            continue
+        other = name.split(".")[1]
+        if other not in {member, "__version__"}:
+            assert layer(other) < layer(member), f"{path.name} imports {name}"
+
+
+@every_module
+def test_each_outside_world_has_its_doors(path, member):
+    for name in imported(path):
+        doors = DOORS.get(name.split(".")[0])
+        assert doors is None or member in doors, f"{path.name} imports {name}"
+
+
+def test_the_backend_imports_nothing_of_ours():
+    for path in (PACKAGE / "backends").rglob("*.py"):
+        assert not [name for name in imported(path) if name.startswith("tritonforge")]
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from tritonforge.cli import main; main(['--help'], standalone_mode=False);"
+        "print([name for name in ('torch', 'onnx', 'onnxruntime', 'tritonclient', 'numpy', 'rich',"
+        " 'jinja2') if name in sys.modules])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def test_modules_and_functions_fit_on_a_screen():
+    for path, _ in modules():
+        text = path.read_text("utf-8")
+        assert text.count("\n") <= 300, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and path.parent.name != "cli":
+                assert node.end_lineno - node.lineno < 60, f"{path.name}: {node.name}"

@@ -1,0 +1,323 @@
+"""Builds from end to end, on small models of different kinds."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import nets
+import numpy as np
+import onnx
+import pytest
+import tiny
+from onnx import TensorProto as T
+
+from tritonforge import manifest, pbtxt, release
+from tritonforge.build import build
+from tritonforge.errors import ConfigError, ExportError, GateError, RepositoryError, SourceError
+from tritonforge.repository import Repository
+from tritonforge.spec import Domain, ModelSpec, Range, parse_input
+
+NETS = str(Path(nets.__file__))
+
+
+@pytest.fixture
+def repository(tmp_path):
+    return Repository(tmp_path / "models")
+
+
+def spec(source, **wishes):
+    """Return what a user asks of a source, a factory of `nets` by its name."""
+    source = source if ":" in source or "." in source else f"{NETS}:{source}"
+    return ModelSpec(source=source, target=release.find("24.10"), **wishes)
+
+
+def config_of(built):
+    """Read the config that a build left."""
+    return pbtxt.parse(built.entry.config_path.read_text())
+
+
+def unfinished(repository):
+    """Name what a build left unfinished."""
+    return list(repository.path.parent.rglob("*.partial"))
+
+
+def test_a_version_is_whole_and_says_what_it_is(repository):
+    built = build(spec("mlp", seed=3), repository)
+    folder = built.entry.version_dir
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "golden.npz",
+        "manifest.json",
+        "model.onnx",
+    ]
+    record = manifest.read(folder)
+    assert record == built.manifest
+    model = onnx.load(folder / "model.onnx")
+    assert (
+        (record.opset, record.ir) == (model.opset_import[0].version, model.ir_version) == (18, 10)
+    )
+    assert record.config == built.entry.config_path.read_text()
+    assert record.files["model.onnx"] == manifest.sha256(folder / "model.onnx")
+    assert record.gate.passed
+    assert record.gate.samples >= 5
+    inputs, outputs = manifest.read_golden(folder)
+    assert inputs["features"].shape == (1, 8)
+    assert outputs["output"].shape == (1, 4)
+    assert record.seed == 3
+    assert config_of(built).max_batch_size == 16
+
+
+def test_the_same_seed_gives_the_same_weights(repository):
+    first, second, other = (
+        build(spec("mlp", seed=seed, name=f"m{i}"), repository) for i, seed in enumerate((1, 1, 2))
+    )
+    assert first.manifest.weights_sha256 == second.manifest.weights_sha256
+    assert first.manifest.weights_sha256 != other.manifest.weights_sha256
+
+
+@pytest.mark.parametrize(("target", "opset", "ir"), [("22.12", 17, 8), ("26.08", 21, 13)])
+def test_the_target_pins_opset_and_ir(repository, target, opset, ir):
+    wish = replace(spec("mlp"), target=release.find(target))
+    model = onnx.load(build(wish, repository).entry.version_dir / "model.onnx")
+    assert (model.opset_import[0].version, model.ir_version) == (opset, ir)
+
+
+def test_two_inputs_two_outputs_and_a_dynamic_length(repository):
+    inputs = tuple(parse_input(f"{name}:INT64:batch,seq") for name in ("ids", "mask"))
+    wish = spec(
+        "two_by_two",
+        inputs=inputs,
+        ranges=(("seq", Range(low=1, high=24)),),
+        domains=(("mask", Domain(kind="mask")),),
+    )
+    built = build(wish, repository)
+    assert built.manifest.domains["ids"] == Domain(kind="integers", low=0, high=50)
+    config = config_of(built)
+    assert [list(each.dims) for each in config.input] == [[-1], [-1]]
+    assert {each.name: list(each.dims) for each in config.output} == {
+        "pooled": [6],
+        "hidden": [-1, 6],
+    }
+
+
+def test_a_recurrent_model_keeps_its_length_dynamic(repository):
+    wish = spec(
+        "lstm", inputs=(parse_input("x:FP32:batch,seq,4"),), ranges=(("seq", Range(high=20)),)
+    )
+    assert list(config_of(build(wish, repository)).output[0].dims) == [-1, 8]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*")
+def test_a_scripted_model_has_both_branches_compared_and_no_batching(repository):
+    built = build(spec("scripted"), repository)
+    assert built.manifest.exporter == "torchscript"
+    assert "depends on the rest of its batch" in built.unbatched
+    assert built.notes == ()
+    kinds = {node.op_type for node in onnx.load(built.entry.version_dir / "model.onnx").graph.node}
+    assert {"If", "Loop"} <= kinds
+
+
+@pytest.mark.parametrize(
+    ("factory", "reason"), [("mixer", "depends on the rest"), ("score", None)], ids=str
+)
+def test_whether_it_batches(repository, factory, reason):
+    built = build(spec(factory), repository)
+    assert (built.unbatched is None) == (reason is None)
+    assert reason is None or reason in built.unbatched
+    config = config_of(built)
+    assert config.max_batch_size == (0 if reason else 16)
+    assert config.HasField("dynamic_batching") == (reason is None)
+
+
+def test_a_failed_gate_publishes_nothing(repository):
+    with pytest.raises(GateError, match="would take --atol") as error:
+        build(spec("restless"), repository)
+    assert not error.value.report.passed
+    assert repository.models() == ()
+    assert unfinished(repository) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "words"),
+    [
+        ("deciding", ExportError, r"decides by the values of a tensor at nets.py:\d+ \(`if x.sum"),
+        ("exotic", ExportError, r"no ONNX form for the operator aten.linalg_eig at nets.py:\d+"),
+        ("broken", SourceError, r"failed at nets.py:\d+: RuntimeError: no such thing"),
+        ("text", SourceError, "returned str, not an nn.Module"),
+        ("nosuch", SourceError, "has no function 'nosuch'"),
+        ("bare_mlp", SourceError, "does not say what its inputs are"),
+        ("none.py:net", SourceError, "no file none.py"),
+        ("no.such.module:net", SourceError, "cannot import no.such.module"),
+        ("none.onnx", SourceError, "no file none.onnx"),
+    ],
+)
+def test_what_cannot_be_built_is_explained(repository, source, error, words):
+    with pytest.raises(error, match=words):
+        build(spec(source), repository)
+    assert repository.models() == ()
+    assert unfinished(repository) == []
+
+
+def test_a_frozen_dimension_is_named(repository):
+    with pytest.raises(ExportError, match="'batch', dimension 0 of input 'x', becomes 2"):
+        build(spec("frozen", inputs=(parse_input("x:FP32:batch,16"),)), repository)
+
+
+def test_the_next_build_takes_the_next_version_and_leaves_the_config(repository):
+    build(spec("mlp"), repository)
+    path = repository.path / "nets_mlp" / "config.pbtxt"
+    path.write_text("# tuned by hand\n" + path.read_text())
+    assert build(spec("mlp"), repository).version == 2
+    assert path.read_text().startswith("# tuned by hand")
+
+
+def test_a_config_that_differs_is_never_overwritten_unasked(repository):
+    build(spec("mlp"), repository)
+    path = repository.path / "nets_mlp" / "config.pbtxt"
+    path.write_text(path.read_text().replace("max_batch_size: 16", "max_batch_size: 4"))
+    edited = path.read_text()
+    with pytest.raises(ConfigError, match=r"(?s)-max_batch_size: 4.*\+max_batch_size: 16"):
+        build(spec("mlp"), repository)
+    assert repository.versions("nets_mlp") == (1,)
+    kept = build(spec("mlp"), repository, standing="keep")
+    assert path.read_text() == edited == kept.manifest.config
+    assert kept.manifest.max_batch_size == 4
+    build(spec("mlp"), repository, standing="update")
+    assert "max_batch_size: 16" in path.read_text()
+    assert repository.versions("nets_mlp") == (1, 2, 3)
+
+
+def test_a_kept_config_must_fit(repository):
+    build(spec("mlp", name="net"), repository)
+    with pytest.raises(ConfigError, match="the model has no input 'features'"):
+        build(spec("score", name="net"), repository, standing="keep")
+    assert repository.versions("net") == (1,)
+
+
+def test_an_existing_version_is_refused_before_any_work(repository):
+    build(spec("mlp"), repository)
+    with pytest.raises(RepositoryError, match="version 1 of 'nets_mlp' exists"):
+        build(spec("mlp"), repository, version=1)
+    assert build(spec("mlp"), repository, version=1, force=True).version == 1
+
+
+def test_a_dry_run_touches_nothing(repository):
+    built = build(spec("mlp"), repository, dry_run=True)
+    assert built.entry is None
+    assert built.version == 1
+    assert "max_batch_size: 16" in built.manifest.config
+    assert not repository.path.exists()
+
+
+def test_two_builds_at_once_both_succeed(repository):
+    build(spec("mlp"), repository)  # torch is imported and warm before the threads
+    failures = []
+
+    def one():
+        try:
+            build(spec("mlp", name="net"), repository, dry_run=False)
+        except Exception as error:  # reported by the test
+            failures.append(error)
+
+    code = (
+        "import sys; from tritonforge.cli import main; main(sys.argv[1:])",
+        *("build", f"{NETS}:mlp", "--name", "net", "-r", str(repository.path)),
+    )
+    with subprocess.Popen([sys.executable, "-c", *code], stdout=subprocess.DEVNULL) as other:
+        thread = threading.Thread(target=one)
+        thread.start()
+        thread.join(120)
+        assert other.wait(120) == 0
+    assert failures == []
+    assert repository.versions("net") == (1, 2)
+
+
+def test_a_build_killed_half_way_leaves_the_repository_as_it_was(repository):
+    code = "import sys; from tritonforge.cli import main; main(sys.argv[1:])"
+    command = ("build", f"{NETS}:mlp", "-r", str(repository.path))
+    with subprocess.Popen([sys.executable, "-c", code, *command]) as child:
+        deadline = time.monotonic() + 60
+        while not unfinished(repository) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(child.pid, signal.SIGKILL)
+    assert len(unfinished(repository)) == 1
+    assert repository.models() == ()
+    assert build(spec("mlp"), repository).version == 1
+    assert unfinished(repository) == []
+
+
+def foreign(tmp_path, name="foreign.onnx", **more):
+    """Write an `.onnx` file that someone else might have exported."""
+    nodes = [
+        ("Gather", ["table", "ids"], ["rows"], {"axis": 0}),
+        ("ReduceSum", ["rows"], ["y"], {}),
+    ]
+    table = onnx.helper.make_tensor("table", T.FLOAT, [9, 3], list(range(27)))
+    axes = onnx.helper.make_tensor("axes", T.INT64, [1], [1])
+    nodes[1] = ("ReduceSum", ["rows", "axes"], ["y"], {"keepdims": 0})
+    return tiny.save(
+        tmp_path / name,
+        nodes,
+        [("ids", T.INT64, [None, "length"])],
+        [("y", T.FLOAT, [None, 3])],
+        initializers=[table, axes],
+        **more,
+    )
+
+
+def test_a_foreign_file_is_taken_as_it_is(repository, tmp_path):
+    path = foreign(tmp_path)
+    built = build(spec(str(path)), repository)
+    assert built.name == "foreign"
+    assert (built.entry.version_dir / "model.onnx").read_bytes() == path.read_bytes()
+    assert built.manifest.exporter == "as given"
+    assert built.manifest.reference == "onnx"
+    assert built.manifest.domains == {"ids": Domain(kind="integers", low=0, high=9)}
+    assert config_of(built).max_batch_size == 16
+
+
+def test_a_foreign_file_above_the_target_is_converted(repository, tmp_path):
+    path = foreign(tmp_path)
+    model = onnx.version_converter.convert_version(onnx.load(path), 23)
+    model.ir_version = 12
+    onnx.save(model, path)
+    built = build(spec(str(path)), repository)
+    assert (built.manifest.opset, built.manifest.ir) == (21, 10)
+    assert "converted from opset 23" in built.manifest.exporter
+
+
+def test_a_foreign_file_with_external_weights_is_taken_whole(repository, tmp_path):
+    path = foreign(tmp_path)
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="w.bin", size_threshold=0)
+    built = build(spec(str(path)), repository)
+    stored = onnx.load(built.entry.version_dir / "model.onnx", load_external_data=False)
+    assert all(each.data_location != T.EXTERNAL for each in stored.graph.initializer)
+    path.with_name("w.bin").unlink()
+    with pytest.raises(Exception, match=r"needs 'w.bin' beside it, which is missing"):
+        build(spec(str(path)), repository)
+
+
+def test_weights_come_from_a_file(repository, tmp_path):
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(99)
+    state = nets.Mlp().state_dict()
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "w.pt")
+    save_file(state, tmp_path / "w.safetensors")
+    pt, safe = (
+        build(spec("mlp", weights=str(tmp_path / name), name=name), repository)
+        for name in ("w.pt", "w.safetensors")
+    )
+    assert pt.manifest.weights_sha256 == safe.manifest.weights_sha256
+    folder = repository.path / "w.pt" / "1"
+    inputs, outputs = manifest.read_golden(folder)
+    module = nets.Mlp()
+    module.load_state_dict(state)
+    with torch.inference_mode():
+        want = module(torch.from_numpy(inputs["features"])).numpy()
+    np.testing.assert_array_equal(outputs["output"], want)
