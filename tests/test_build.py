@@ -283,7 +283,9 @@ def test_a_foreign_file_above_the_target_is_converted(repository, tmp_path):
 
 def test_a_foreign_file_with_external_weights_is_taken_whole(repository, tmp_path):
     path = foreign(tmp_path)
-    onnx.save(onnx.load(path), path, save_as_external_data=True, location="w.bin", size_threshold=0)
+    onnx.save(
+        onnx.load(path), path, save_as_external_data=True, location="w.bin", size_threshold=64
+    )
     built = build(spec(str(path)), repository)
     stored = onnx.load(built.entry.version_dir / "model.onnx", load_external_data=False)
     assert all(each.data_location != T.EXTERNAL for each in stored.graph.initializer)

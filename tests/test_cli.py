@@ -1,0 +1,133 @@
+"""What a person sees: help, exit codes, sentences instead of tracebacks, JSON."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nets
+import pytest
+from click.testing import CliRunner
+
+from tritonforge.cli import main
+
+NETS = str(Path(nets.__file__))
+PROGRAM = [sys.executable, "-m", "tritonforge"]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run a command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: CliRunner().invoke(main, [str(word) for word in words])
+
+
+def test_help_reads_like_a_table_of_contents(run):
+    lines = run("--help").output.splitlines()
+    titles = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert titles == ["Options:", "Make:", "Prove:", "Serve:"]
+    assert run("--version").output.startswith("tritonforge, version 0")
+
+
+def test_build_prints_the_path_and_the_gate(run):
+    result = run("build", f"{NETS}:mlp")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == "model_repository/nets_mlp/1"
+    assert "torch against ONNX Runtime" in result.stdout
+    assert "batches up to 16" in result.stdout
+
+
+def test_build_as_json(run):
+    result = run("build", f"{NETS}:mixer", "--format", "json", "--name", "mix")
+    answer = json.loads(result.stdout)
+    assert answer["model"] == "mix"
+    assert answer["published"] is True
+    assert answer["max_batch_size"] == 0
+    assert "depends on the rest of its batch" in answer["unbatched"]
+    assert answer["gate"]["passed"] is True
+    assert answer["gate"]["outputs"][0]["name"] == "output"
+    assert Path(answer["path"]).is_dir()
+
+
+def test_a_dry_run_prints_the_config_and_the_plan(run):
+    result = run("build", f"{NETS}:mlp", "--dry-run")
+    assert result.stdout.startswith('name: "nets_mlp"')
+    assert "would publish version 1" in result.stdout
+    assert not Path("model_repository").exists()
+
+
+def test_a_gate_that_fails_is_exit_1_with_its_numbers(run):
+    result = run("build", f"{NETS}:restless", "--format", "json")
+    assert result.exit_code == 1
+    assert "Error: output 'output' differs at [" in result.stderr
+    assert "Hint: " in result.stderr
+    answer = json.loads(result.stdout)
+    assert answer["published"] is False
+    assert answer["gate"]["passed"] is False
+    assert not list(Path("model_repository").glob("*/"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["build", "resnet5", "--weights", "random"], "did you mean resnet"),
+        (["build", "fasterrcnn_resnet50_fpn"], "takes a list of images"),
+        (["build", "nothing here"], "cannot tell what kind of source"),
+        (["build", "x.onnx"], "no file x.onnx"),
+        (["build", f"{NETS}:mlp", "--target", "24.1"], "did you mean 24.1"),
+        (["build", f"{NETS}:mlp", "--target", "24.02"], "without the ONNX Runtime backend"),
+        (["build", f"{NETS}:mlp", "--opset", "99"], "limits of release 24.10"),
+        (["build", f"{NETS}:mlp", "--name", "../up"], "cannot name a model"),
+        (["build", f"{NETS}:mlp", "--input", "x"], "write ids:INT64:batch,seq"),
+        (["build", f"{NETS}:mlp", "--input", "x:FLOAT99:batch"], "unknown dtype"),
+        (["build", f"{NETS}:mlp", "--range", "seq=9..1"], "is empty"),
+        (["build", f"{NETS}:mlp", "--range", "seq=1..9"], "which the model does not have"),
+        (["build", f"{NETS}:mlp", "--weights", "none.pt"], "no weights at none.pt"),
+        (["parity"], "no models in model_repository"),
+        (["parity", "resnet50"], "no model 'resnet50'"),
+        (["parity", "--url", "ftp://x"], "write http://HOST:8000"),
+        (["perf", "--concurrency", "0"], "concurrency"),
+        (["serve"], "no models in model_repository"),
+    ],
+    ids=lambda value: (
+        " ".join(Path(word).name for word in value) if isinstance(value, list) else ""
+    ),
+)
+def test_what_cannot_be_done_is_exit_2_and_a_sentence(run, words, said):
+    result = run(*words)
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+
+
+def test_interrupted_is_130_and_leaves_nothing(tmp_path):
+    with subprocess.Popen(
+        [*PROGRAM, "build", f"{NETS}:mlp"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as child:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.rglob("*.partial")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        child.send_signal(signal.SIGINT)
+        _, stderr = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert stderr.strip().splitlines()[-1] == "Interrupted."
+    assert list(tmp_path.rglob("*.partial")) == []
+
+
+def test_terminated_leaves_nothing(tmp_path):
+    with subprocess.Popen([*PROGRAM, "build", f"{NETS}:mlp"], cwd=tmp_path) as child:
+        while not list(tmp_path.rglob("*.partial")):
+            time.sleep(0.01)
+        child.terminate()
+        assert child.wait(60) == 143
+    assert list(tmp_path.rglob("*.partial")) == []
+
+
+def test_an_unwritable_place_is_a_sentence(run):
+    Path("model_repository").write_text("a file")
+    result = run("build", f"{NETS}:mlp")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: model_repository")
