@@ -1,0 +1,210 @@
+"""Parity on the real server: what agrees passes, what does not is named."""
+
+import json
+import shutil
+from pathlib import Path
+
+import nets
+import numpy as np
+import onnx
+import pytest
+import tiny
+from click.testing import CliRunner
+from onnx import numpy_helper
+
+from tritonforge import manifest, release
+from tritonforge.build import build
+from tritonforge.cli import main
+from tritonforge.errors import RepositoryError, ServerError, SourceError
+from tritonforge.parity import Wish, parity
+from tritonforge.repository import Repository
+from tritonforge.serving import serving
+from tritonforge.spec import ModelSpec, Range, Tolerance, parse_input
+
+NETS = str(Path(nets.__file__))
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """Build one model of each kind."""
+    place = Repository(tmp_path_factory.mktemp("parity") / "models")
+    lengths = {"inputs": (parse_input("x:FP32:batch,seq,4"),), "ranges": (("seq", Range(high=9)),)}
+    for factory, wishes in (("mlp", {}), ("score", {}), ("mixer", {}), ("lstm", lengths)):
+        spec = ModelSpec(source=f"{NETS}:{factory}", target=release.find("24.10"), **wishes)
+        build(spec, place)
+    return place
+
+
+@pytest.fixture
+def copy(repository, tmp_path):
+    """Return a repository with the perceptron alone, to be spoilt."""
+    shutil.copytree(repository.path / "nets_mlp", tmp_path / "models" / "nets_mlp")
+    return Repository(tmp_path / "models")
+
+
+def compared(repository, *models, endpoint=None, **wishes):
+    """Compare without listening to rehearsals."""
+    return parity(repository, models, Wish(**wishes), endpoint=endpoint, rehearsed=lambda _: None)
+
+
+def test_every_kind_agrees_over_both_protocols(repository):
+    reports = compared(repository)
+    assert [report.model for report in reports] == [
+        "nets_lstm",
+        "nets_mixer",
+        "nets_mlp",
+        "nets_score",
+    ]
+    for report in reports:
+        assert report.error is None
+        assert report.passed, report
+        names = [(check.name, check.protocol) for check in report.checks]
+        assert names == [
+            (name, protocol)
+            for protocol in ("http", "grpc")
+            for name in ("golden", "sizes", "concurrent")
+        ]
+        assert (report.batching is None) == (report.model == "nets_mixer")
+        if report.batching is not None:
+            assert report.batching.merged
+            assert report.batching.executions < report.batching.inferences
+
+
+@pytest.mark.parametrize("reference", ["torch", "golden"])
+def test_other_references(repository, reference):
+    (report,) = compared(repository, "nets_mlp", reference=reference)
+    assert report.passed
+    assert {check.name for check in report.checks} == (
+        {"golden"} if reference == "golden" else {"golden", "sizes", "concurrent"}
+    )
+    assert all(check.passed for check in report.checks)
+
+
+def spoil(copy, scale=1.01):
+    """Change the weights of the served file."""
+    path = copy.path / "nets_mlp" / "1" / "model.onnx"
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        if array.dtype == np.float32 and array.ndim == 2:
+            tensor.CopyFrom(numpy_helper.from_array(array * np.float32(scale), tensor.name))
+    onnx.save(model, path)
+
+
+def test_other_weights_differ_from_the_golden_sample(copy):
+    spoil(copy)
+    (report,) = compared(copy, "nets_mlp")
+    assert not report.passed
+    golden = next(check for check in report.checks if check.name == "golden")
+    (output,) = golden.report.outputs
+    assert not output.passed
+    assert output.needed_atol > 1e-4
+    assert len(output.worst.index) == 2
+    sizes = next(check for check in report.checks if check.name == "sizes")
+    assert sizes.passed  # ONNX Runtime reads the same spoilt file
+    (torch_report,) = compared(copy, "nets_mlp", reference="torch")
+    assert not any(check.passed for check in torch_report.checks)
+
+
+def test_a_tolerance_can_be_given(copy):
+    spoil(copy)
+    (report,) = compared(copy, "nets_mlp", tolerance=Tolerance(atol=1.0))
+    assert report.passed
+
+
+def test_the_command_says_where_and_how_much(copy):
+    spoil(copy)
+    words = ["parity", "nets_mlp", "-r", str(copy.path)]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1
+    assert "nets_mlp 1: NO parity against onnx: golden over http: output 'output' differs" in (
+        result.stdout
+    )
+    assert "it would take --atol" in result.stdout
+    answer = json.loads(CliRunner().invoke(main, [*words, "--format", "json"]).stdout)
+    (report,) = answer["reports"]
+    assert report["passed"] is False
+    assert report["rehearsal"] is None
+    assert report["checks"][0]["report"]["outputs"][0]["worst"]["got"]
+
+
+def test_against_a_running_server(repository):
+    with serving(repository.path, models=["nets_mlp"]) as endpoint:
+        (report,) = compared(repository, "nets_mlp", endpoint=endpoint)
+        assert report.passed
+        words = ["parity", "nets_mlp", "-r", str(repository.path)]
+        urls = ["--url", f"http://{endpoint.http}", "--url", f"grpc://{endpoint.grpc}"]
+        assert CliRunner().invoke(main, [*words, *urls]).exit_code == 0
+        only = CliRunner().invoke(main, [*words, *urls[:2], "--format", "json"])
+        checks = json.loads(only.stdout)["reports"][0]["checks"]
+        assert {check["protocol"] for check in checks} == {"http"}
+        with pytest.raises(ServerError, match="unknown model"):
+            compared(repository, "nets_score", endpoint=endpoint)
+
+
+def test_no_server_at_the_url(repository):
+    words = ["parity", "nets_mlp", "-r", str(repository.path), "--url", "http://127.0.0.1:9"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert "cannot reach a server at http://127.0.0.1:9" in result.stderr
+
+
+def test_an_older_version_is_served_alone(copy):
+    spec = ModelSpec(source=f"{NETS}:mlp", target=release.find("24.10"), seed=5)
+    assert build(spec, copy).version == 2
+    for version in (1, 2):
+        (report,) = compared(copy, "nets_mlp", version=version)
+        assert report.version == version
+        assert report.passed
+
+
+def test_a_foreign_repository_is_compared_too(tmp_path):
+    tiny.double(tmp_path)
+    (report,) = compared(Repository(tmp_path), "double")
+    assert report.passed
+    assert {check.name for check in report.checks} == {"sizes", "concurrent"}
+    with pytest.raises(RepositoryError, match="has no golden sample"):
+        compared(Repository(tmp_path), "double", reference="golden")
+    with pytest.raises(SourceError, match="was not built from a torch model here"):
+        compared(Repository(tmp_path), "double", reference="torch")
+
+
+def test_one_broken_model_loses_no_other(copy):
+    tiny.double(copy.path)
+    (copy.path / "double" / "1" / "model.onnx").write_bytes(b"not a model")
+    broken, whole = compared(copy)
+    assert broken.error is not None
+    assert not broken.passed
+    assert whole.passed
+
+
+def test_a_gpu_config_is_rehearsed_and_says_so(copy):
+    path = copy.path / "nets_mlp" / "config.pbtxt"
+    path.write_text(path.read_text().replace("count: 1", "count: 1 kind: KIND_GPU gpus: [ 0 ]"))
+    before = path.read_text()
+    differences = []
+    (report,) = parity(copy, ("nets_mlp",), Wish(), rehearsed=differences.append)
+    assert report.passed
+    assert report.rehearsal
+    assert "-  kind: KIND_GPU" in differences[0]
+    assert path.read_text() == before
+
+
+def test_another_source_today_is_refused(copy):
+    folder = copy.path / "nets_mlp" / "1"
+    record = manifest.read(folder)
+    changed = (folder / "manifest.json").read_text().replace('"seed": 0', '"seed": 1')
+    (folder / "manifest.json").write_text(changed)
+    assert record.seed == 0
+    with pytest.raises(SourceError, match="gives other weights today"):
+        compared(copy, "nets_mlp", reference="torch")
+
+
+def test_a_damaged_manifest_or_golden_sample_is_named(copy):
+    folder = copy.path / "nets_mlp" / "1"
+    (folder / "golden.npz").write_bytes(b"PK")
+    with pytest.raises(RepositoryError, match=r"golden.npz cannot be read"):
+        compared(copy, "nets_mlp")
+    (folder / "manifest.json").write_text('{"format": 1}')
+    with pytest.raises(RepositoryError, match=r"manifest.json is damaged"):
+        compared(copy, "nets_mlp")
