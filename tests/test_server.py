@@ -6,18 +6,21 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
 import tiny
 
 from tritonforge import client, leftovers, ports, server, serverlog
+from tritonforge.endpoint import Endpoint
 from tritonforge.errors import ServerError
 
 STAMP = "1121 00:07:44.716172 6623"
 SERVE = """
 import sys, time
 from pathlib import Path
+from threading import Thread
 from tritonforge import server, toolchain
 with server.serving(Path(sys.argv[1]), toolchain.find()) as endpoint:
     print(endpoint.http, flush=True)
@@ -93,21 +96,26 @@ def test_a_failing_block_ends_the_server_too(repository, embedded):
     assert not server.alive(endpoint)
 
 
-def test_a_killed_owner_leaves_no_process_and_its_memory_is_swept(repository):
+def test_a_killed_owner_leaves_no_process_and_its_memory_is_swept(tmp_path):
+    tiny.slow(tmp_path)
     owner = subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(repository)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", SERVE, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
-    assert owner.stdout.readline().startswith("127.0.0.1:")
+    address = owner.stdout.readline().strip()
     mark = next(
         path.name[:-36]  # without the server's own UUID
         for path in leftovers.SHARED_MEMORY.glob(f"tritonforge-*-{owner.pid}-*")
     )
+    asking = Thread(target=_ask_slowly, args=[address])
+    asking.start()
+    time.sleep(0.4)  # a process whose server dies while it answers waits for it for ever
     memory, processes = marked(mark)
     assert memory
     assert len(processes) >= 2
     os.kill(owner.pid, signal.SIGKILL)
     owner.wait()
     owner.stdout.close()
+    asking.join()
     assert until(lambda: not marked(mark)[1], 10)
     stale = leftovers.SHARED_MEMORY / f"{mark}region"  # as if the processes had had no time to
     stale.write_bytes(b"x")
@@ -123,6 +131,15 @@ def test_a_killed_owner_leaves_no_process_and_its_memory_is_swept(repository):
     finally:
         foreign.unlink()
         own.unlink()
+
+
+def _ask_slowly(address):
+    """Send a request that takes seconds, to a server that will be killed meanwhile."""
+    with (
+        pytest.raises(ServerError, match="cannot reach a server"),
+        client.remote(Endpoint(http=address), "slow") as run,
+    ):
+        run({"x": np.ones((1, 4), np.float32)})
 
 
 def test_a_busy_port_is_named_with_its_option(repository, embedded):

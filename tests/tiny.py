@@ -56,3 +56,20 @@ DOUBLE = ([("Add", ["x", "x"], ["y"], {})], [("x", T.FLOAT, ["n", 4])], [("y", T
 def double(repository: Path, name: str = "double", more: str = "dynamic_batching { }") -> Path:
     """Place a model that doubles rows of four."""
     return place(repository, name, config(8, "x FP32 4", "y FP32 4", more), *DOUBLE)
+
+
+def slow(repository: Path, name: str = "slow") -> Path:
+    """Place a model that takes seconds: large products that cannot be computed beforehand."""
+    shape = helper.make_tensor("shape", T.INT64, [2], [4000, 4000])
+    products = [("MatMul", [f"m{n}", f"m{n}"], [f"m{n + 1}"], {}) for n in range(8)]
+    nodes = [
+        ("ReduceSum", ["x"], ["sum"], {"keepdims": 0}),
+        ("Expand", ["sum", "shape"], ["m0"], {}),
+        *products,
+        ("ReduceMax", ["m8"], ["most"], {"keepdims": 0}),
+        ("Add", ["x", "most"], ["y"], {}),
+    ]
+    row = [("x", T.FLOAT, ["n", 4])], [("y", T.FLOAT, ["n", 4])]
+    return place(
+        repository, name, config(8, "x FP32 4", "y FP32 4"), nodes, *row, initializers=[shape]
+    )

@@ -7,6 +7,7 @@ tritonclient's two modules have the same classes with the same methods; what dif
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any, Literal
 
 import numpy as np
@@ -168,8 +169,8 @@ class _Connection:
             raise self._refused(error.message() or str(error), error.status() or "") from error
         except TimeoutError as error:
             raise self._late() from error
-        except OSError as error:
-            raise self._unreachable(error.strerror or str(error)) from error
+        except (OSError, HTTPException) as error:
+            raise self._unreachable(getattr(error, "strerror", None) or str(error)) from error
 
     def _refused(self, words: str, status: str) -> ServerError:
         """Translate what a client says; gRPC has a status for what HTTP raises by itself."""

@@ -63,7 +63,11 @@ def _is_dead(name: str) -> bool:
 
 def _namespace() -> str:
     """Return the number of this process's PID namespace (`namespaces(7)`)."""
-    return "".join(filter(str.isdigit, Path("/proc/self/ns/pid").readlink().name)) or "0"
+    try:
+        name = Path("/proc/self/ns/pid").readlink().name  # pid:[4026531836]
+    except OSError:
+        return "0"
+    return "".join(filter(str.isdigit, name))
 
 
 def _started(pid: int) -> str | None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -55,15 +55,16 @@ def child(
     cwd: Path | None = None,
     grace: float = _GRACE_SECONDS,
     quiet: bool = False,
-    parent_death: signal.Signals = signal.SIGTERM,
+    guarded: bool = False,
     enough: Callable[[], bool] | None = None,
 ) -> Iterator[Child]:
     """Run `argv` while the block runs, its output in `log`; nothing of it is left afterwards.
 
     The child leads a process group of its own, so that ^C reaches us alone and we end it in order:
     SIGTERM, `grace` seconds or until `enough` says so, SIGKILL to the whole group. If we are
-    killed, the kernel sends it `parent_death` (`prctl(2)`, PR_SET_PDEATHSIG; the signal follows
-    the death of the thread that calls this, so call it from one that outlives the child).
+    killed, the kernel sends it SIGTERM (`prctl(2)`, PR_SET_PDEATHSIG; the signal follows the death
+    of the thread that calls this, so call it from one that outlives the child). A `guarded` child
+    is killed then together with all its group, however stuck that may be.
     `environment` replaces the variables it names and keeps the others. Raises `ForgeError` where
     the program cannot be started.
     """
@@ -78,12 +79,13 @@ def child(
             env={**os.environ, **(environment or {})},
             cwd=cwd,
             start_new_session=True,
-            preexec_fn=_die_with(os.getpid(), parent_death),  # noqa: PLW1509 - it only calls prctl
+            preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - it only calls prctl
         )
     except OSError as error:
         raise ForgeError(f"cannot run {argv[0]}: {error.strerror or error}") from error
     try:
-        yield process
+        with _guard(process.pid) if guarded else nullcontext():
+            yield process
     finally:
         _end(process, grace, enough)
 
@@ -131,16 +133,33 @@ def wait(process: Child, seconds: float) -> bool:
     return True
 
 
-def _die_with(parent: int, number: signal.Signals) -> Callable[[], None]:
+def _die_with(parent: int) -> Callable[[], None]:
     """Make the function that ties a new child's life to this process."""
     libc = ctypes.CDLL(None)  # loaded here: after fork only async-signal-safe work is sound
 
     def tie() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, number)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # the parent died before prctl took effect
             os._exit(1)
 
     return tie
+
+
+@contextmanager
+def _guard(group: int) -> Iterator[None]:
+    """Kill a process group when we die, by whatever: a shell waits for our end of its pipe."""
+    watcher = subprocess.Popen(
+        ["/bin/sh", "-c", 'read -r line; kill -s KILL -- "-$0"', str(group)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    with watcher:  # closes the pipe and waits
+        try:
+            yield
+        finally:
+            watcher.kill()
 
 
 def _end(process: Child, grace: float, enough: Callable[[], bool] | None) -> None:

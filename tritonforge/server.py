@@ -1,8 +1,8 @@
 """A real `tritonserver` as a child of ours: started on loopback, ready when handed out, ended.
 
-However it ends nothing stays: the child dies with us (even by SIGKILL; the processes of its
-Python backends watch it and follow within two seconds), and what it had in shared memory and in
-the temporary folder bears our mark, so that we clear it, or the next start sweeps it.
+However it ends nothing stays: the child and the processes of its Python backends die with us, even
+by SIGKILL, and what it had in shared memory and in the temporary folder bears our mark, so that we
+clear it, or the next start sweeps it.
 """
 
 import http.client
@@ -150,7 +150,7 @@ def _started(
                 environment=toolchain.environment,
                 grace=_GRACE_SECONDS,
                 enough=partial(serverlog.is_drained, log),
-                parent_death=signal.SIGKILL,  # a server that is stuck would outlive SIGTERM
+                guarded=True,  # a stub may wait for a dead server for ever, and block its own watch
             )
         )
         yield _Server(child=child, ports=listeners, log=log)
