@@ -276,10 +276,10 @@ def _versions(loaded: Loaded, spec: ModelSpec) -> dict[str, str]:
 
 def _gate_hint(report: gate.GateReport) -> str:
     """Say what usually helps when the numbers differ."""
-    needed = max(output.needed_atol for output in report.outputs)
+    needed = max(gate.told(output) for output in report.outputs)
     if needed == float("inf"):
         return "look for a NaN in the model: a division by zero, a log of zero, an overflow"
     return (
-        f"look at the report; where the difference is harmless, allow it with --atol {needed:.2g},"
+        f"look at the report; where the difference is harmless, allow it with --atol {needed:g},"
         " else try another --exporter or --opset"
     )

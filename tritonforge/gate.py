@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
 from typing import Any
 
 import numpy as np
@@ -103,11 +104,17 @@ def summary(report: GateReport) -> str:
         where = (
             f" at [{at}] (sample {worst.worst.sample}): {worst.worst.got} for {worst.worst.want}"
         )
+    hopeless = worst.needed_atol == np.inf
+    take = "no tolerance would pass" if hopeless else f"it would take --atol {told(worst):g}"
     return (
         f"output {worst.name!r} differs{where}; {worst.mismatched} of {worst.elements} elements"
-        f" are beyond atol {worst.atol:g} + rtol {worst.rtol:g},"
-        f" it would take --atol {worst.needed_atol:.3g}"
+        f" are beyond atol {worst.atol:g} + rtol {worst.rtol:g}, {take}"
     )
+
+
+def told(output: OutputReport) -> float:
+    """Return the needed tolerance in three digits, rounded up: what a person reads must pass."""
+    return float(Context(prec=3, rounding=ROUND_CEILING).create_decimal(output.needed_atol))
 
 
 class _Tally:
@@ -118,10 +125,9 @@ class _Tally:
         self.dtype = DType.from_numpy(first.dtype)
         atol, rtol = DEFAULTS.get(self.dtype, (0.0, 0.0))
         self.atol = atol if tolerance.atol is None else tolerance.atol
-        self.rtol = rtol if tolerance.rtol is None else tolerance.rtol
+        self.rtol = rtol if tolerance.rtol is None or not self.dtype.is_float else tolerance.rtol
         self.elements = self.mismatched = self.rows = self.agreeing = self.flips = 0
-        self.max_abs = self.needed = 0.0
-        self.excess = -np.inf
+        self.max_abs, self.needed = 0.0, -np.inf
         self.worst: Worst | None = None
         self.classifies = self.dtype.is_float and first.ndim == 2 and first.shape[1] > 1
         self.scores = self.dtype.is_float and first.ndim in {1, 2} and first[:1].size == 1
@@ -136,28 +142,27 @@ class _Tally:
         if want.size == 0:
             return
         distance = _distance(want, got)
-        allowed = self._allowed(want)
-        over = distance - allowed
+        needed = self._needed(distance, want)
         self.elements += want.size
-        self.mismatched += int(np.count_nonzero(over > 0))
+        self.mismatched += int(np.count_nonzero(needed > self.atol))
         self.max_abs = max(self.max_abs, float(distance.max()))
-        self.needed = max(self.needed, float((over + self.atol).max()))
-        at = int(np.argmax(over))
-        if over.flat[at] > self.excess:
-            self.excess = float(over.flat[at])
+        at = int(np.argmax(needed))
+        if needed.flat[at] > self.needed:
+            self.needed = float(needed.flat[at])
             index = tuple(map(int, np.unravel_index(at, want.shape)))
             self.worst = Worst(
                 sample=sample, index=index, want=_shown(want[index]), got=_shown(got[index])
             )
         self._decide(want, got)
 
-    def _allowed(self, want: np.ndarray) -> Any:
-        """Return the distance allowed at each element."""
+    def _needed(self, distance: np.ndarray, want: np.ndarray) -> np.ndarray:
+        """Return the absolute tolerance that each element takes beside the relative one."""
         if not self.dtype.is_float:
-            return self.atol
-        with np.errstate(invalid="ignore"):
+            return distance
+        with np.errstate(invalid="ignore", over="ignore"):
             size = np.abs(want, dtype=np.float64)
-        return self.atol + self.rtol * np.where(np.isfinite(size), size, 0.0)
+            apart = distance - self.rtol * np.where(np.isfinite(size), size, 0.0)
+        return np.where(np.isinf(distance), np.inf, apart)
 
     def _decide(self, want: np.ndarray, got: np.ndarray) -> None:
         """Count what a person would decide differently."""
@@ -197,7 +202,8 @@ def _distance(want: np.ndarray, got: np.ndarray) -> np.ndarray:
         return np.where(same.astype(bool), 0.0, np.inf)
     if want.dtype.kind not in "fc":
         larger, smaller = (pick(want, got).astype(np.uint64) for pick in (np.maximum, np.minimum))
-        return np.asarray((larger - smaller).astype(np.float64))  # modulo 2^64, so exact
+        with np.errstate(over="ignore"):  # modulo 2^64, so exact
+            return np.asarray((larger - smaller).astype(np.float64))
     with np.errstate(invalid="ignore", over="ignore"):
         apart = np.abs(got.astype(np.float64) - want.astype(np.float64))
     equal = (want == got) | (np.isnan(want) & np.isnan(got))

@@ -22,6 +22,7 @@ MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
 _FORMAT = 1
 _IN, _OUT = "in:", "out:"
+_END = "."  # closes every string: numpy drops zeros at an end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,7 @@ def sha256(path: Path) -> str:
 
 
 def write_golden(version_dir: Path, inputs: Arrays, outputs: Arrays) -> None:
-    """Write the golden sample; strings as UTF-8 text, nothing pickled."""
+    """Write the golden sample; strings as text, nothing pickled."""
     arrays = {_IN + name: _storable(array) for name, array in inputs.items()}
     arrays |= {_OUT + name: _storable(array) for name, array in outputs.items()}
     np.savez(version_dir / GOLDEN, allow_pickle=False, **arrays)
@@ -109,9 +110,10 @@ def read_golden(version_dir: Path) -> tuple[Arrays, Arrays]:
     """Return the inputs and outputs of the golden sample; raises `RepositoryError`."""
     path = version_dir / GOLDEN
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here, since numpy leaves a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: _restored(stored[name]) for name in stored.files}
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # zipfile, zlib and numpy have an error each
         raise RepositoryError(
             f"{path} cannot be read: {error}", hint="build the version again"
         ) from error
@@ -122,10 +124,11 @@ def read_golden(version_dir: Path) -> tuple[Arrays, Arrays]:
 
 
 def _storable(array: np.ndarray) -> np.ndarray:
-    """Return an array that npz can hold without pickle."""
-    if array.dtype.kind != "O":
+    """Return an array that npz can hold without pickle; bytes that are no UTF-8 survive too."""
+    if array.dtype.kind not in "OSU":
         return array
-    texts = [item.decode() if isinstance(item, bytes) else str(item) for item in array.flat]
+    plain = (item if isinstance(item, bytes) else str(item).encode() for item in array.flat)
+    texts = [item.decode("utf-8", "surrogateescape") + _END for item in plain]
     return np.array(texts, dtype=np.str_).reshape(array.shape)
 
 
@@ -133,7 +136,8 @@ def _restored(array: np.ndarray) -> np.ndarray:
     """Return strings as Triton's protocol holds them: an object array of bytes."""
     if array.dtype.kind != "U":
         return array
-    items = [str(item).encode() for item in array.flat]
+    texts = (str(item).removesuffix(_END) for item in array.flat)
+    items = [text.encode("utf-8", "surrogateescape") for text in texts]
     return np.array(items, dtype=object).reshape(array.shape)
 
 

@@ -121,7 +121,7 @@ def parse(text: str, path: Path | str = "config.pbtxt") -> Any:
         text_format.Parse(text, message)
     except text_format.ParseError as error:
         where = f"{path}:{error.GetLine()}:{error.GetColumn()}" if error.GetLine() else str(path)
-        said = str(error).split(" : ", 1)[-1].strip("'")
+        said = str(error).removeprefix(f"{error.GetLine()}:{error.GetColumn()} : ")
         raise ConfigError(f"{where}: {said}", hint="mend the line, or delete the file") from error
     return message
 
@@ -224,5 +224,8 @@ def _rest(message: Message, *fields: str) -> str:
 
 
 def _indented(text: str, by: int) -> str:
-    """Put each line on a line of its own, `by` spaces in; nothing for nothing."""
-    return "".join(f"\n{' ' * by}{line}" for line in text.splitlines())
+    """Put each line on a line of its own, `by` spaces in; nothing for nothing.
+
+    Only a newline ends a line: strings may hold what else `splitlines` would take for an end.
+    """
+    return "".join(f"\n{' ' * by}{line}" for line in text.split("\n") if line)

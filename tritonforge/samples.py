@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from tritonforge.errors import SpecError
 from tritonforge.spec import Domain, Range
 from tritonforge.tensors import Arrays, DType, TensorSpec
 
@@ -19,7 +20,8 @@ def draw(
 ) -> Arrays:
     """Draw one array per input, its dynamic dimensions sized by `sizes`.
 
-    The same arguments give the same arrays on every machine (numpy PCG64).
+    The same arguments give the same arrays on every machine (numpy PCG64). Raises `SpecError` for
+    a domain of whole numbers none of which the dtype can hold.
     """
     return {
         tensor.name: _array(
@@ -41,17 +43,35 @@ def _array(
     if domain.kind == "mask":
         return _mask(shape, rng).astype(dtype.numpy)
     if domain.kind == "integers":
-        return rng.integers(int(domain.low), int(domain.high), shape).astype(dtype.numpy)
+        return rng.integers(*_holdable(tensor, domain), shape).astype(dtype.numpy)
     if domain.kind == "uniform":
-        return rng.uniform(domain.low, domain.high, shape).astype(dtype.numpy)
+        array = rng.uniform(domain.low, domain.high, shape).astype(dtype.numpy)
+        middle = np.array((domain.low + domain.high) / 2).astype(dtype.numpy)
+        # A narrow float rounds onto the end, which the domain leaves out: log(1 - x) would mind.
+        return np.where((array >= domain.low) & (array < domain.high), array, middle)
     return rng.normal(domain.low, domain.high, shape).astype(dtype.numpy)
+
+
+def _holdable(tensor: TensorSpec, domain: Domain) -> tuple[int, int]:
+    """Return the ends of the whole numbers of a domain that the dtype can hold."""
+    kind = tensor.dtype.numpy.kind
+    limits = np.iinfo(tensor.dtype.numpy if kind in "iu" else np.int64)
+    least, most = (0, 1) if kind == "b" else (int(limits.min), int(limits.max))
+    low, high = max(int(domain.low), least), min(int(domain.high), most + 1)
+    if low >= high:
+        raise SpecError(
+            f"the domain {domain} of input {tensor.name!r} holds nothing that"
+            f" {tensor.dtype.name} can",
+            hint=f"give numbers within {least}..{most}",
+        )
+    return low, high
 
 
 def _mask(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Pad as a tokenizer does: each row has at least one 1, then zeros to the end."""
     if not shape:
         return np.ones(())
-    lengths = rng.integers(1, shape[-1] + 1, (*shape[:-1], 1))
+    lengths = rng.integers(1, max(shape[-1], 1) + 1, (*shape[:-1], 1))
     return np.asarray(np.arange(shape[-1]) < lengths)
 
 

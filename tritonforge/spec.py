@@ -13,6 +13,7 @@ from tritonforge.tensors import Dim, DType, TensorSpec
 
 # Triton refuses names with `/` and `..`; the rest keeps URLs, paths and metrics labels plain.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,199}")
+_WIDEST = 2**63  # numbers are drawn as 64 bit integers and floats
 _DIM = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 Exporter = Literal["auto", "dynamo", "torchscript"]
@@ -36,9 +37,9 @@ class Range:
     def parse(cls, text: str) -> "tuple[str, Range]":
         """Read `seq=1..512` or `seq=32`; raises `SpecError`."""
         name, ends = _split(text, "--range", "seq=1..512")
-        low, _, high = ends.partition("..")
+        low, dots, high = ends.partition("..")
         try:
-            return name, cls(low=int(low), high=int(high or low))
+            return name, cls(low=int(low), high=int(high if dots else low))
         except ValueError as error:
             raise SpecError(f"cannot read --range {text!r}", hint="write seq=1..512") from error
 
@@ -59,6 +60,8 @@ class Domain:
     def __post_init__(self) -> None:
         if self.kind in {"uniform", "integers"} and not self.low < self.high:
             raise SpecError(f"the domain {self.low}..{self.high} is empty")
+        if not all(abs(end) <= _WIDEST for end in (self.low, self.high)):
+            raise SpecError(f"the domain {self.low}..{self.high} is wider than 64 bits")
 
     @classmethod
     def default(cls, dtype: DType) -> "Domain":
@@ -176,7 +179,7 @@ def valid_name(text: str) -> str:
 
 def _dim(dim: str, text: str) -> Dim:
     """Read one dimension of an `--input`."""
-    if dim.isdigit() and int(dim) > 0:
+    if dim.isascii() and dim.isdigit() and int(dim) > 0:
         return int(dim)
     if _DIM.fullmatch(dim):
         return dim

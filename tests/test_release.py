@@ -1,0 +1,86 @@
+import json
+from importlib.resources import files
+
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tritonforge import release
+from tritonforge.errors import SpecError
+
+TABLE = json.loads(files("tritonforge").joinpath("data/releases.json").read_text("utf-8"))
+TAGS = [t for t, row in TABLE["releases"].items() if row["backend"] and row["ort"] is not None]
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_every_known_release_has_limits_that_hold_together(tag):
+    found = release.find(tag)
+    assert found.tag == tag
+    assert found.triton.startswith("2.")
+    assert release.LOWEST_OPSET <= found.cuda_opset <= found.opset
+    # An ONNX release brings its opset and its IR together: this IR must be able to say that opset.
+    least_ir = max(row[1] for row in onnx.helper.VERSION_TABLE if row[2] <= found.cuda_opset)
+    assert found.ir >= least_ir
+
+
+def test_limits_only_grow():
+    limits = [release.find(tag) for tag in TAGS]
+    assert sorted(TAGS) == TAGS
+    for name in ("opset", "ir", "ml_opset", "cuda_opset"):
+        values = [getattr(each, name) for each in limits]
+        assert values == sorted(values), name
+
+
+def test_the_embedded_release():
+    found = release.find(release.EMBEDDED)
+    assert (found.triton, found.onnxruntime) == ("2.51.0", "1.19.2")
+    assert (found.opset, found.ir, found.cuda_opset) == (21, 10, 18)
+
+
+def test_an_old_release_takes_opset_17_and_ir_8():
+    assert (release.find("22.12").cuda_opset, release.find("22.12").ir) == (17, 8)
+
+
+def test_the_suffix_of_the_image_may_be_left_on():
+    assert release.find("24.10-py3") == release.find("24.10")
+
+
+@pytest.mark.parametrize(
+    ("tag", "near"),
+    [("24.9", "24.09"), ("2410", "24.10"), ("latest", TAGS[-1]), ("", TAGS[-1])],
+)
+def test_an_unknown_tag_is_told_with_the_nearest(tag, near):
+    with pytest.raises(SpecError, match=f"unknown target '{tag}'") as caught:
+        release.find(tag)
+    assert near in caught.value.hint
+
+
+def test_an_image_without_the_backend_is_no_target():
+    with pytest.raises(SpecError, match=r"24\.02-py3 was published without the ONNX Runtime"):
+        release.find("24.02")
+
+
+@pytest.mark.parametrize("tag", [t for t, row in TABLE["releases"].items() if row["ort"] is None])
+def test_a_release_whose_onnx_runtime_is_unknown_is_no_target(tag):
+    with pytest.raises(SpecError, match=f"{tag} is not known yet") as caught:
+        release.find(tag)
+    assert TAGS[-1] in caught.value.hint
+
+
+@given(tag=st.sampled_from(TAGS), opset=st.integers(-1, 40))
+def test_an_opset_is_pinned_within_the_limits_and_refused_beyond(tag, opset):
+    found = release.find(tag)
+    if release.LOWEST_OPSET <= opset <= found.opset:
+        assert found.pin(opset) == opset
+        return
+    with pytest.raises(
+        SpecError, match=f"opset {opset} is not within 7 to {found.opset}"
+    ) as caught:
+        found.pin(opset)
+    assert str(found.opset) in caught.value.hint
+
+
+def test_the_default_opset_keeps_the_gpu_kernels():
+    assert release.find("24.10").pin() == 18
+    assert release.find("24.10").pin(None) == 18

@@ -1,0 +1,163 @@
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tritonforge import samples
+from tritonforge.errors import SpecError
+from tritonforge.spec import Domain, Range
+from tritonforge.tensors import DType, TensorSpec
+
+SIZES = {"n": 3, "m": 4}
+SHAPES = st.lists(st.integers(1, 4) | st.sampled_from(list(SIZES)), max_size=3).map(tuple)
+RANGES = st.builds(
+    lambda low, more: Range(low=low, high=None if more is None else low + more),
+    st.integers(1, 300),
+    st.none() | st.integers(0, 300),
+)
+INTEGERS = [each for each in DType if each.numpy.kind in "iu"]
+SMALL = st.integers(-(10**4), 10**4)
+
+
+def drawn(dtype, dims, domain, seed=0, sizes=SIZES):
+    tensor = TensorSpec(name="x", dtype=dtype, dims=dims)
+    return samples.draw([tensor], {"x": domain} if domain else {}, sizes, seed)["x"]
+
+
+@given(st.sampled_from(DType), SHAPES, st.integers(0, 2**32))
+def test_an_array_has_the_dtype_and_shape_of_its_tensor_and_is_the_same_again(dtype, dims, seed):
+    array = drawn(dtype, dims, None, seed)
+    assert array.dtype == dtype.numpy
+    assert array.shape == tuple(SIZES.get(dim, dim) for dim in dims)
+    np.testing.assert_array_equal(array, drawn(dtype, dims, None, seed))
+
+
+def test_another_seed_or_input_draws_other_values():
+    tensors = [TensorSpec(name=name, dtype=DType.FP32, dims=("n", 8)) for name in "ab"]
+    first, again = (samples.draw(tensors, {}, SIZES, seed) for seed in (0, 1))
+    assert not np.array_equal(first["a"], first["b"])
+    assert not np.array_equal(first["a"], again["a"])
+
+
+def test_the_same_arrays_on_every_machine():
+    assert drawn(DType.INT64, (6,), Domain(kind="integers", low=0, high=1000)).tolist() == [
+        850,
+        636,
+        511,
+        269,
+        307,
+        40,
+    ]
+
+
+@given(st.sampled_from(INTEGERS), SMALL, st.integers(1, 10**4), st.integers(0, 99))
+def test_whole_numbers_lie_in_their_domain_and_dtype(dtype, low, more, seed):
+    info = np.iinfo(dtype.numpy)
+    assume(low <= info.max and low + more > info.min)
+    array = drawn(dtype, ("n", 8), Domain(kind="integers", low=low, high=low + more), seed)
+    assert int(array.min()) >= low
+    assert int(array.max()) < low + more
+
+
+@given(
+    st.sampled_from([DType.FP16, DType.FP32, DType.FP64]),
+    st.floats(-100, 100, width=16),
+    st.floats(0.5, 100, width=16),
+    st.integers(0, 99),
+)
+def test_floats_lie_in_their_domain(dtype, low, more, seed):
+    array = drawn(dtype, (64,), Domain(kind="uniform", low=low, high=low + more), seed)
+    assert array.min() >= low
+    assert array.max() < low + more
+
+
+@given(st.sampled_from(DType), st.sampled_from(["normal", "uniform", "integers", "mask"]))
+def test_every_domain_can_be_drawn_for_every_dtype(dtype, kind):
+    array = drawn(dtype, ("n", 8), Domain(kind=kind, low=-5, high=5))
+    assert array.dtype == dtype.numpy
+    if dtype.is_float:
+        assert np.isfinite(array).all()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"), [(DType.UINT8, 256, 300), (DType.UINT32, -9, 0), (DType.BOOL, 2, 9)]
+)
+def test_a_domain_beyond_the_dtype_is_told(dtype, low, high):
+    with pytest.raises(SpecError, match=f"of input 'x' holds nothing that {dtype.name} can"):
+        drawn(dtype, (3,), Domain(kind="integers", low=low, high=high))
+
+
+@pytest.mark.parametrize("dtype", [each for each in DType if each.is_float])
+def test_plain_floats_are_standard_normal(dtype):
+    array = drawn(dtype, (4000,), None).astype(np.float64)
+    assert abs(array.mean()) < 0.1
+    assert abs(array.std() - 1) < 0.1
+
+
+def test_plain_whole_numbers_are_zeros_and_ones():
+    assert set(drawn(DType.INT32, (64,), None).tolist()) == {0, 1}
+    assert set(drawn(DType.BOOL, (64,), None).tolist()) == {False, True}
+
+
+@given(SHAPES, st.sampled_from([DType.INT64, DType.BOOL, DType.FP32]), st.integers(0, 99))
+def test_a_mask_is_ones_then_zeros_with_at_least_a_one(dims, dtype, seed):
+    array = drawn(dtype, dims, Domain(kind="mask"), seed).astype(np.int64)
+    assert set(array.flat) <= {0, 1}
+    rows = array.reshape(-1, array.shape[-1]) if array.ndim else array.reshape(1, 1)
+    assert (rows[:, 0] == 1).all()
+    assert (np.diff(rows, axis=1) <= 0).all()
+
+
+def test_masks_differ_in_length():
+    assert len(set(drawn(DType.INT64, (32, 8), Domain(kind="mask")).sum(axis=1).tolist())) > 3
+
+
+@pytest.mark.parametrize("kind", ["normal", "uniform", "integers", "mask"])
+@pytest.mark.parametrize("dims", [(0,), (2, 0), (0, 2)])
+def test_a_dimension_of_size_zero_holds_nothing(kind, dims):
+    assert drawn(DType.FP32, dims, Domain(kind=kind)).shape == dims
+
+
+def test_strings_are_bytes_that_are_text():
+    array = drawn(DType.BYTES, ("n", 2), Domain(kind="mask"))
+    assert all(isinstance(item, bytes) and item.decode().startswith("text ") for item in array.flat)
+
+
+@given(RANGES)
+def test_a_typical_size_lies_within_its_range(size):
+    (typical,) = samples.typical(["seq"], {"seq": size}).values()
+    assert size.low <= typical <= (typical if size.high is None else size.high)
+
+
+@given(st.integers(1, 300), RANGES)
+def test_a_sweep_takes_the_batches_that_matter_and_both_ends_of_every_range(maximum, size):
+    sizes = list(samples.sweep(("b", "s"), {"s": size}, batch="b", max_batch_size=maximum))
+    batches = {each["b"] for each in sizes}
+    assert {1, min(2, maximum), maximum} <= batches <= set(range(1, maximum + 1))
+    assert maximum < 3 or any(batch % 2 and batch > 1 for batch in batches)
+    others = {each["s"] for each in sizes}
+    assert size.low in others
+    assert all(size.low <= each <= (size.high or max(64, size.low)) for each in others)
+    assert max(others) == (size.high or max(64, size.low))
+    assert len(sizes) <= 4
+
+
+def test_a_sweep_of_16_and_of_a_range():
+    assert list(samples.sweep(("b",), {}, batch="b", max_batch_size=16)) == [
+        {"b": 1},
+        {"b": 2},
+        {"b": 5},
+        {"b": 16},
+    ]
+    steps = samples.sweep(("s",), {"s": Range(low=1, high=512)}, batch=None, max_batch_size=16)
+    assert [each["s"] for each in steps] == [1, 257, 512]
+    steps = samples.sweep(("s",), {"s": Range(low=8, high=32)}, batch=None, max_batch_size=16)
+    assert [each["s"] for each in steps] == [8, 20, 21, 32]
+
+
+def test_a_batch_that_was_not_asked_for_is_one():
+    assert list(samples.sweep(("b",), {}, batch="b", max_batch_size=0)) == [{"b": 1}]
+
+
+def test_a_fixed_model_is_swept_once():
+    assert list(samples.sweep((), {}, batch=None, max_batch_size=16)) == [{}]
