@@ -261,3 +261,12 @@ def test_judging_runs_both_on_every_sample_one_at_a_time():
     assert report.passed
     assert report.samples == 3
     assert seen[:6] == ["sample 0", "reference", "candidate", "sample 1", "reference", "candidate"]
+
+
+def test_an_output_that_is_tiny_everywhere_can_fail():
+    want = {"y": np.array([[3e-9, 1e-9]], np.float32)}
+    same = {"y": want["y"] * np.float32(1 + 1e-5)}
+    other = {"y": np.array([[1e-9, 3e-9]], np.float32)}
+    assert gate.compare([(want, same)], Tolerance()).passed
+    assert not gate.compare([(want, other)], Tolerance()).passed
+    assert gate.compare([(want, other)], Tolerance(atol=1e-4)).passed  # where it is asked for

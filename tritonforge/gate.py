@@ -11,7 +11,7 @@ from tritonforge.errors import GateError
 from tritonforge.spec import Tolerance
 from tritonforge.tensors import Arrays, DType, Run
 
-# Absolute and relative, by dtype: what float arithmetic in another order explains, no more. Whole
+# Absolute and relative, by dtype, for outputs of size 1 and more: what float arithmetic in another order explains, no more. Whole
 # numbers, booleans and strings must agree exactly.
 DEFAULTS = {DType.FP16: (1e-2, 1e-2), DType.FP32: (1e-4, 1e-3), DType.FP64: (1e-8, 1e-6)}
 
@@ -125,6 +125,7 @@ class _Tally:
         self.dtype = DType.from_numpy(first.dtype)
         atol, rtol = DEFAULTS.get(self.dtype, (0.0, 0.0))
         self.atol = atol if tolerance.atol is None else tolerance.atol
+        self.shrinks = self.dtype.is_float and tolerance.atol is None
         self.rtol = rtol if tolerance.rtol is None or not self.dtype.is_float else tolerance.rtol
         self.elements = self.mismatched = self.rows = self.agreeing = self.flips = 0
         self.max_abs, self.needed = 0.0, -np.inf
@@ -144,7 +145,7 @@ class _Tally:
         distance = _distance(want, got)
         needed = self._needed(distance, want)
         self.elements += want.size
-        self.mismatched += int(np.count_nonzero(needed > self.atol))
+        self.mismatched += int(np.count_nonzero(needed > self._atol(want)))
         self.max_abs = max(self.max_abs, float(distance.max()))
         at = int(np.argmax(needed))
         if needed.flat[at] > self.needed:
@@ -154,6 +155,17 @@ class _Tally:
                 sample=sample, index=index, want=_shown(want[index]), got=_shown(got[index])
             )
         self._decide(want, got)
+
+    def _atol(self, want: np.ndarray) -> float:
+        """Return the absolute tolerance of one array.
+
+        One that no one asked for shrinks with an array all of which is below 1: else an output that
+        is tiny everywhere could never fail.
+        """
+        if not self.shrinks:
+            return self.atol
+        finite = np.abs(want[np.isfinite(want)])
+        return self.atol * min(1.0, float(finite.max(initial=0.0)))
 
     def _needed(self, distance: np.ndarray, want: np.ndarray) -> np.ndarray:
         """Return the absolute tolerance that each element takes beside the relative one."""
@@ -196,10 +208,8 @@ def _distance(want: np.ndarray, got: np.ndarray) -> np.ndarray:
     Strings are 0 or infinitely far apart.
     """
     if want.dtype.kind in "OSU":
-        same = np.vectorize(_text, otypes=[object])(want) == np.vectorize(_text, otypes=[object])(
-            got
-        )
-        return np.where(same.astype(bool), 0.0, np.inf)
+        texts = np.vectorize(_text, otypes=[object])
+        return np.where((texts(want) == texts(got)).astype(bool), 0.0, np.inf)
     if want.dtype.kind not in "fc":
         larger, smaller = (pick(want, got).astype(np.uint64) for pick in (np.maximum, np.minimum))
         with np.errstate(over="ignore"):  # modulo 2^64, so exact
