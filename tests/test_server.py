@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 
@@ -12,13 +13,14 @@ import numpy as np
 import pytest
 import tiny
 
-from tritonforge import client, leftovers, ports, server, serverlog
+from tritonforge import client, health, leftovers, ports, server, serverlog
 from tritonforge.endpoint import Endpoint
 from tritonforge.errors import ServerError
 
 STAMP = "1121 00:07:44.716172 6623"
 SERVE = """
 import sys, time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 from tritonforge import server, toolchain
@@ -70,8 +72,8 @@ def test_nothing_is_left_of_a_server(repository, embedded, capfd):
         addresses = {endpoint.http, endpoint.grpc, endpoint.metrics}
         assert len(addresses) == 3
         assert all(address.startswith("127.0.0.1:") for address in addresses)
-        assert server.alive(endpoint)
-    assert not server.alive(endpoint)
+        assert health.alive(endpoint)
+    assert not health.alive(endpoint)
     assert not list(Path(tempfile.gettempdir()).iterdir())
     assert any("Started HTTPService" in line for line in seen)
     assert capfd.readouterr().err.startswith("+ ")
@@ -93,7 +95,7 @@ def test_it_listens_on_loopback_only(endpoint):
 def test_a_failing_block_ends_the_server_too(repository, embedded):
     with pytest.raises(ZeroDivisionError), server.serving(repository, embedded) as endpoint:
         raise ZeroDivisionError
-    assert not server.alive(endpoint)
+    assert not health.alive(endpoint)
 
 
 def test_a_killed_owner_leaves_no_process_and_its_memory_is_swept(tmp_path):
@@ -210,7 +212,7 @@ def test_a_server_that_dies_is_the_reason_whatever_the_block_met(repository, emb
             line = (process / "cmdline").read_bytes() if process.exists() else b""
             if f"--http-port={port}".encode() in line:
                 os.kill(int(process.name), signal.SIGSEGV)
-        until(lambda: not server.alive(endpoint), 10)
+        until(lambda: not health.alive(endpoint), 10)
         run(rows)
 
 
@@ -239,3 +241,37 @@ def test_the_reason_is_found_in_the_log(log, reason):
 def test_an_error_loses_its_category_and_frames():
     said = "Internal: ValueError: no good\n\nAt:\n  /a/model.py(3): initialize\n"
     assert serverlog.sentence(said) == "ValueError: no good"
+
+
+def test_a_port_that_another_takes_meanwhile_is_not_mistaken_for_ours(
+    repository, embedded, endpoint, monkeypatch
+):
+    choose, chosen = ports.choose, []
+
+    def unlucky(wanted):
+        found = choose(wanted)
+        if not chosen:
+            found["http"] = int(endpoint.http.rpartition(":")[2])
+        chosen.append(found)
+        return found
+
+    monkeypatch.setattr(ports, "choose", unlucky)
+    with server.serving(repository, embedded) as other:
+        assert len(chosen) == 2
+        assert other.http != endpoint.http
+        assert [model["name"] for model in health.index(other.http)] == ["double"]
+
+
+def test_something_else_that_speaks_http_has_no_name():
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Page) as page:
+        Thread(target=page.handle_request).start()
+        assert health.name(f"127.0.0.1:{page.server_port}") is None

@@ -5,11 +5,8 @@ by SIGKILL, and what it had in shared memory and in the temporary folder bears o
 clear it, or the next start sweeps it.
 """
 
-import http.client
-import json
 import shutil
 import signal
-import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tritonforge import leftovers, ports, process, serverlog
+from tritonforge import health, leftovers, ports, process, serverlog
 from tritonforge.endpoint import Endpoint
 from tritonforge.errors import ServerError
 from tritonforge.progress import Progress, silent
@@ -29,7 +26,7 @@ _ATTEMPTS = 3  # a free port may be taken between finding it and the server's ta
 _EXIT_SECONDS = 5  # the server waits so long for requests in flight
 _GRACE_SECONDS = 10.0
 _SMALL_BYTES = 64 << 20  # docker's default size of /dev/shm
-_OURS = ("model-repository", "model-store", "backend-directory", "exit-on-error")
+_OURS = ("id", "model-repository", "model-store", "backend-directory", "exit-on-error")
 
 
 class _PortTakenError(ServerError):
@@ -38,11 +35,16 @@ class _PortTakenError(ServerError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Server:
-    """A started child, the ports that it was given and the file that it logs to."""
+    """A started child, the name and ports that it was given and the file that it logs to."""
 
     child: process.Child
+    name: str
     ports: Mapping[str, int]
     log: Path
+
+    @property
+    def address(self) -> str:
+        return f"{ports.HOST}:{self.ports['http']}"
 
     @property
     def endpoint(self) -> Endpoint:
@@ -98,18 +100,6 @@ def serving(
             raise _died(server)
 
 
-def alive(endpoint: Endpoint) -> bool:
-    """Say whether something still listens at an endpoint's HTTP address, however busy it is."""
-    host, _, port = (endpoint.http or "").rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (ConnectionError, ValueError):
-        return False
-    except OSError:  # too busy to accept
-        return True
-    return True
-
-
 def _check(arguments: Sequence[str]) -> None:
     """Refuse options that contradict ours before anything is started."""
     own = {f"--{name}" for name in (*_OURS, *(f"{kind}-port" for kind in _KINDS))}
@@ -153,7 +143,7 @@ def _started(
                 guarded=True,  # a stub may wait for a dead server for ever, and block its own watch
             )
         )
-        yield _Server(child=child, ports=listeners, log=log)
+        yield _Server(child=child, name=folder.name, ports=listeners, log=log)
 
 
 def _command(
@@ -161,7 +151,7 @@ def _command(
     toolchain: Toolchain,
     listeners: Mapping[str, int],
     backends: Path,
-    prefix: str,
+    name: str,
 ) -> list[str]:
     """Build the server's command line; a model that fails to load must not end the server."""
     flags = [
@@ -171,13 +161,14 @@ def _command(
     ]
     return [
         str(toolchain.tritonserver),
+        f"--id={name}",
         f"--model-repository={repository.absolute()}",
         f"--backend-directory={backends}",
         f"--cache-directory={toolchain.cache_directory}",
         *flags,
         "--exit-on-error=false",
         f"--exit-timeout-secs={_EXIT_SECONDS}",
-        f"--backend-config=python,shm-region-prefix-name={prefix}-",
+        f"--backend-config=python,shm-region-prefix-name={name}-",
         "--backend-config=python,stub-timeout-seconds=600",  # 30 is short for large models
         "--pinned-memory-pool-byte-size=0",
         "--allow-gpu-metrics=false",
@@ -191,38 +182,23 @@ def _wait(server: _Server, timeout: float) -> None:
         if process.wait(server.child, 0.05):
             raise _died(server)
         # it listens when all models have been tried, so what it is now is final
-        if _ask(server, "GET", "/v2/health/live") is None:
-            continue
-        ready = _ask(server, "GET", "/v2/health/ready") is not None
-        if ready and not serverlog.is_incomplete(_text(server)):
+        if health.name(server.address) != server.name:
+            continue  # not yet, or another server was faster to take the port
+        if health.is_ready(server.address) and not serverlog.is_incomplete(_text(server)):
             return
-        raise _unloaded(server, _ask(server, "POST", "/v2/repository/index") or b"[]")
+        raise _unloaded(server)
     raise ServerError(
         f"the server was not ready within {timeout:.0f} s",
         hint=f"its whole log: {serverlog.keep(server.log)}",
     )
 
 
-def _ask(server: _Server, method: str, path: str) -> bytes | None:
-    """Return the body of a 200 answer, None for any other outcome."""
-    connection = http.client.HTTPConnection(ports.HOST, server.ports["http"], timeout=10)
-    try:
-        connection.request(method, path)
-        answer = connection.getresponse()
-        body = answer.read()
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
-    return body if answer.status == http.HTTPStatus.OK else None
-
-
-def _unloaded(server: _Server, index: bytes) -> ServerError:
+def _unloaded(server: _Server) -> ServerError:
     """Tell each model that did not load, in the server's words."""
     log = _text(server)
     reasons = {repr(model): why for model, why in serverlog.unloaded(log).items()} | {
         f"{state['name']!r} version {state['version']}": serverlog.sentence(state["reason"])
-        for state in json.loads(index)
+        for state in health.index(server.address)
         if state.get("state") == "UNAVAILABLE" and state.get("reason") not in {None, "unloaded"}
     }
     said = "; ".join(f"model {model} does not load: {why}" for model, why in reasons.items())
@@ -240,7 +216,7 @@ def _died(server: _Server) -> ServerError:
 
 def _ended(server: _Server) -> bool:
     """Say whether the server has ended; one that no longer listens is given time to."""
-    return process.wait(server.child, 0 if alive(server.endpoint) else 5)
+    return process.wait(server.child, 0 if health.alive(server.endpoint) else 5)
 
 
 def _text(server: _Server) -> str:

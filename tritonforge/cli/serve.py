@@ -66,7 +66,7 @@ def command(
 
 def _wait(endpoint: "Endpoint") -> None:
     """Return on ^C and SIGTERM, or when the server has gone."""
-    from tritonforge.server import alive
+    from tritonforge.health import alive
 
     try:
         while alive(endpoint):
