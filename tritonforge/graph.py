@@ -1,11 +1,12 @@
 """An `.onnx` file: its signature, whether it is sound, and a session that runs it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import TensorProto
 
@@ -39,11 +40,6 @@ def load(path: Path, *, weights: bool = False) -> onnx.ModelProto:
     if not model.HasField("graph") or not model.opset_import:
         raise GraphError(f"{path} is not an ONNX model", hint="it may be empty or truncated")
     return model
-
-
-def stamp(path: Path) -> Stamp:
-    """Read back the opset and the IR version that a file states."""
-    return stamp_of(load(path))
 
 
 def stamp_of(model: onnx.ModelProto) -> Stamp:
@@ -103,7 +99,8 @@ def _tensor(value: onnx.ValueInfoProto, kind: str) -> TensorSpec:
     tensor = value.type.tensor_type
     dtype = DType.from_onnx(tensor.elem_type)
     if dtype is None:
-        name = TensorProto.DataType.Name(tensor.elem_type)
+        known = TensorProto.DataType.DESCRIPTOR.values_by_number.get(tensor.elem_type)
+        name = known.name if known else f"of type {tensor.elem_type}"
         raise GraphError(
             f"{kind} {value.name!r} is {name}, which Triton's ONNX Runtime backend does not take",
             hint="put a Cast to FLOAT before the output or after the input",
@@ -189,29 +186,49 @@ def check(path: Path) -> None:
 def external_files(path: Path) -> tuple[str, ...]:
     """Name the files that hold weights of a model, relative to its folder.
 
-    Raises `GraphError` for one that is missing, absolute, or leaves the folder by `..` or a
-    symlink: such a model would break, or read what it should not, wherever it is copied.
+    Raises `GraphError` for one that is missing, too short, absolute, or leaves the folder by `..`
+    or a symlink: such a model would break, or read what it should not, wherever it is copied.
     """
-    folder = path.parent.resolve()
+    model = load(path)
+    nodes = [*model.graph.node, *(node for each in model.functions for node in each.node)]
     found: dict[str, None] = {}
-    for tensor in load(path).graph.initializer:
-        if tensor.data_location != TensorProto.EXTERNAL:
-            continue
-        location = next((e.value for e in tensor.external_data if e.key == "location"), "")
-        pure = PurePosixPath(location)
-        target = (folder / pure).resolve()
-        if pure.is_absolute() or ".." in pure.parts or not target.is_relative_to(folder):
-            raise GraphError(
-                f"{path.name} keeps weights outside its folder, at {location!r}",
-                hint="save the model with its weights beside it, under a relative path",
-            )
-        if not target.is_file():
-            raise GraphError(
-                f"{path.name} needs {location!r} beside it, which is missing",
-                hint="copy the weights file too",
-            )
-        found[location] = None
+    for tensor in (*model.graph.initializer, *_tensors_inside(nodes)):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            entry = {each.key: each.value for each in tensor.external_data}
+            found[_held_beside(path, entry)] = None
     return tuple(found)
+
+
+def _tensors_inside(nodes: Iterable[onnx.NodeProto]) -> Iterator[TensorProto]:
+    """Yield the tensors in the attributes of nodes, and in the graphs in them."""
+    for attribute in (each for node in nodes for each in node.attribute):
+        yield from (attribute.t, *attribute.tensors)
+        for inner in (attribute.g, *attribute.graphs):
+            yield from inner.initializer
+            yield from _tensors_inside(inner.node)
+
+
+def _held_beside(path: Path, entry: Mapping[str, str]) -> str:
+    """Return where a tensor's bytes lie, if that is safe and they are all there."""
+    folder, location = path.parent.resolve(), entry.get("location", "")
+    pure = PurePosixPath(location)
+    target = (folder / pure).resolve()
+    if pure.is_absolute() or ".." in pure.parts or not target.is_relative_to(folder):
+        raise GraphError(
+            f"{path.name} keeps weights outside its folder, at {location!r}",
+            hint="save the model with its weights beside it, under a relative path",
+        )
+    if not target.is_file():
+        raise GraphError(
+            f"{path.name} needs {location!r} beside it, which is missing",
+            hint="copy the weights file too",
+        )
+    if int(entry.get("offset", 0)) + int(entry.get("length", 0)) > target.stat().st_size:
+        raise GraphError(
+            f"{path.name} needs more weights than {location!r} holds",
+            hint="it may be truncated; copy or download it again",
+        )
+    return location
 
 
 @contextmanager
@@ -248,12 +265,21 @@ def session(
 
     def run(arrays: Arrays) -> Arrays:
         try:
-            return dict(zip(names, opened.run(None, dict(arrays)), strict=True))
+            fed = {name: _text(array) for name, array in arrays.items()}
+            return dict(zip(names, opened.run(None, fed), strict=True))
         except Exception as error:  # as above
             shapes = ", ".join(f"{name} {list(each.shape)}" for name, each in arrays.items())
             raise GraphError(f"ONNX Runtime fails on {shapes}: {_first_line(error)}") from error
 
     yield run
+
+
+def _text(array: np.ndarray) -> np.ndarray:
+    """Return strings as text: of `bytes` ONNX Runtime would take what `str` makes, "b'…'"."""
+    if array.dtype.kind != "O":
+        return array
+    texts = [item.decode() if isinstance(item, bytes) else item for item in array.flat]
+    return np.array(texts, dtype=object).reshape(array.shape)
 
 
 def _first_line(error: BaseException) -> str:
