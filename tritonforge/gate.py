@@ -11,8 +11,8 @@ from tritonforge.errors import GateError
 from tritonforge.spec import Tolerance
 from tritonforge.tensors import Arrays, DType, Run
 
-# Absolute and relative, by dtype, for outputs of size 1 and more: what float arithmetic in another order explains, no more. Whole
-# numbers, booleans and strings must agree exactly.
+# Absolute (for values around 1) and relative, by dtype: what float arithmetic in another order
+# explains, no more. Whole numbers, booleans and strings must agree exactly.
 DEFAULTS = {DType.FP16: (1e-2, 1e-2), DType.FP32: (1e-4, 1e-3), DType.FP64: (1e-8, 1e-6)}
 
 
