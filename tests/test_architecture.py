@@ -15,7 +15,7 @@ LAYERS = (
     {"tensors", "process", "release"},
     {"spec", "explain", "ports", "leftovers", "serverlog"},
     {"samples", "endpoint"},
-    {"gate", "toolchain"},
+    {"gate", "toolchain", "health"},
     {"manifest"},
     {"sources", "export", "graph", "placement", "pbtxt", "repository", "server", "client", "perf"},
     {"exporting", "proving", "serving"},  # adapters composed, for the use cases

@@ -1,6 +1,5 @@
 """`tritonforge build`: from a source to a proven version in the model repository."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -190,4 +189,6 @@ def _document(built: "Built") -> dict[str, Any]:
 
 def _gate_document(report: "GateReport") -> dict[str, Any]:
     """Return the stable JSON of a gate."""
+    from dataclasses import asdict
+
     return {"passed": report.passed, **asdict(report)}

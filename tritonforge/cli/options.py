@@ -4,7 +4,6 @@ Everything heavy is imported when a value is converted, never when help is shown
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -33,6 +32,8 @@ class Parsed(click.ParamType[Any]):
 
 
 def _repository(text: str) -> Any:
+    from pathlib import Path
+
     from tritonforge.repository import Repository
 
     return Repository(Path(text))
@@ -62,6 +63,13 @@ def _domain(text: str) -> Any:
     return Domain.parse(text)
 
 
+def _path(text: str) -> Any:
+    from pathlib import Path
+
+    return Path(text)
+
+
+FILE = Parsed("FILE", _path)
 INPUT = Parsed("NAME:DTYPE:DIMS", _input)
 RANGE = Parsed("DIM=LOW..HIGH", _range)
 DOMAIN = Parsed("NAME=VALUES", _domain)

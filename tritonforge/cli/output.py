@@ -1,25 +1,27 @@
 """What people and programs see: tables, JSON on stdout; progress on stderr, on terminals only."""
 
-import json
-import math
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tritonforge.progress import Progress, silent
+if TYPE_CHECKING:
+    from tritonforge.progress import Progress
 
 
 def as_json(answer: Any) -> None:
     """Print an answer as JSON; numbers that JSON cannot hold (NaN, infinity) become null."""
+    import json
+
     click.echo(json.dumps(_plain(answer), indent=2, allow_nan=False))
 
 
 def _plain(value: Any) -> Any:
     """Replace what JSON cannot hold."""
+    import math
+
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -53,11 +55,15 @@ def table(
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
+def progress() -> "Iterator[Progress]":
     """Show what is being done, with a bar where the end is known; nothing where no one watches."""
     if not sys.stderr.isatty():
+        from tritonforge.progress import silent
+
         yield silent
         return
+    import os
+
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar

@@ -1,6 +1,5 @@
 """`tritonforge parity`: whether a server gives what the model gives."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -139,6 +138,8 @@ def _batching(report: "ParityReport") -> str:
 
 def _document(report: "ParityReport") -> dict[str, Any]:
     """Return the stable JSON of one version."""
+    from dataclasses import asdict
+
     document = asdict(report)
     document["rehearsal"] = "cpu" if report.rehearsal else None
     document["passed"] = report.passed

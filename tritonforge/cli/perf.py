@@ -1,7 +1,6 @@
 """`tritonforge perf`: throughput and latency under load, level by level."""
 
 from itertools import takewhile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,6 +8,8 @@ import click
 from tritonforge.cli import options, output
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tritonforge.repository import Repository
 
 
@@ -24,10 +25,12 @@ def _shape(text: str) -> Any:
     return parse_shape(text)
 
 
-def _writable(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+def _writable(ctx: click.Context, parameter: click.Parameter, path: "Path | None") -> "Path | None":
     """Refuse a file that could not be written, before minutes are spent on what goes there."""
     if path is not None and not path.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no folder {path.parent}", ctx, parameter)
+    if path is not None and path.is_dir():
+        raise click.BadParameter(f"{path} is a folder", ctx, parameter)
     return path
 
 
@@ -91,7 +94,7 @@ def _writable(ctx: click.Context, parameter: click.Parameter, path: Path | None)
 @click.option(
     "--csv",
     "csv_path",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    type=options.FILE,
     callback=_writable,
     help="Write the levels to a file too.",
 )
@@ -109,7 +112,7 @@ def command(
     stability: float,
     percentile: int | None,
     output_format: str,
-    csv_path: Path | None,
+    csv_path: "Path | None",
 ) -> None:
     """Measure throughput and latency of models under load with the real perf_analyzer.
 

@@ -1,11 +1,13 @@
 """`tritonforge toolchain`: the environment that holds the real server and perf_analyzer."""
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tritonforge.cli import options, output
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.group()
@@ -64,6 +66,6 @@ def remove() -> None:
     click.echo(f"removed from {place}" if place else "nothing is installed", err=True)
 
 
-def _size(root: Path) -> int:
+def _size(root: "Path") -> int:
     """Return the bytes that a folder's files take; links are not followed."""
     return sum(path.lstat().st_size for path in root.rglob("*") if not path.is_dir())
