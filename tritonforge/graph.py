@@ -244,6 +244,8 @@ def session(
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    # Its threads would spin between runs and take the cores from torch, which runs in turn with it.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     source: Any = str(path)
