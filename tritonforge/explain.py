@@ -84,9 +84,11 @@ def failure(error: BaseException, stack: str = "") -> Failure:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk from an exception to what caused it."""
+    """Walk from an exception to what caused it; `raise … from` can close a circle."""
     current: BaseException | None = error
-    while current is not None:
+    seen: set[int] = set()
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
         yield current
         current = current.__cause__ or current.__context__
 
@@ -100,7 +102,10 @@ def _said(error: BaseException) -> str:
 
 def _where(text: str) -> str | None:
     """Name the last line of the user's own code that the text mentions."""
-    own = [each for each in _FRAME.finditer(text) if "site-packages" not in each["file"]]
+    others = ("site-packages", str(Path(__file__).parent))
+    own = [
+        each for each in _FRAME.finditer(text) if not any(part in each["file"] for part in others)
+    ]
     if not own:
         return None
     frame = own[-1]

@@ -95,22 +95,32 @@ def eager(module: nn.Module, inputs: Sequence[str], outputs: Sequence[str]) -> R
     bind = _binder(module, inputs)
 
     def run(arrays: Arrays) -> Arrays:
-        found = dict(zip(outputs, _values(module, bind(_tensors(arrays))).values(), strict=True))
-        return {name: value.detach().cpu().numpy() for name, value in found.items()}
+        values = [value for _, value in _values(module, bind(_tensors(arrays)))]
+        if len(values) != len(outputs):
+            raise GateError(
+                f"the model returned {len(values)} tensors where it returned {len(outputs)} before",
+                hint="return the same outputs whatever the inputs are",
+            )
+        named = zip(outputs, values, strict=True)
+        return {name: value.detach().cpu().numpy() for name, value in named}
 
     return run
 
 
 def output_names(module: nn.Module, inputs: Sequence[str], sample: Arrays) -> tuple[str, ...]:
     """Run the module once and name its outputs: dict keys and field names, else by position."""
-    values = _values(module, _binder(module, inputs)(_tensors(sample)))
-    if not values:
+    taken = list(inputs)
+    for name, _ in _values(module, _binder(module, inputs)(_tensors(sample))):
+        free = name
+        while free in taken:
+            free += "_out"
+        taken.append(free)
+    if len(taken) == len(inputs):
         raise ExportError("the model returns no tensor", hint="return at least one tensor")
-    taken = set(inputs)
-    return tuple(f"{name}_out" if name in taken else name for name in values)
+    return tuple(taken[len(inputs) :])
 
 
-def _values(module: nn.Module, call: Call) -> dict[str, torch.Tensor]:
+def _values(module: nn.Module, call: Call) -> list[tuple[str, torch.Tensor]]:
     """Call the module and flatten what it returns."""
     args, kwargs = call
     try:
@@ -123,7 +133,7 @@ def _values(module: nn.Module, call: Call) -> dict[str, torch.Tensor]:
             + (f" at {found.where}" if found.where else ""),
             hint="check --input, --range and --domain: names, sizes and values must suit the model",
         ) from error
-    return dict(_flat("output", returned))
+    return list(_flat("output", returned))
 
 
 def _flat(name: str, value: Any, inside: str = "") -> Iterator[tuple[str, torch.Tensor]]:
@@ -224,18 +234,18 @@ def _quiet() -> Iterator[None]:
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(1), os.dup(2)]
-    nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with (
+            Path(os.devnull).open("w") as nowhere,
+            contextlib.redirect_stdout(nowhere),
+            contextlib.redirect_stderr(nowhere),
+            warnings.catch_warnings(action="ignore"),
+        ):
+            os.dup2(nowhere.fileno(), 1)
+            os.dup2(nowhere.fileno(), 2)
             yield
-            sys.stdout.flush()
-            sys.stderr.flush()
     finally:
         for number, handle in enumerate(kept, start=1):
             os.dup2(handle, number)
             os.close(handle)
-        os.close(nowhere)
         logging.disable(before)

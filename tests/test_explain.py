@@ -1,0 +1,116 @@
+"""Texts as torch 2.9 to 2.15 writes them; the real exporters are asked in test_exporting.py."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tritonforge import explain
+from tritonforge.explain import failure
+
+TRACE = """
+  File "/home/me/.venv/lib/python3.11/site-packages/torch/nn/modules/module.py", line 1775, in _call
+    return forward_call(*args, **kwargs)
+  File "/home/me/nets/model.py", line 12, in forward
+    if x.sum() > 0:
+  File "/home/me/.venv/lib/python3.11/site-packages/torch/_tensor.py", line 9, in __bool__
+    return 1
+"""
+
+
+def chained(*texts):
+    """Make an exception whose causes say `texts`, the outermost first."""
+    error = None
+    for text in reversed(texts):
+        outer = RuntimeError(text)
+        outer.__cause__ = error
+        error = outer
+    return error
+
+
+def test_control_flow_by_values():
+    found = failure(
+        chained("Failed to export", "Could not guard on data-dependent expression u0 > 0" + TRACE)
+    )
+    assert found.kind == "control-flow"
+    assert found.where == "model.py:12 (`if x.sum() > 0:`)"
+    assert found.sentence == (
+        "the model decides by the values of a tensor at model.py:12 (`if x.sum() > 0:`),"
+        " which an export cannot follow"
+    )
+    assert "torch.where" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "operator"),
+    [
+        (
+            "No ONNX function found for <OpOverload(op='aten.linalg_eig', overload='default')>",
+            "aten.linalg_eig",
+        ),
+        (
+            "Exporting the operator 'aten::linalg_eigvals' to ONNX opset version 9 is not supported",
+            "aten.linalg_eigvals",
+        ),
+        ("No ONNX function found for <OpOverload(op='mylib.op', overload='default')>", "mylib.op"),
+    ],
+)
+def test_an_operator_without_an_onnx_form(text, operator):
+    found = failure(chained("Failed to convert the exported program", text), TRACE)
+    assert (found.kind, found.operator) == ("operator", operator)
+    assert found.sentence.startswith(
+        f"the exporter has no ONNX form for the operator {operator} at model.py:12"
+    )
+    assert "rewrite that line" in found.hint
+
+
+def test_a_frozen_dimension():
+    text = (
+        "Constraints violated (batch)! You marked batch as dynamic but your code specialized it:"
+        " inferred a static shape of 2 for dimension inputs['x'].shape[0]."
+    )
+    found = failure(chained("Failed", text))
+    assert (found.kind, found.frozen) == ("frozen", ("x", 0, 2))
+    assert "static shape of 2" in found.sentence
+    by_position = failure(chained(text.replace("['x']", "[1]")))
+    assert by_position.frozen == ("1", 0, 2)
+
+
+def test_what_is_not_known_is_quoted():
+    found = failure(chained("outer", "middle", "\n  the innermost reason  \nand more"))
+    assert (found.kind, found.where, found.operator) == ("other", None, None)
+    assert found.sentence == "the export failed: RuntimeError: the innermost reason"
+    assert found.hint
+
+
+def test_an_exception_without_words():
+    assert failure(ValueError()).said == "ValueError: no reason given"
+
+
+def test_a_long_reason_is_cut():
+    assert len(failure(ValueError("x" * 9999)).sentence) < 400
+
+
+def test_our_own_lines_are_not_the_users():
+    own = f'  File "{explain.__file__}", line 3, in run\n    return module()\n'
+    assert failure(ValueError("x"), own).where is None
+    assert failure(ValueError("x"), TRACE + own).where == "model.py:12 (`if x.sum() > 0:`)"
+
+
+def test_the_last_line_of_the_user_counts():
+    second = '  File "/home/me/nets/layers.py", line 3, in attend\n'
+    assert failure(ValueError("x"), TRACE + second).where == "layers.py:3"
+
+
+def test_causes_and_contexts_are_walked_and_circles_left():
+    first, second = ValueError("first"), KeyError("second")
+    first.__context__ = second
+    assert failure(first).said == "KeyError: 'second'"
+    second.__context__ = first
+    assert failure(first).said
+
+
+@given(st.text(), st.text())
+def test_no_text_breaks_it(message, stack):
+    found = failure(RuntimeError(message), stack)
+    assert found.sentence
+    assert found.hint
