@@ -48,7 +48,7 @@ def test_control_flow_by_values():
             "aten.linalg_eig",
         ),
         (
-            "Exporting the operator 'aten::linalg_eigvals' to ONNX opset version 9 is not supported",
+            "Exporting the operator 'aten::linalg_eigvals' to ONNX opset 9 is not supported",
             "aten.linalg_eigvals",
         ),
         ("No ONNX function found for <OpOverload(op='mylib.op', overload='default')>", "mylib.op"),

@@ -18,6 +18,9 @@ from tritonforge.errors import ExportError, GateError
 from tritonforge.explain import Failure, failure
 from tritonforge.tensors import Arrays, Run, TensorSpec
 
+# The highest opset that the TorchScript exporter knows; beyond, it would only change the stamp.
+TORCHSCRIPT_OPSET = 20
+
 Method = Literal["dynamo", "torchscript"]
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -40,7 +43,7 @@ def export(
     method: Method,
     opset: int,
 ) -> None:
-    """Export to `path` by one exporter at `opset`; what it really wrote is in the file.
+    """Export to `path` by one exporter at `opset` or as near as it comes; the file says which.
 
     `sample` holds example arrays; the named dims of `inputs` become dynamic dimensions of that
     name, none of which may have size 1 in the sample. Raises `ExporterError`.
@@ -66,6 +69,7 @@ def export(
         }
     else:
         options |= {"dynamo": False, "dynamic_axes": axes}
+        options["opset_version"] = min(opset, TORCHSCRIPT_OPSET)
     try:
         with _quiet():
             torch.onnx.export(module, args, str(path), **options)

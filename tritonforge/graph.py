@@ -223,7 +223,9 @@ def _held_beside(path: Path, entry: Mapping[str, str]) -> str:
             f"{path.name} needs {location!r} beside it, which is missing",
             hint="copy the weights file too",
         )
-    if int(entry.get("offset", 0)) + int(entry.get("length", 0)) > target.stat().st_size:
+    start, size = (entry.get(key, "0") for key in ("offset", "length"))
+    whole = start.isdecimal() and size.isdecimal()
+    if not whole or int(start) + int(size) > target.stat().st_size:
         raise GraphError(
             f"{path.name} needs more weights than {location!r} holds",
             hint="it may be truncated; copy or download it again",
