@@ -4,7 +4,7 @@ Between adapters and use cases: it composes samples, a session and the gate.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,18 +61,18 @@ def prove(case: Case, reference: Run, progress: Progress) -> Proof:
     Output dimensions that the file states as fixed but that vary are renamed in the file. Raises
     `GateError` where the numbers differ, `ExportError` where a dynamic dimension is frozen inside.
     """
-    unbatched = _cannot_batch(case)
-    plan = tuple(_plan(case, batch=None if unbatched else case.signature.batch))
-    seen: list[Seen] = []
+    plan, seen = tuple(_plan(case)), list[Seen]()
     with graph.session(case.path) as run:
         report = gate.compare(_pairs(case, reference, run, plan, seen, progress), case.tolerance)
         notes = _branches(case, reference, run)
-        if unbatched is None:
-            unbatched = _entangled(case, run)
+        stated, case = case.signature, replace(case, signature=_as_seen(case.signature, seen))
+        unbatched = _cannot_batch(case) or _entangled(case, run)
+    if case.signature != stated:
+        _restate_outputs(case)
     sample = case.draw(_smallest(case), 0)
     return Proof(
         report=report,
-        signature=_restate_outputs(case, seen),
+        signature=case.signature,
         max_batch_size=0 if unbatched else case.max_batch_size,
         unbatched=unbatched,
         golden=(sample, reference(sample)),
@@ -110,8 +110,9 @@ def _smallest(case: Case) -> samples.Sizes:
     return {**sizes, case.signature.batch: 1} if case.signature.batch else sizes
 
 
-def _plan(case: Case, *, batch: str | None) -> Iterator[tuple[samples.Sizes, int]]:
+def _plan(case: Case) -> Iterator[tuple[samples.Sizes, int]]:
     """Name the sizes and the seed of every sample."""
+    batch = case.signature.batch if case.max_batch_size > 0 else None
     sizes_list = list(
         samples.sweep(
             case.signature.dynamic, case.ranges, batch=batch, max_batch_size=case.max_batch_size
@@ -191,26 +192,27 @@ def _frozen(case: Case, run: Run, sizes: samples.Sizes, said: str) -> ExportErro
     return GateError(said)
 
 
-def _restate_outputs(case: Case, seen: Sequence[Seen]) -> Signature:
-    """Make the outputs' stated dimensions those that were seen, and return the signature.
-
-    A server refuses a config whose output dims are not the file's, and a client is misled by both.
-    """
-    restated: dict[str, tuple[Dim, ...]] = {}
-    for tensor in case.signature.outputs:
+def _as_seen(stated: Signature, seen: Sequence[Seen]) -> Signature:
+    """Return the signature whose fixed output dimensions are those that were seen."""
+    outputs = []
+    for tensor in stated.outputs:
         found = [(sizes, shapes[tensor.name]) for sizes, shapes in seen]
         dims = tuple(
             dim if isinstance(dim, str) else _seen_dim(tensor.name, axis, dim, found)
             for axis, dim in enumerate(tensor.dims)
         )
-        if dims != tensor.dims:
-            restated[tensor.name] = dims
-    if not restated:
-        return case.signature
+        outputs.append(replace(tensor, dims=dims))
+    return replace(stated, outputs=tuple(outputs))
+
+
+def _restate_outputs(case: Case) -> None:
+    """Write the signature's output dimensions into the file.
+
+    A server refuses a config whose output dims are not the file's, and a client is misled by both.
+    """
     model = graph.load(case.path)
-    graph.name_output_dims(model, restated)
+    graph.name_output_dims(model, {tensor.name: tensor.dims for tensor in case.signature.outputs})
     graph.write(model, case.path)
-    return graph.signature(model)
 
 
 def _seen_dim(

@@ -1,0 +1,399 @@
+"""Files made by hand against references in numpy: the gate, the batch, both sides of every If."""
+
+from dataclasses import replace
+
+import nets
+import numpy as np
+import onnx
+import pytest
+import tiny
+from onnx import TensorProto as T
+from onnx import helper
+
+from tritonforge import export, exporting, graph, proving, release
+from tritonforge.errors import ExportError, GateError
+from tritonforge.progress import silent
+from tritonforge.proving import Case
+from tritonforge.sources import Loaded
+from tritonforge.spec import Domain, ModelSpec, Range, Tolerance, parse_input
+
+ROW = [("x", T.FLOAT, ["n", 4])], [("y", T.FLOAT, ["n", 4])]
+
+
+def constant(name, value, kind=T.FLOAT):
+    array = np.array(value)
+    return helper.make_tensor(name, kind, array.shape, array.ravel().tolist())
+
+
+@pytest.fixture
+def case(tmp_path):
+    """Return a maker of cases from nodes and tensors."""
+
+    def make(nodes, inputs=ROW[0], outputs=ROW[1], initializers=(), **more):
+        path = tiny.save(tmp_path / "m.onnx", nodes, inputs, outputs, initializers)
+        return opened(path, **more)
+
+    return make
+
+
+def opened(path, **more):
+    """Make a case of a file as a build does."""
+    model = graph.load(path)
+    signature = graph.signature(model)
+    plain = Case(
+        path=path,
+        signature=signature,
+        conditions=graph.conditions(model),
+        domains={},
+        ranges={"n": Range(high=8)},
+        tolerance=Tolerance(),
+        max_batch_size=8,
+        sample_seed=0,
+        export_sizes=dict.fromkeys(signature.dynamic, 2),
+    )
+    return replace(plain, **more)
+
+
+def prove(case, function):
+    """Prove against a function of the inputs that gives `y`."""
+    return proving.prove(case, lambda arrays: {"y": function(**arrays)}, silent)
+
+
+def double(x):
+    return x * np.float32(2)
+
+
+# --- what agrees ----------------------------------------------------------------------------------
+
+
+def test_a_model_that_batches_is_proven_at_many_sizes(case):
+    seen, told = [], []
+
+    def reference(arrays):
+        seen.append(len(arrays["x"]))
+        return {"y": double(arrays["x"])}
+
+    def progress(what, done=None):
+        told.append((what, done))
+
+    proof = proving.prove(case(*tiny.DOUBLE), reference, progress)
+    assert (proof.max_batch_size, proof.unbatched, proof.notes) == (8, None, ())
+    assert seen == [1, 2, 5, 8, 1, 1, 1]  # the sweep, two more seeds, the golden sample
+    assert proof.report.passed
+    assert proof.report.samples == 6
+    assert told[0] == ("proving sample 1 of 6", 0)
+    assert len({done for _, done in told}) == 6
+
+
+def test_the_golden_sample_is_one_row_and_what_the_original_made_of_it(case):
+    proof = prove(case(*tiny.DOUBLE), double)
+    inputs, outputs = proof.golden
+    assert inputs["x"].shape == (1, 4)
+    np.testing.assert_array_equal(outputs["y"], inputs["x"] * 2)
+
+
+def test_the_same_seed_proves_with_the_same_samples(case):
+    first, again = (prove(case(*tiny.DOUBLE), double) for _ in "ab")
+    np.testing.assert_array_equal(first.golden[0]["x"], again.golden[0]["x"])
+    other = prove(case(*tiny.DOUBLE, sample_seed=1), double)
+    assert not np.array_equal(first.golden[0]["x"], other.golden[0]["x"])
+
+
+def test_every_other_dynamic_dimension_is_swept(case):
+    sizes = set()
+
+    def watched(x):
+        sizes.add(x.shape)
+        return x + x
+
+    dims = [["n", "s"]] * 2
+    nodes = [("Add", ["x", "x"], ["y"], {})]
+    wide = case(
+        nodes,
+        [("x", T.FLOAT, dims[0])],
+        [("y", T.FLOAT, dims[1])],
+        ranges={"s": Range(low=3, high=9)},
+    )
+    proof = prove(wide, watched)
+    assert proof.report.passed
+    assert {shape[1] for shape in sizes} == {3, 6, 7, 9}
+
+
+# --- what differs ---------------------------------------------------------------------------------
+
+
+def test_numbers_that_differ_are_in_the_report(case):
+    proof = prove(case(*tiny.DOUBLE), lambda x: x * np.float32(2.1))
+    assert not proof.report.passed
+    assert proof.report.outputs[0].mismatched > 0
+
+
+def test_a_tolerance_that_was_given_counts(case):
+    proof = prove(case(*tiny.DOUBLE, tolerance=Tolerance(atol=10)), lambda x: x * np.float32(2.1))
+    assert proof.report.passed
+
+
+def test_a_dimension_frozen_inside_is_named(case):
+    frozen = case(
+        [("Reshape", ["x", "shape"], ["y"], {})],
+        initializers=[constant("shape", [2, 4], T.INT64)],
+    )
+    with pytest.raises(ExportError) as caught:
+        prove(frozen, lambda x: x)
+    assert str(caught.value) == (
+        "dimension 'n' was frozen at export: the file works at 2, not at 1"
+    )
+    assert "--range n=LOW..HIGH" in caught.value.hint
+
+
+def test_another_shape_than_the_models_is_told(case):
+    with pytest.raises(GateError, match="output 'y' has not the model's shape"):
+        prove(case(*tiny.DOUBLE), lambda x: x[:, :3])
+
+
+def test_a_reference_that_gives_something_else_is_told(case):
+    with pytest.raises(GateError, match="output 'z' is missing; there are y"):
+        proving.prove(case(*tiny.DOUBLE), lambda arrays: {"z": arrays["x"]}, silent)
+    with pytest.raises(GateError, match="'y' is float32"):
+        prove(case(*tiny.DOUBLE), lambda x: (x * 2).astype(np.float64))
+
+
+# --- batching -------------------------------------------------------------------------------------
+
+
+def test_rows_that_depend_on_each_other_cannot_batch(case):
+    mixing = case(
+        [("ReduceMean", ["x"], ["m"], {"axes": [0]}), ("Sub", ["x", "m"], ["y"], {})],
+    )
+    proof = prove(mixing, lambda x: x - x.mean(axis=0, keepdims=True))
+    assert proof.report.passed
+    assert proof.max_batch_size == 0
+    assert proof.unbatched.startswith("a row's result depends on the rest of its batch (output 'y'")
+
+
+def test_a_sum_over_the_batch_cannot_batch(case):
+    summing = case(
+        [("ReduceSum", ["x"], ["y"], {"keepdims": 1})],
+        outputs=[("y", T.FLOAT, ["m", 1])],
+    )
+    proof = prove(summing, lambda x: x.sum(keepdims=True))
+    assert (proof.max_batch_size, proof.unbatched) == (
+        0,
+        "output 'y' has (1,) rows for a batch of 2",
+    )
+
+
+def test_an_output_that_pads_to_its_batch_cannot_batch(case):
+    """The second dimension is as long as the batch: two rows alone are narrower than together."""
+    square = case(
+        [("Transpose", ["x"], ["t"], {"perm": [1, 0]}), ("MatMul", ["x", "t"], ["y"], {})],
+        outputs=[("y", T.FLOAT, ["n", "m"])],
+    )
+    proof = prove(square, lambda x: x @ x.T)
+    assert proof.unbatched == "output 'y' changes its shape with the batch"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "reason"),
+    [
+        ([2, 4], [2, 4], "the first dimension of input 'x' is fixed at 2"),
+        ([], [], "input 'x' is a scalar"),
+    ],
+)
+def test_why_a_signature_cannot_batch(case, inputs, outputs, reason):
+    nodes = [("Add", ["x", "x"], ["y"], {})]
+    proof = prove(case(nodes, [("x", T.FLOAT, inputs)], [("y", T.FLOAT, outputs)]), double)
+    assert (proof.max_batch_size, proof.unbatched) == (0, reason)
+    assert proof.report.passed
+
+
+def test_a_scalar_output_or_two_batches_cannot_batch(case):
+    total = case([("ReduceSum", ["x"], ["y"], {"keepdims": 0})], outputs=[("y", T.FLOAT, [])])
+    assert prove(total, lambda x: x.sum()).unbatched == "output 'y' is a scalar"
+    two = case(
+        [("Concat", ["a", "b"], ["y"], {"axis": 0})],
+        [("a", T.FLOAT, ["n", 4]), ("b", T.FLOAT, ["m", 4])],
+        [("y", T.FLOAT, ["k", 4])],
+        ranges={"n": Range(high=3), "m": Range(high=3)},
+    )
+    proof = prove(two, lambda a, b: np.concatenate([a, b]))
+    assert proof.unbatched == "the first dimensions of the inputs are not the same one"
+
+
+def test_no_batch_was_asked_for(case):
+    proof = prove(case(*tiny.DOUBLE, max_batch_size=0), double)
+    assert (proof.max_batch_size, proof.unbatched) == (0, "max_batch_size 0 was asked for")
+
+
+def test_a_batch_of_one_needs_no_independence(case):
+    mixing = case(
+        [("ReduceMean", ["x"], ["m"], {"axes": [0]}), ("Sub", ["x", "m"], ["y"], {})],
+        max_batch_size=1,
+    )
+    proof = prove(mixing, lambda x: x - x.mean(axis=0, keepdims=True))
+    assert (proof.max_batch_size, proof.unbatched) == (1, None)
+
+
+# --- both sides of every If -----------------------------------------------------------------------
+
+
+def deciding(path, threshold, otherwise=1.0, whole_batch=True):
+    """Write: the sum above a threshold gives x * 2, else x - `otherwise`."""
+
+    def side(op, value):
+        nodes = [
+            helper.make_node("Constant", [], ["k"], value=constant("k", value)),
+            helper.make_node(op, ["x", "k"], ["r"]),
+        ]
+        given = helper.make_tensor_value_info("r", T.FLOAT, ["n", 4])
+        return helper.make_graph(nodes, op, [], [given])
+
+    decide = [
+        helper.make_node("ReduceSum", ["x"], ["s"], keepdims=0),
+        helper.make_node("Constant", [], ["t"], value=constant("t", threshold)),
+        helper.make_node("Greater", ["s", "t"], ["above"]),
+    ]
+    node = helper.make_node(
+        "If", ["above"], ["y"], then_branch=side("Mul", 2.0), else_branch=side("Sub", otherwise)
+    )
+    x, y = (helper.make_tensor_value_info(name, T.FLOAT, ["n", 4]) for name in "xy")
+    model = helper.make_model(
+        helper.make_graph([*decide, node] if whole_batch else [node], "g", [x], [y]),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    onnx.save(model, path)
+    return path
+
+
+def decide(threshold):
+    def reference(x):
+        return x * np.float32(2) if x.sum() > threshold else x - np.float32(1)
+
+    return reference
+
+
+def test_both_sides_are_taken_and_a_decision_over_the_batch_forbids_batching(tmp_path):
+    taken = set()
+
+    def reference(x):
+        taken.add(bool(x.sum() > 0))
+        return decide(0)(x)
+
+    proof = prove(opened(deciding(tmp_path / "m.onnx", 0.0)), reference)
+    assert taken == {True, False}
+    assert proof.report.passed
+    assert proof.notes == ()
+    assert proof.unbatched.startswith("a row's result depends on the rest of its batch")
+
+
+def test_a_side_that_differs_is_found_though_it_is_rare(tmp_path):
+    """One sample in some twenty takes the other side, which the file has wrong."""
+    rare = opened(deciding(tmp_path / "m.onnx", -3.0, otherwise=1.5), max_batch_size=0)
+    with pytest.raises(GateError, match="with another branch taken, output 'y' differs"):
+        prove(rare, decide(-3))
+
+
+def test_a_side_that_no_sample_takes_is_noted(tmp_path):
+    proof = prove(opened(deciding(tmp_path / "m.onnx", -1e9)), decide(-1e9))
+    assert proof.report.passed
+    (note,) = proof.notes
+    assert note == (
+        "no sample took the else branch decided by 'above';"
+        " widen --domain so that the gate can see it"
+    )
+
+
+def test_a_wider_domain_takes_the_other_side(tmp_path):
+    far = {"x": Domain(kind="uniform", low=-10.0, high=10.0)}
+    proof = prove(opened(deciding(tmp_path / "m.onnx", -15.0), domains=far), decide(-15))
+    assert proof.notes == ()
+
+
+def test_a_scripted_module_goes_through_both_branches(tmp_path):
+    module, _ = nets.scripted()
+    source = Loaded(
+        module=module, inputs=(parse_input("x:FP32:n,4"),), weights="", weights_sha256=None
+    )
+    spec = ModelSpec(source="m", target=release.find("24.10"))
+    exported = exporting.make(source, spec, tmp_path / "m.onnx", silent)
+    run = export.eager(module, ["x"], ["output"])
+    proof = proving.prove(opened(tmp_path / "m.onnx", conditions=exported.conditions), run, silent)
+    assert proof.report.passed
+    assert proof.notes == ()
+    assert proof.max_batch_size == 0
+
+
+def test_tracing_over_a_decision_does_not_pass(tmp_path):
+    module = nets.Deciding().eval()
+    source = Loaded(
+        module=module, inputs=(parse_input("x:FP32:n,4"),), weights="", weights_sha256=None
+    )
+    spec = ModelSpec(source="m", target=release.find("24.10"), exporter="torchscript")
+    exporting.make(source, spec, tmp_path / "m.onnx", silent)
+    run = export.eager(module, ["x"], ["output"])
+    assert not proving.prove(opened(tmp_path / "m.onnx"), run, silent).report.passed
+
+
+# --- outputs restated -----------------------------------------------------------------------------
+
+
+def stated(case, **dims):
+    """State other output dims in the file of a case."""
+    model = graph.load(case.path)
+    graph.name_output_dims(model, dims)
+    graph.write(model, case.path)
+    return replace(case, signature=graph.signature(model))
+
+
+def test_an_output_dimension_that_the_file_has_wrong_is_restated(case):
+    nodes = [("Add", ["x", "x"], ["y"], {})]
+    wrong = stated(
+        case(nodes, [("x", T.FLOAT, ["n", "s"])], [("y", T.FLOAT, ["n", "s"])], ranges={}),
+        y=("n", 16),
+    )
+    proof = prove(wrong, lambda x: x + x)
+    assert proof.signature.outputs[0].dims == ("n", "s")
+    assert graph.signature(graph.load(wrong.path)) == proof.signature
+    graph.check(wrong.path)
+
+
+def test_a_batch_that_the_file_has_wrong_is_restated_and_served(case):
+    wrong = stated(case(*tiny.DOUBLE), y=(2, 4))
+    assert wrong.signature.batch is None
+    proof = prove(wrong, double)
+    assert (proof.max_batch_size, proof.unbatched) == (8, None)
+    assert proof.signature.outputs[0].dims == ("n", 4)
+    assert len(proof.golden[0]["x"]) == 1
+
+
+def test_an_output_dimension_that_follows_no_input_gets_a_name_of_its_own(case):
+    nodes = [("Concat", ["x", "x"], ["y"], {"axis": 1})]
+    wrong = stated(
+        case(nodes, [("x", T.FLOAT, ["n", "s"])], [("y", T.FLOAT, ["n", "m"])], ranges={}),
+        y=("n", 32),
+    )
+    proof = prove(wrong, lambda x: np.concatenate([x, x], axis=1))
+    assert proof.signature.outputs[0].dims == ("n", "y_1")
+
+
+def test_a_signature_that_is_right_leaves_the_file_alone(case):
+    right = case(*tiny.DOUBLE)
+    before = right.path.read_bytes()
+    assert prove(right, double).signature == right.signature
+    assert right.path.read_bytes() == before
+
+
+def test_an_lstm_whose_length_the_exporter_froze_is_restated(tmp_path):
+    module = nets.lstm().eval()
+    source = Loaded(
+        module=module, inputs=(parse_input("x:FP32:n,seq,4"),), weights="", weights_sha256=None
+    )
+    spec = ModelSpec(source="m", target=release.find("24.10"))
+    exported = exporting.make(source, spec, tmp_path / "m.onnx", silent)
+    assert exported.signature.outputs[0].dims == ("n", 16, 8)
+    run = export.eager(module, ["x"], ["output"])
+    proof = proving.prove(opened(tmp_path / "m.onnx"), run, silent)
+    assert proof.signature.outputs[0].dims == ("n", "seq", 8)
+    assert proof.report.passed
+    assert proof.max_batch_size == 8
