@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tritonforge.errors import SourceError
+from tritonforge.errors import SourceError, SpecError
 from tritonforge.sources.protocol import Loaded
 from tritonforge.spec import Domain, ModelSpec
 from tritonforge.tensors import Arrays, Dim, DType, TensorSpec
@@ -99,11 +99,13 @@ def _import(name: str) -> Any:
     path = Path(name).resolve()
     if not path.is_file():
         raise SourceError(f"no file {name}", hint="write file.py:factory")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # Under a name of its own: `json.py` must not take json's place, nor one `nets.py` another's.
+    alias = re.sub(r"\W", "_", str(path))
+    spec = importlib.util.spec_from_file_location(alias, path)
     if spec is None or spec.loader is None:
         raise SourceError(f"{name} cannot be imported as Python")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[alias] = module
     if (folder := str(path.parent)) not in sys.path:
         sys.path.insert(0, folder)  # so that it may import its neighbours, as when run
     spec.loader.exec_module(module)
@@ -147,7 +149,20 @@ def _examples(text: str, module: "nn.Module", given: Any) -> Arrays:
             raise SourceError(
                 f"the example input {name!r} of {text} is a {type(value).__name__}, not a tensor"
             )
-    return {name: value.detach().cpu().numpy() for name, value in named.items()}
+    return {name: _array(text, name, value) for name, value in named.items()}
+
+
+def _array(text: str, name: str, example: Any) -> Any:
+    """Turn an example into an array of a dtype that Triton takes."""
+    try:
+        array = example.detach().cpu().numpy()
+        DType.from_numpy(array.dtype)
+    except (TypeError, RuntimeError, SpecError) as error:  # torch: bfloat16; sparse; ours: complex
+        raise SourceError(
+            f"the example input {name!r} of {text} is {example.dtype}, which cannot be served",
+            hint="make the example, and the model, float32 or float16",
+        ) from error
+    return array
 
 
 def _arguments(module: "nn.Module", count: int) -> list[str]:

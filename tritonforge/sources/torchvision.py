@@ -91,7 +91,10 @@ def _known(name: str) -> str:
 
 def _make(name: str, default: Any, spec: ModelSpec) -> Any:
     """Build the architecture; pretrained weights are downloaded, hash-checked and cached."""
+    import torch
     from torchvision import models
+
+    from tritonforge.sources import weights as states
 
     if spec.weights != "default":
         # Said outright because these two warn that their default will change.
@@ -114,6 +117,12 @@ def _make(name: str, default: Any, spec: ModelSpec) -> Any:
         raise SourceError(
             f"cannot download the pretrained weights {default} of {name!r}: {reason}",
             hint="check the network, give --weights FILE, or use --weights random",
+        ) from error
+    except Exception as error:  # torch refuses what is damaged, or would run code, in many ways
+        raise SourceError(
+            f"the cached pretrained weights {default} of {name!r} cannot be read:"
+            f" {states.reason(error)}",
+            hint=f"delete their file below {torch.hub.get_dir()} and build again",
         ) from error
 
 

@@ -1,6 +1,7 @@
 """State dicts from files, read without running code, and their fingerprint."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from tritonforge.errors import SourceError
 # Under these keys training scripts keep the state dict beside other things.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 
+_REFUSED = re.compile(r"unsupported (?:global: )?(?:global|operand|class) \S+", re.IGNORECASE)
+
 
 def load_file(module: nn.Module, path: Path) -> None:
     """Load a state dict (`.safetensors`, or torch's own format) into a module, strictly.
@@ -23,10 +26,10 @@ def load_file(module: nn.Module, path: Path) -> None:
     state = _read(path)
     try:
         module.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:3]]
+    except Exception as error:  # RuntimeError for what does not fit, others for what is no tensor
+        lines = [line.strip() for line in str(error).splitlines()]
         raise SourceError(
-            f"{path} does not fit the model: {' '.join(lines)[:400]}",
+            f"{path} does not fit the model: {' '.join(lines[1:3] or lines)[:400]}",
             hint="use weights of this very architecture",
         ) from error
 
@@ -43,7 +46,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # every format has its own way to be damaged
         raise SourceError(
-            f"cannot read the weights {path}: {str(error).splitlines()[0][:200]}",
+            f"cannot read the weights {path}: {reason(error)}",
             hint="give a state dict saved by torch.save(model.state_dict(), …) or safetensors; "
             "files that would run code are refused",
         ) from error
@@ -53,6 +56,14 @@ def _read(path: Path) -> Mapping[str, Any]:
     if not isinstance(state, Mapping):
         raise SourceError(f"{path} holds a {type(state).__name__}, not a state dict")
     return state
+
+
+def reason(error: Exception) -> str:
+    """Say in a line why a file could not be read, without torch's advice to read it unsafely."""
+    refused = _REFUSED.search(str(error))
+    lines = str(error).split(". ")[0].splitlines()
+    said = refused[0] if refused else next(filter(None, map(str.strip, lines)), "it ends too early")
+    return f"{type(error).__name__}: {said}"[:200]
 
 
 def fingerprint(module: nn.Module) -> str:
