@@ -2,19 +2,23 @@
 
 Shared memory and temporary folders are named after the process that answers for them: its PID
 namespace (a container may share `/dev/shm` but not our process ids), its id and its start time
-(ids are used again). Whatever bears the name of a dead process is swept.
+(ids are used again). Whatever bears the name of a dead process is swept. Triton's Python backend
+makes one folder for each server under a name of its own, `/tmp/python_env_XXXXXX`, which only an
+unhurried exit removes; one that is older than every live server has no owner any more.
 """
 
 import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps it, not a temporary file
 
+_ENVIRONMENTS = Path("/tmp")  # noqa: S108 - where python_backend's `pb_env.cc` puts them
 _NAME = re.compile(r"^tritonforge-(\d+)-(\d+)-(\d+)-")
 
 
@@ -27,12 +31,14 @@ def sweep() -> tuple[Path, ...]:
     """Delete what dead processes of this user left; return it."""
     dead = tuple(path for path in _named() if _is_dead(path.name))
     _delete(dead)
+    _remove_environments()
     return dead
 
 
 def clear(beginning: str) -> None:
     """Delete what has a name with this beginning, which holds a `mark`."""
     _delete(path for path in _named() if path.name.startswith(beginning))
+    _remove_environments()
 
 
 def _named() -> Iterator[Path]:
@@ -68,6 +74,33 @@ def _namespace() -> str:
     except OSError:
         return "0"
     return "".join(filter(str.isdigit, name))
+
+
+def _remove_environments() -> None:
+    """Remove the empty folders of Python backends whose server has gone."""
+    oldest = min((_began(pid) for pid in _servers()), default=float("inf"))
+    for path in _ENVIRONMENTS.glob("python_env_??????"):
+        with suppress(OSError):  # another sweep was faster, or it is not empty
+            status = path.lstat()
+            if status.st_uid == os.getuid() and status.st_ctime < oldest:
+                path.rmdir()
+
+
+def _servers() -> Iterator[int]:
+    """Find the live servers, whoever started them."""
+    for path in Path("/proc").glob("[0-9]*/comm"):
+        with suppress(OSError):
+            if path.read_text(encoding="utf-8").strip() == "tritonserver":
+                yield int(path.parent.name)
+
+
+def _began(pid: int) -> float:
+    """Return when a process started, in seconds since the epoch; 0 where it has gone meanwhile."""
+    ticks = _started(pid)
+    if ticks is None:
+        return 0.0
+    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return boot + int(ticks) / os.sysconf("SC_CLK_TCK") - 1  # a tick and a rounding apart
 
 
 def _started(pid: int) -> str | None:

@@ -1,0 +1,64 @@
+"""What killed servers leave is swept; what belongs to the living stays."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from tritonforge import leftovers
+
+TMP = Path("/tmp")  # noqa: S108 - where Triton's Python backend puts them
+
+
+@pytest.fixture
+def environment():
+    """Make a folder as a server's Python backend does."""
+    made = Path(tempfile.mkdtemp(prefix="python_env_", dir=TMP))
+    renamed = made.with_name(made.name[: len("python_env_") + 6])
+    made.rename(renamed)
+    yield renamed
+    for path in (renamed / "numpy", renamed):
+        if path.exists():
+            path.rmdir()
+
+
+@pytest.fixture
+def server():
+    """Run something that is called tritonserver."""
+    code = "import ctypes, time; ctypes.CDLL(None).prctl(15, b'tritonserver'); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code]) as child:
+        comm = Path(f"/proc/{child.pid}/comm")
+        while comm.read_text().strip() != "tritonserver":
+            time.sleep(0.01)
+        yield child
+        child.kill()
+
+
+def test_a_folder_without_an_owner_goes(environment):
+    leftovers.sweep()
+    assert not environment.exists()
+
+
+def test_a_folder_that_a_live_server_may_own_stays(server, environment):
+    time.sleep(1.1)  # the clock of processes has a second's grain here
+    environment.touch()
+    leftovers.sweep()
+    assert environment.exists()
+    server.kill()
+    server.wait()
+    leftovers.sweep()
+    assert not environment.exists()
+
+
+def test_a_folder_with_something_in_it_stays(environment):
+    (environment / "numpy").mkdir()
+    leftovers.sweep()
+    assert environment.exists()
+
+
+def test_marks_tell_whose_they_are():
+    assert f"-{os.getpid()}-" in leftovers.mark()
