@@ -49,7 +49,9 @@ def test_every_option_has_a_help_text():
 
 def test_readmes_commands_parse():
     shown = re.findall(r"^\$? ?(tritonforge .+)$", README.read_text("utf-8"), re.MULTILINE)
-    shown += re.findall(r"^(tritonforge .+)$", (ROOT / "docker/README.md").read_text(), re.MULTILINE)
+    shown += re.findall(
+        r"^(tritonforge .+)$", (ROOT / "docker/README.md").read_text(), re.MULTILINE
+    )
     assert len(shown) > 8
     for line in shown:
         words = shlex.split(line, comments=True)[1:]
