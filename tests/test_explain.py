@@ -82,6 +82,11 @@ def test_what_is_not_known_is_quoted():
     assert found.hint
 
 
+def test_a_mistake_in_our_call_is_not_the_models_control_flow():
+    text = "When `dynamic_shapes` is specified as a tuple (torch._dynamo.exc.UserError)"
+    assert failure(chained("Failed to export", text)).kind == "other"
+
+
 def test_an_exception_without_words():
     assert failure(ValueError()).said == "ValueError: no reason given"
 

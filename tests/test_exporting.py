@@ -180,6 +180,30 @@ def test_a_frozen_batch_that_nobody_asked_for_costs_the_batching(path):
     assert exported.signature.inputs[0].dims == (2, 16)
 
 
+class Summing(nn.Module):
+    def forward(self, first, *others):
+        return first + sum(others)
+
+
+class Keyed(nn.Module):
+    def forward(self, *, x, y=None):
+        return x + 1 if y is None else y
+
+
+@pytest.mark.parametrize("exporter", ["dynamo", "torchscript"])
+def test_arguments_that_have_no_name_of_their_own(path, exporter):
+    inputs = [f"{name}:FP32:batch,4" for name in ("a", "b", "c")]
+    made(loaded(Summing(), *inputs), path, spec(exporter=exporter))
+    with graph.session(path) as run:
+        np.testing.assert_array_equal(run(dict.fromkeys("abc", ROWS))["output"], ROWS * 3)
+
+
+def test_arguments_that_go_by_name_only(path):
+    made(loaded(Keyed(), "x:FP32:batch,4"), path)
+    with graph.session(path) as run:
+        np.testing.assert_array_equal(run({"x": ROWS})["output"], ROWS + 1)
+
+
 class Ignoring(nn.Module):
     def forward(self, x, unused):
         del unused
@@ -294,6 +318,17 @@ def test_a_file_that_is_too_new_to_convert_is_told(tmp_path, path):
     error = refusal(foreign(given), path, error=GraphError)
     assert "onnx cannot convert from opset 24 to 21" in str(error)
     assert "choose a newer --target" in error.hint
+
+
+def test_a_file_of_newer_classic_operators_than_the_target_knows_is_told(tmp_path, path):
+    given = saved(tmp_path / "a", op="Normalizer", inputs="x", domain="ai.onnx.ml", norm="MAX")
+    model = onnx.load(given)
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 5))
+    onnx.save(model, given)
+    assert made(foreign(given), path).stamp.ml_opset == 5
+    error = refusal(foreign(given), path, spec("22.12"), GraphError)
+    assert "the file says ai.onnx.ml 5, release 22.12 takes 3 at most" in str(error)
+    assert "--target" in error.hint
 
 
 def with_external(folder, **entries):

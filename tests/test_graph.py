@@ -95,7 +95,7 @@ def test_what_a_file_says_of_itself(double):
 def test_the_opset_is_that_of_the_default_domain():
     model = made([], [], [], check=False)
     model.opset_import.insert(0, helper.make_opsetid("ai.onnx.ml", 3))
-    assert graph.stamp_of(model).opset == 17
+    assert graph.stamp_of(model) == Stamp(opset=17, ir=8, ml_opset=3)
     model.opset_import[1].domain = "ai.onnx"
     assert graph.stamp_of(model).opset == 17
     del model.opset_import[1]

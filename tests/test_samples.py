@@ -118,6 +118,15 @@ def test_a_dimension_of_size_zero_holds_nothing(kind, dims):
     assert drawn(DType.FP32, dims, Domain(kind=kind)).shape == dims
 
 
+@pytest.mark.parametrize("dims", [(2**44,), (2**62, 2**62)])
+def test_a_shape_beyond_the_memory_is_told(dims):
+    with pytest.raises(
+        SpecError, match=r"input 'x' of shape \[.*\] does not fit into memory"
+    ) as caught:
+        drawn(DType.FP32, dims, None)
+    assert "--range" in caught.value.hint
+
+
 def test_strings_are_bytes_that_are_text():
     array = drawn(DType.BYTES, ("n", 2), Domain(kind="mask"))
     assert all(isinstance(item, bytes) and item.decode().startswith("text ") for item in array.flat)

@@ -16,7 +16,7 @@ _STATIC = re.compile(
     r"inferred a static shape of (?P<size>\d+) for dimension "
     r"inputs\['?(?P<input>\w+)'?\]\.shape\[(?P<axis>\d+)\]"
 )
-_CONTROL_FLOW = ("data-dependent", "GuardOnDataDependent", "Dynamic control flow", "UserError")
+_CONTROL_FLOW = ("data-dependent", "GuardOnDataDependent", "Dynamic control flow")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import Parameter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,7 +66,7 @@ def export(
         options |= {
             "dynamo": True,
             "external_data": False,
-            "dynamic_shapes": by_name or tuple(axes.values()),
+            "dynamic_shapes": by_name or _by_position(module, list(axes.values())),
         }
     else:
         options |= {"dynamo": False, "dynamic_axes": axes}
@@ -167,16 +168,30 @@ def _binder(module: nn.Module, names: Sequence[str]) -> Callable[[Mapping[str, A
     By position where the names are its first arguments, or not its arguments at all; by keyword
     where some argument between is left out.
     """
-    schema = getattr(module.forward, "schema", None)
-    known = (
-        [each.name for each in schema.arguments][1:]
-        if schema is not None
-        else list(inspect.signature(module.forward).parameters)
-    )
-    if list(names) != known[: len(names)] and set(names) <= set(known):
-        ordered = sorted(names, key=known.index)
+    known = _arguments(module)
+    first = [name for name, kind in known.items() if kind is not Parameter.KEYWORD_ONLY]
+    if list(names) != first[: len(names)] and set(names) <= set(known):
+        ordered = sorted(names, key=list(known).index)
         return lambda values: ((), {name: values[name] for name in ordered})
     return lambda values: (tuple(values[name] for name in names), {})
+
+
+def _arguments(module: nn.Module) -> dict[str, Any]:
+    """Return the arguments of `forward` and their kinds; a scripted module tells by its schema."""
+    schema = getattr(module.forward, "schema", None)
+    if schema is not None:
+        return {each.name: Parameter.POSITIONAL_OR_KEYWORD for each in schema.arguments[1:]}
+    parameters = inspect.signature(module.forward).parameters
+    return {name: each.kind for name, each in parameters.items()}
+
+
+def _by_position(module: nn.Module, axes: Sequence[Any]) -> tuple[Any, ...]:
+    """Nest what stands for the arguments as torch.export has it: those of `*args` are one."""
+    kinds = list(_arguments(module).values())
+    if Parameter.VAR_POSITIONAL not in kinds[: len(axes)]:
+        return tuple(axes)
+    start = kinds.index(Parameter.VAR_POSITIONAL)
+    return (*axes[:start], tuple(axes[start:]))
 
 
 def _tensors(arrays: Arrays) -> dict[str, torch.Tensor]:

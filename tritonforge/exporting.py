@@ -137,6 +137,12 @@ def _read_back(
             f"the file says opset {stamp.opset} and IR {stamp.ir}"
             f" where {opset} and {spec.target.ir} were pinned"
         )
+    if stamp.ml_opset > spec.target.ml_opset:
+        raise GraphError(
+            f"the file says ai.onnx.ml {stamp.ml_opset}, release {spec.target.tag} takes"
+            f" {spec.target.ml_opset} at most",
+            hint="choose a newer --target, or convert the model for that ai.onnx.ml",
+        )
     graph.check(path)
     with graph.session(path, optimize=False):
         pass  # every operator has a kernel; the proof opens the optimized session

@@ -20,10 +20,11 @@ _KEEPS_VALUES = {"Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
-    """What a file says it needs: the opset of the default domain and the IR version."""
+    """What a file says it needs: the opset of the default domain, that of `ai.onnx.ml`, the IR."""
 
     opset: int
     ir: int
+    ml_opset: int = 0
 
 
 def load(path: Path, *, weights: bool = False) -> onnx.ModelProto:
@@ -43,9 +44,11 @@ def load(path: Path, *, weights: bool = False) -> onnx.ModelProto:
 
 
 def stamp_of(model: onnx.ModelProto) -> Stamp:
-    """Return the opset and the IR version that a model states; opset 1 where it states none."""
+    """Return what a model states; opset 1 where it states none, 0 of `ai.onnx.ml`."""
     opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
-    return Stamp(opset=opsets.get("ai.onnx", 1), ir=model.ir_version)
+    return Stamp(
+        opset=opsets.get("ai.onnx", 1), ir=model.ir_version, ml_opset=opsets.get("ai.onnx.ml", 0)
+    )
 
 
 def write(model: onnx.ModelProto, path: Path) -> None:
@@ -273,7 +276,10 @@ def session(
             return dict(zip(names, opened.run(None, fed), strict=True))
         except Exception as error:  # as above
             shapes = ", ".join(f"{name} {list(each.shape)}" for name, each in arrays.items())
-            raise GraphError(f"ONNX Runtime fails on {shapes}: {_first_line(error)}") from error
+            raise GraphError(
+                f"ONNX Runtime fails on {shapes}: {_first_line(error)}",
+                hint="sizes and values must suit the model: bound them by --range and --domain",
+            ) from error
 
     yield run
 

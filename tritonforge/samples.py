@@ -21,14 +21,19 @@ def draw(
     """Draw one array per input, its dynamic dimensions sized by `sizes`.
 
     The same arguments give the same arrays on every machine (numpy PCG64). Raises `SpecError` for
-    a domain of whole numbers none of which the dtype can hold.
+    a domain of whole numbers none of which the dtype can hold, and beyond the memory.
     """
-    return {
-        tensor.name: _array(
-            tensor, domains.get(tensor.name), tensor.shape(sizes), np.random.default_rng([seed, i])
-        )
-        for i, tensor in enumerate(inputs)
-    }
+    arrays = {}
+    for number, tensor in enumerate(inputs):
+        shape, rng = tensor.shape(sizes), np.random.default_rng([seed, number])
+        try:
+            arrays[tensor.name] = _array(tensor, domains.get(tensor.name), shape, rng)
+        except (MemoryError, ValueError) as error:
+            raise SpecError(
+                f"input {tensor.name!r} of shape {list(shape)} does not fit into memory",
+                hint="bound its dimensions with --range, or batches with --max-batch-size",
+            ) from error
+    return arrays
 
 
 def _array(
