@@ -1,0 +1,20 @@
+"""An `.onnx` file: its signature, whether it is sound, and a session that runs it."""
+
+from tritonforge.graph.described import conditions, domains, name_output_dims, signature
+from tritonforge.graph.file import Stamp, check, converted, external_files, load, stamp_of, write
+from tritonforge.graph.running import session
+
+__all__ = [
+    "Stamp",
+    "check",
+    "conditions",
+    "converted",
+    "domains",
+    "external_files",
+    "load",
+    "name_output_dims",
+    "session",
+    "signature",
+    "stamp_of",
+    "write",
+]

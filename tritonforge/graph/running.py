@@ -1,0 +1,70 @@
+"""A session of ONNX Runtime as a `Run`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from tritonforge.errors import GraphError
+from tritonforge.graph.file import first_line, load
+from tritonforge.tensors import Arrays, Run
+
+
+@contextmanager
+def session(
+    path: Path, *, optimize: bool = True, extra_outputs: tuple[str, ...] = ()
+) -> Iterator[Run]:
+    """Open a CPU session of ONNX Runtime on a file and yield it as a `Run`.
+
+    `optimize` False runs the graph as it is written. `extra_outputs` names inner values to return
+    besides the outputs. Raises `GraphError`, when it opens and when a run fails.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    # Its threads would spin between runs and take the cores from torch, which runs in turn with it.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if not optimize:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    source: Any = str(path)
+    if extra_outputs:
+        model = load(path)
+        model.graph.output.extend(
+            onnx.helper.make_tensor_value_info(name, TensorProto.BOOL, None)
+            for name in extra_outputs
+        )
+        source = model.SerializeToString()
+    try:
+        opened = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # pybind exceptions without a common public base
+        raise GraphError(
+            f"ONNX Runtime {onnxruntime.__version__} refuses {path.name}: {first_line(error)}",
+            hint="try another --exporter or --opset",
+        ) from error
+    names = [each.name for each in opened.get_outputs()]
+
+    def run(arrays: Arrays) -> Arrays:
+        try:
+            fed = {name: _text(array) for name, array in arrays.items()}
+            return dict(zip(names, opened.run(None, fed), strict=True))
+        except Exception as error:  # as above
+            shapes = ", ".join(f"{name} {list(each.shape)}" for name, each in arrays.items())
+            raise GraphError(
+                f"ONNX Runtime fails on {shapes}: {first_line(error)}",
+                hint="sizes and values must suit the model: bound them by --range and --domain",
+            ) from error
+
+    yield run
+
+
+def _text(array: np.ndarray) -> np.ndarray:
+    """Return strings as text: of `bytes` ONNX Runtime would take what `str` makes, "b'…'"."""
+    if array.dtype.kind != "O":
+        return array
+    texts = [item.decode() if isinstance(item, bytes) else item for item in array.flat]
+    return np.array(texts, dtype=object).reshape(array.shape)
