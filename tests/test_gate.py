@@ -199,6 +199,7 @@ def test_the_worst_element_is_the_one_farthest_beyond_its_tolerance():
 def test_the_tolerance_that_is_told_passes(needed):
     report = gate.compare([({"y": np.zeros(1)}, {"y": np.array([needed])})], NONE)
     told = float(gate.summary(report).rpartition("--atol ")[2])
+    assert told == report.outputs[0].passing_atol
     assert needed <= told <= needed * 1.1
 
 

@@ -276,7 +276,7 @@ def _versions(loaded: Loaded, spec: ModelSpec) -> dict[str, str]:
 
 def _gate_hint(report: gate.GateReport) -> str:
     """Say what usually helps when the numbers differ."""
-    needed = max(gate.told(output) for output in report.outputs)
+    needed = max(output.passing_atol for output in report.outputs)
     if needed == float("inf"):
         return "look for a NaN in the model: a division by zero, a log of zero, an overflow"
     return (

@@ -53,6 +53,11 @@ class OutputReport:
         """Say whether every element is within tolerance."""
         return self.mismatched == 0
 
+    @property
+    def passing_atol(self) -> float:
+        """Return the needed tolerance in three digits, rounded up: what a person reads passes."""
+        return float(Context(prec=3, rounding=ROUND_CEILING).create_decimal(self.needed_atol))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateReport:
@@ -105,16 +110,11 @@ def summary(report: GateReport) -> str:
             f" at [{at}] (sample {worst.worst.sample}): {worst.worst.got} for {worst.worst.want}"
         )
     hopeless = worst.needed_atol == np.inf
-    take = "no tolerance would pass" if hopeless else f"it would take --atol {told(worst):g}"
+    take = "no tolerance would pass" if hopeless else f"it would take --atol {worst.passing_atol:g}"
     return (
         f"output {worst.name!r} differs{where}; {worst.mismatched} of {worst.elements} elements"
         f" are beyond atol {worst.atol:g} + rtol {worst.rtol:g}, {take}"
     )
-
-
-def told(output: OutputReport) -> float:
-    """Return the needed tolerance in three digits, rounded up: what a person reads must pass."""
-    return float(Context(prec=3, rounding=ROUND_CEILING).create_decimal(output.needed_atol))
 
 
 class _Tally:

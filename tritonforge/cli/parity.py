@@ -97,7 +97,7 @@ def _cells(check: "Check") -> list[tuple[str, ...]]:
             "pass" if each.passed else "FAIL",
             str(check.report.samples),
             f"{each.max_abs:.3g}",
-            f"{each.needed_atol:.3g}",
+            f"{each.passing_atol:g}",
             "" if each.top1 is None else f"{each.top1:.2%}",
         )
         for each in check.report.outputs
