@@ -7,11 +7,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tiny
+from onnx import TensorProto
 
-from tritonforge import process, toolchain
-from tritonforge.errors import ToolchainError
-from tritonforge.toolchain import machine, pins
+from tritonforge import client, process, server, toolchain
+from tritonforge.errors import ServerError, ToolchainError
+from tritonforge.progress import silent
+from tritonforge.toolchain import environment, layout, machine, pins
 
 FIND = """
 from tritonforge import toolchain
@@ -156,11 +160,48 @@ def test_a_python_without_a_shared_library_is_no_use(tmp_path, monkeypatch):
         machine.interpreter(pins.minors())
 
 
+def test_a_stand_in_is_the_last_choice():
+    assert [minor for minor in pins.minors() if pins.stands_in(minor)] == ["3.13"]
+    assert pins.minors()[-1] == "3.13"
+
+
+def test_the_stand_in_serves_too(tmp_path):
+    program = shutil.which("python3.13")
+    found = machine._probe(Path(program), ("3.13",)) if program else "no python3.13 on PATH"
+    if isinstance(found, str):
+        pytest.skip(found)
+    root = tmp_path / "made"
+    environment.make(root, found, progress=silent)
+    made = layout.read(root, "3.13")
+    assert made.libpython is None
+    tiny.double(tmp_path / "models")
+    tiny.place(
+        tmp_path / "models",
+        "text",
+        tiny.config(4, "x STRING 2", "y STRING 2"),
+        [("Identity", ["x"], ["y"], {})],
+        [("x", TensorProto.STRING, ["n", 2])],
+        [("y", TensorProto.STRING, ["n", 2])],
+    )
+    with (
+        pytest.raises(ServerError, match="BYTES tensors cannot pass"),
+        server.serving(tmp_path / "models", made),
+    ):
+        pass
+    shutil.rmtree(tmp_path / "models" / "text")
+    array = np.arange(8, dtype=np.float32).reshape(2, 4)
+    with (
+        server.serving(tmp_path / "models", made) as endpoint,
+        client.remote(endpoint, "double") as run,
+    ):
+        np.testing.assert_array_equal(run({"x": array})["y"], array * 2)
+
+
 @pytest.mark.parametrize("minor", pins.minors())
 def test_every_pin_has_a_hash_and_no_host(minor):
     text = pins.file(minor).read_text(encoding="utf-8")
     wheels = pins.versions(minor)
     assert set(wheels) == {"nvidia-pytriton", "tritonclient", "onnxruntime", "numpy"}
-    assert wheels["numpy"].startswith("1.")
+    assert wheels["numpy"].startswith("1.") != pins.stands_in(minor)
     assert len([line for line in text.splitlines() if not line.startswith("#")]) == len(wheels)
     assert "//" not in text

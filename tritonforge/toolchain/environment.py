@@ -34,7 +34,8 @@ def make(root: Path, interpreter: Interpreter, *, progress: Progress) -> None:
     _link(made)
     progress("trying the server and perf_analyzer", 0.95)
     _prove(made)
-    facts = {"interpreter": str(made.interpreter), "libpython": str(made.libpython)}
+    library = None if made.libpython is None else str(made.libpython)
+    facts = {"interpreter": str(made.interpreter), "libpython": library}
     (root / layout.FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
 
@@ -93,7 +94,8 @@ def _link(toolchain: Toolchain) -> None:
         if source is None:
             raise ToolchainError(f"the server's wheel holds no {name}")
         (toolchain.links / name).symlink_to(os.path.relpath(source, toolchain.links))
-    (toolchain.links / toolchain.libpython.name).symlink_to(toolchain.libpython)
+    if toolchain.libpython is not None:
+        (toolchain.links / toolchain.libpython.name).symlink_to(toolchain.libpython)
     stubs = toolchain.triton_directory / "python_backend_stubs" / toolchain.python
     shutil.copy2(stubs / _STUB, toolchain.python_backend / _STUB)
 

@@ -16,13 +16,14 @@ FACTS = "toolchain.json"  # written last: where it lies the environment is whole
 class Toolchain:
     """An environment that holds the server: its root, what it was made with and its versions.
 
-    `python` is a minor version such as `3.11`, `libpython` the shared library of `interpreter`.
+    `python` is a minor version such as `3.11`, `libpython` the shared library of `interpreter`;
+    None where the server's wheel brings it.
     """
 
     root: Path
     python: str
     interpreter: Path
-    libpython: Path
+    libpython: Path | None
     triton: str
     onnxruntime: str
     release: str = RELEASE
@@ -91,14 +92,15 @@ def read(root: Path, minor: str) -> Toolchain | None:
     """Return the toolchain at `root`, None where it is missing or parts of it have gone."""
     try:
         facts = json.loads((root / FACTS).read_text(encoding="utf-8"))
-        found = describe(root, minor, Path(facts["interpreter"]), Path(facts["libpython"]))
+        library = facts["libpython"] and Path(facts["libpython"])
+        found = describe(root, minor, Path(facts["interpreter"]), library)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    parts = (found.tritonserver, found.perf_analyzer, found.libpython, root / "bin" / "python3")
-    return found if all(part.exists() for part in parts) else None
+    parts = (found.tritonserver, found.perf_analyzer, library, root / "bin" / "python3")
+    return found if all(part.exists() for part in parts if part is not None) else None
 
 
-def describe(root: Path, minor: str, interpreter: Path, libpython: Path) -> Toolchain:
+def describe(root: Path, minor: str, interpreter: Path, libpython: Path | None) -> Toolchain:
     """Describe what lies at `root`."""
     wheels = pins.versions(minor)
     return Toolchain(

@@ -1,7 +1,8 @@
 """What this machine is to the embedded server: its C library and its Python interpreters.
 
 The server's wheels want Linux x86_64 with glibc 2.35; the program that runs a Python backend is
-linked against `libpython3.X.so.1.0`, so an interpreter without a shared library is of no use.
+linked against `libpython3.X.so.1.0`, so an interpreter without a shared library is of no use, but
+for 3.13, whose library the server's wheel brings.
 """
 
 import json
@@ -14,8 +15,10 @@ from pathlib import Path
 
 from tritonforge import process
 from tritonforge.errors import ForgeError, ToolchainError
+from tritonforge.toolchain import pins
 
 DOCKER = "or serve the model repository with docker, see docker/README.md"
+BUNDLED = {"3.13"}  # `nvidia_pytriton.libs/libpython3-….13.so.1.0`
 GLIBC = (2, 35)  # the platform tag of the nvidia-pytriton 0.7.0 wheel
 
 _PROBE = """
@@ -33,11 +36,14 @@ print(json.dumps({
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interpreter:
-    """A CPython that can make environments: its program, minor version and shared library."""
+    """A CPython that can make environments: its program, minor version and shared library.
+
+    `library` is None where the server's wheel brings it.
+    """
 
     program: Path
     minor: str
-    library: Path
+    library: Path | None
 
 
 def check(
@@ -65,18 +71,21 @@ def check(
 
 
 def interpreter(minors: tuple[str, ...]) -> Interpreter:
-    """Return the first usable interpreter: this one, else `python3.X` from PATH, newest first.
+    """Return the first usable interpreter: this one, else `python3.X` from PATH, as `minors` order.
 
-    Raises `ToolchainError` that says what each one lacks.
+    This one comes first only where it is no stand-in. Raises `ToolchainError` that says what each
+    one lacks.
     """
-    named = [shutil.which(f"python{minor}") for minor in sorted(minors, key=_number, reverse=True)]
+    named = [shutil.which(f"python{minor}") for minor in minors]
+    this = "{}.{}".format(*sys.version_info)
+    first = [] if this in pins.minors() and pins.stands_in(this) else [sys.executable]
     complaints = []
-    for program in dict.fromkeys([sys.executable, *(name for name in named if name)]):
+    for program in dict.fromkeys([*first, *(name for name in named if name), sys.executable]):
         found = _probe(Path(program), minors)
         if isinstance(found, Interpreter):
             return found
         complaints.append(found)
-    newest = max(minors, key=_number)
+    newest = max(set(minors) - BUNDLED, key=_number)
     raise ToolchainError(
         f"no Python for the embedded server: {'; '.join(complaints)}",
         hint=f"install Python {' or '.join(minors)} with its shared library (Debian, Ubuntu: apt "
@@ -98,6 +107,8 @@ def _probe(program: Path, minors: tuple[str, ...]) -> Interpreter | str:
     minor = str(facts["minor"])
     if not facts["cpython"] or minor not in minors:
         return f"{program} is Python {minor}, wanted is 64-bit CPython {', '.join(minors)}"
+    if minor in BUNDLED:
+        return Interpreter(program=program, minor=minor, library=None)
     name = f"libpython{minor}.so.1.0"
     for place in facts["places"]:
         if (library := Path(place, name)).is_file():

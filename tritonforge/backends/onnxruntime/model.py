@@ -13,6 +13,7 @@ import ort_batch
 import ort_complete
 import ort_match
 import ort_options
+import ort_tensors
 import triton_python_backend_utils as pb_utils
 
 
@@ -47,6 +48,10 @@ class TritonPythonModel:
         self.strings = {
             entry["name"] for entry in config["input"] if entry["data_type"] == "TYPE_STRING"
         }
+        if ort_tensors.BY_DLPACK and "TYPE_STRING" in {
+            entry["data_type"] for entry in (*config["input"], *config["output"])
+        }:
+            raise pb_utils.TritonModelException(ort_tensors.NO_STRINGS)
 
     def _open(self, config, args):
         """Open the session and note what every request needs."""
@@ -93,7 +98,7 @@ class TritonPythonModel:
             tensor = pb_utils.get_input_tensor_by_name(request, name)
             if tensor is None:  # an optional input that was left out
                 continue
-            array = tensor.as_numpy()
+            array = ort_tensors.array_of(tensor)
             if name in self.strings:
                 texts = [each.decode() for each in array.reshape(-1)]
                 array = np.array(texts, dtype=object).reshape(array.shape)
@@ -116,7 +121,7 @@ class TritonPythonModel:
             return [self._answer([request], [feed])[0] for request, feed in each]
         return [
             pb_utils.InferenceResponse(
-                [pb_utils.Tensor(name, result[name]) for name in names if name in mine]
+                [ort_tensors.tensor_of(name, result[name]) for name in names if name in mine]
             )
             for result, mine in zip(results, wanted, strict=True)
         ]
