@@ -67,9 +67,7 @@ def build(
         with _reference(loaded, exported) as reference:
             proof = proving.prove(_case(path, spec, exported, largest), reference, progress)
         if not proof.report.passed:
-            raise GateError(
-                gate.summary(proof.report), hint=_gate_hint(proof.report), report=proof.report
-            )
+            raise GateError(gate.summary(proof.report), hint=_gate_hint(proof), report=proof.report)
         progress("publishing")
         manifest.write_golden(stage.version_dir, *proof.golden)
         record = _record(spec, loaded, exported, proof, manifest.hashes(stage.version_dir))
@@ -274,9 +272,11 @@ def _versions(loaded: Loaded, spec: ModelSpec) -> dict[str, str]:
     }
 
 
-def _gate_hint(report: gate.GateReport) -> str:
+def _gate_hint(proof: Proof) -> str:
     """Say what usually helps when the numbers differ."""
-    needed = max(output.passing_atol for output in report.outputs)
+    if not proof.steady:
+        return "the model itself gives other values each time; take noise and counters out of it"
+    needed = max(output.passing_atol for output in proof.report.outputs)
     if needed == float("inf"):
         return "look for a NaN in the model: a division by zero, a log of zero, an overflow"
     return (

@@ -33,7 +33,8 @@ class OutputReport:
     `max_abs` is the largest |got - want|; `needed_atol` the smallest absolute tolerance that would
     pass beside `rtol`; `mismatched` counts the elements beyond tolerance. `top1` is the share of
     rows whose largest element is the same one (classifiers), `flips` counts rows whose single score
-    lands on the other side of its threshold; None where the output is no such thing.
+    lands on the other side of its threshold; None where the output is no such thing. `not_finite`
+    counts wanted elements that are NaN or infinite: both sides may agree on them and be useless.
     """
 
     name: str
@@ -46,6 +47,7 @@ class OutputReport:
     needed_atol: float
     top1: float | None
     flips: int | None
+    not_finite: int
     worst: Worst | None
 
     @property
@@ -127,7 +129,8 @@ class _Tally:
         self.atol = atol if tolerance.atol is None else tolerance.atol
         self.shrinks = self.dtype.is_float and tolerance.atol is None
         self.rtol = rtol if tolerance.rtol is None or not self.dtype.is_float else tolerance.rtol
-        self.elements = self.mismatched = self.rows = self.agreeing = self.flips = 0
+        self.elements = self.mismatched = self.not_finite = 0
+        self.rows = self.agreeing = self.flips = 0
         self.max_abs, self.needed = 0.0, -np.inf
         self.worst: Worst | None = None
         self.classifies = self.dtype.is_float and first.ndim == 2 and first.shape[1] > 1
@@ -145,6 +148,8 @@ class _Tally:
         distance = _distance(want, got)
         needed = self._needed(distance, want)
         self.elements += want.size
+        if self.dtype.is_float:
+            self.not_finite += int(np.count_nonzero(~np.isfinite(want)))
         self.mismatched += int(np.count_nonzero(needed > self._atol(want)))
         self.max_abs = max(self.max_abs, float(distance.max()))
         at = int(np.argmax(needed))
@@ -198,6 +203,7 @@ class _Tally:
             needed_atol=max(self.needed, 0.0),
             top1=self.agreeing / self.rows if self.classifies and self.rows else None,
             flips=self.flips if self.scores else None,
+            not_finite=self.not_finite,
             worst=self.worst,
         )
 

@@ -26,13 +26,17 @@ Seen = tuple[samples.Sizes, Mapping[str, tuple[int, ...]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What was found: the numbers, the largest batch (0: none, and why), the golden sample."""
+    """What was found: the numbers, the largest batch (0: none, and why), the golden sample.
+
+    `steady` is false where the numbers differ and the reference itself gives others each time.
+    """
 
     report: gate.GateReport
     signature: Signature
     max_batch_size: int
     unbatched: str | None
     golden: tuple[Arrays, Arrays]
+    steady: bool
     notes: tuple[str, ...]
 
 
@@ -70,13 +74,25 @@ def prove(case: Case, reference: Run, progress: Progress) -> Proof:
     if case.signature != stated:
         _restate_outputs(case)
     sample = case.draw(_smallest(case), 0)
+    golden = reference(sample)
     return Proof(
         report=report,
         signature=case.signature,
         max_batch_size=0 if unbatched else case.max_batch_size,
         unbatched=unbatched,
-        golden=(sample, reference(sample)),
-        notes=notes,
+        golden=(sample, golden),
+        steady=report.passed or gate.compare([(golden, reference(sample))], case.tolerance).passed,
+        notes=(*notes, *_not_finite(report)),
+    )
+
+
+def _not_finite(report: gate.GateReport) -> tuple[str, ...]:
+    """Name the outputs that hold no numbers, on which both sides agree all the same."""
+    return tuple(
+        f"{each.not_finite} of {each.elements} values of output {each.name!r} are NaN or infinite,"
+        " in the model itself too; does --domain suit it?"
+        for each in report.outputs
+        if each.not_finite
     )
 
 

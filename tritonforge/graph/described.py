@@ -18,8 +18,12 @@ def signature(model: onnx.ModelProto) -> Signature:
 
     An unnamed first dimension is the batch, an unnamed other one is named after its tensor.
     Raises `GraphError` for what Triton's tensors cannot express: sequences, maps, optionals,
-    unknown rank, and dtypes without a Triton type.
+    unknown rank, dtypes without a Triton type; and for two outputs of one name.
     """
+    names = [value.name for value in model.graph.output]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise GraphError(f"two outputs are named {twice!r}", hint="give each a name of its own")
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
     return Signature(
