@@ -156,3 +156,65 @@ def broken() -> nn.Module:
 
 def text() -> str:
     return "not a module"
+
+
+class Unequal(nn.Module):
+    """Minds whether two of its sizes are equal."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 2 if x.shape[2] != x.shape[3] else x + 1
+
+
+def unequal() -> nn.Module:
+    return Unequal()
+
+
+class Largest(nn.Module):
+    """Rows depend on each other, but seldom in two rows."""
+
+    def forward(self, x: Tensor, k: Tensor) -> Tensor:
+        return x * k.max().to(torch.float32)
+
+
+def largest() -> tuple[nn.Module, tuple[Tensor, Tensor]]:
+    return Largest(), (torch.randn(1, 3), torch.ones(1, dtype=torch.int64))
+
+
+class Words(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(100, 4)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.embed(ids).sum(1)
+
+
+def words() -> tuple[nn.Module, Tensor]:
+    """Gives an example that says little of its vocabulary."""
+    return Words(), torch.zeros(1, 8, dtype=torch.int64)
+
+
+class Hopeless(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.log(-x.abs() - 1)
+
+
+def hopeless() -> tuple[nn.Module, Tensor]:
+    return Hopeless(), torch.randn(1, 3)
+
+
+class Pyramid(nn.Module):
+    """Takes multiples of four only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        small = nn.functional.max_pool2d(x, 4)
+        return x + nn.functional.interpolate(small, scale_factor=4.0)
+
+
+def pyramid() -> nn.Module:
+    return Pyramid()
+
+
+def chatty() -> tuple[nn.Module, Tensor]:
+    print("loading my model")  # noqa: T201 - as users do
+    return mlp()

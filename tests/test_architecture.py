@@ -16,9 +16,9 @@ LAYERS = (
     {"spec", "explain", "ports", "leftovers", "serverlog"},
     {"samples", "endpoint"},
     {"gate", "toolchain", "health"},
-    {"manifest"},
+    {"manifest", "batching"},
     {"sources", "export", "graph", "placement", "pbtxt", "repository", "server", "client", "perf"},
-    {"exporting", "proving", "serving"},  # adapters composed, for the use cases
+    {"exporting", "proving", "served", "serving"},  # adapters composed, for the use cases
     {"build", "parity", "measure"},
     {"cli"},
 )

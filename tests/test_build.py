@@ -314,3 +314,62 @@ def test_weights_come_from_a_file(repository, tmp_path):
     with torch.inference_mode():
         want = module(torch.from_numpy(inputs["features"])).numpy()
     np.testing.assert_array_equal(outputs["output"], want)
+
+
+SIDES = (parse_input("x:FP32:batch,3,h,w"),)
+POSITIVE = (("x", Domain(kind="uniform", low=1, high=2)),)
+
+
+@pytest.mark.parametrize("exporter", ["dynamo", "torchscript"])
+def test_a_model_that_minds_equal_sizes_is_not_published_wrong(repository, exporter):
+    wish = spec("unequal", inputs=SIDES, exporter=exporter)
+    with pytest.raises((ExportError, GateError)):
+        build(wish, repository)
+    assert repository.models() == ()
+
+
+def test_a_decision_that_tracing_burns_in_is_told(repository):
+    built = build(spec("deciding", exporter="torchscript", domains=POSITIVE), repository)
+    assert any("tracing decided at nets.py:" in note for note in built.notes)
+    assert any("`if x.sum() > 0:`" in note for note in built.notes)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_that_seldom_meet_are_found_out(repository, seed):
+    built = build(spec("largest", sample_seed=seed), repository)
+    assert "depends on the rest of its batch" in built.unbatched
+
+
+def test_the_graph_knows_the_vocabulary_better_than_an_example(repository):
+    built = build(spec("words"), repository)
+    assert built.manifest.domains["ids"] == Domain(kind="integers", low=0, high=100)
+
+
+def test_outputs_without_a_number_are_noted(repository):
+    built = build(spec("hopeless"), repository)
+    assert any("are NaN or infinite, in the model itself too" in note for note in built.notes)
+
+
+def test_a_domain_of_whole_ends_is_no_constant_for_a_float(repository):
+    name, domain = Domain.parse("features=0..1")
+    built = build(spec("mlp", domains=((name, domain),)), repository)
+    inputs, _ = manifest.read_golden(built.entry.version_dir)
+    assert 0 < inputs["features"].std() < 1
+
+
+def test_sizes_that_must_be_multiples(repository):
+    ranges = tuple(Range.parse(f"{side}=8..32:4") for side in "hw")
+    built = build(spec("pyramid", inputs=SIDES, ranges=ranges), repository)
+    assert built.manifest.gate.passed
+
+
+def test_output_dims_are_those_that_the_server_will_infer(repository, tmp_path):
+    path = tiny.save(
+        tmp_path / "loose.onnx",
+        [("Add", ["x", "x"], ["y"], {})],
+        [("x", T.FLOAT, ["n", 4])],
+        [("y", T.FLOAT, ["n", "k"])],
+    )
+    built = build(spec(str(path)), repository)
+    assert list(config_of(built).output[0].dims) == [4]
+    assert built.manifest.signature.outputs[0].dims == ("n", 4)

@@ -131,3 +131,9 @@ def test_an_unwritable_place_is_a_sentence(run):
     result = run("build", f"{NETS}:mlp")
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: model_repository")
+
+
+def test_what_the_users_code_prints_is_not_the_answer(run):
+    result = run("build", f"{NETS}:chatty", "--format", "json")
+    assert json.loads(result.stdout)["published"] is True
+    assert "loading my model" in result.stderr

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 from torch import nn
 
 from tritonforge import export, exporting, graph, release
-from tritonforge.errors import ExportError, GateError, GraphError, SpecError
+from tritonforge.errors import ExportError, GraphError, SpecError
 from tritonforge.progress import silent
 from tritonforge.sources import Loaded
 from tritonforge.spec import Domain, ModelSpec, Range, parse_input
@@ -229,7 +229,7 @@ def test_what_tracing_freezes_inside_is_left_to_the_proof_but_inputs_are_held(pa
 
 
 def test_a_model_that_fails_on_its_inputs_is_told(path):
-    error = refusal(loaded(nets.Mlp(), "features:FP32:batch,7"), path, error=GateError)
+    error = refusal(loaded(nets.Mlp(), "features:FP32:batch,7"), path)
     assert "the model itself fails on [2, 7]" in str(error)
 
 
@@ -400,9 +400,10 @@ def test_a_file_of_an_unknown_operator_is_told(tmp_path, path):
 
 def test_a_range_or_domain_of_something_else_is_told(tmp_path):
     signature = graph.signature(graph.load(tiny.save(tmp_path / "g.onnx", *tiny.DOUBLE)))
-    exporting.check_ranges(
-        spec(ranges=(("n", Range()),), domains=(("x", Domain(kind="mask")),)), signature
-    )
+    exporting.check_ranges(spec(domains=(("x", Domain(kind="mask")),)), signature)
+    with pytest.raises(SpecError, match="cannot bound 'n', which is the batch") as caught:
+        exporting.check_ranges(spec(ranges=(("n", Range()),)), signature)
+    assert "--max-batch-size" in caught.value.hint
     with pytest.raises(SpecError, match="--range names 'seq', which the model does not") as caught:
         exporting.check_ranges(spec(ranges=(("seq", Range()),)), signature)
     assert caught.value.hint == "it has n"

@@ -11,7 +11,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from tritonforge import __version__, exporting, gate, graph, manifest, pbtxt, proving, sources
+from tritonforge import (
+    __version__,
+    exporting,
+    gate,
+    graph,
+    leftovers,
+    manifest,
+    pbtxt,
+    proving,
+    sources,
+)
 from tritonforge.errors import ConfigError, GateError, RepositoryError
 from tritonforge.exporting import Exported
 from tritonforge.manifest import Manifest
@@ -81,7 +91,7 @@ def build(
         entry=entry,
         manifest=record,
         unbatched=unbatched if proof.max_batch_size == 0 else None,
-        notes=proof.notes,
+        notes=(*exported.notes, *proof.notes),
     )
 
 
@@ -101,7 +111,7 @@ def _workplace(repository: Repository, name: str, *, dry_run: bool) -> Iterator[
         with repository.staging(name) as stage:
             yield stage
         return
-    with tempfile.TemporaryDirectory(prefix="tritonforge-") as folder:
+    with tempfile.TemporaryDirectory(prefix=leftovers.mark()) as folder:
         stage = Stage(path=Path(folder))
         stage.version_dir.mkdir()
         yield stage
@@ -138,6 +148,7 @@ def _case(path: Path, spec: ModelSpec, exported: Exported, largest: int) -> Case
         path=path,
         signature=exported.signature,
         conditions=exported.conditions,
+        hidden_conditions=exported.hidden_conditions,
         domains=exported.domains,
         ranges={"batch": Range(high=max(spec.max_batch_size, 1)), **dict(spec.ranges)},
         tolerance=spec.tolerance,

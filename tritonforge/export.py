@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import inspect
+import linecache
 import logging
 import os
 import sys
@@ -15,7 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from tritonforge.errors import ExportError, GateError
+from tritonforge.errors import ExportError
 from tritonforge.explain import Failure, failure
 from tritonforge.tensors import Arrays, Run, TensorSpec
 
@@ -43,11 +44,12 @@ def export(
     *,
     method: Method,
     opset: int,
-) -> None:
+) -> tuple[str, ...]:
     """Export to `path` by one exporter at `opset` or as near as it comes; the file says which.
 
     `sample` holds example arrays; the named dims of `inputs` become dynamic dimensions of that
-    name, none of which may have size 1 in the sample. Raises `ExporterError`.
+    name, none of which may have size 1 in the sample. Returns what the user should know of it.
+    Raises `ExporterError`.
     """
     args, kwargs = _binder(module, [each.name for each in inputs])(_tensors(sample))
     axes = {
@@ -72,8 +74,9 @@ def export(
         options |= {"dynamo": False, "dynamic_axes": axes}
         options["opset_version"] = min(opset, TORCHSCRIPT_OPSET)
     try:
-        with _quiet():
+        with _quiet() as warned:
             torch.onnx.export(module, args, str(path), **options)
+        return _traced_past(warned)
     except Exception as error:  # the exporters raise whatever their layers raise
         stack = _stack(module, args, kwargs, options) if method == "dynamo" else ""
         raise ExporterError(_named(failure(error, stack), inputs)) from error
@@ -90,6 +93,21 @@ def _named(found: Failure, inputs: Sequence[TensorSpec]) -> Failure:
     return dataclasses.replace(found, said=said)
 
 
+def _traced_past(warned: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
+    """Name the lines where tracing decided by a tensor: the file then holds one side only."""
+    lines = dict.fromkeys(
+        (each.filename, each.lineno)
+        for each in warned
+        if "Python boolean" in str(each.message) and "site-packages" not in each.filename
+    )
+    return tuple(
+        f"tracing decided at {Path(file).name}:{line}"
+        f" (`{linecache.getline(file, line).strip()}`) and kept one side only; where that depends"
+        " on values, script the model with torch.jit.script"
+        for file, line in lines
+    )
+
+
 def is_scripted(module: nn.Module) -> bool:
     """Say whether the module is TorchScript, which only the TorchScript exporter reads."""
     return isinstance(module, torch.jit.ScriptModule)
@@ -102,7 +120,7 @@ def eager(module: nn.Module, inputs: Sequence[str], outputs: Sequence[str]) -> R
     def run(arrays: Arrays) -> Arrays:
         values = [value for _, value in _values(module, bind(_tensors(arrays)))]
         if len(values) != len(outputs):
-            raise GateError(
+            raise ExportError(
                 f"the model returned {len(values)} tensors where it returned {len(outputs)} before",
                 hint="return the same outputs whatever the inputs are",
             )
@@ -133,7 +151,7 @@ def _values(module: nn.Module, call: Call) -> list[tuple[str, torch.Tensor]]:
             returned = module(*args, **kwargs)
     except Exception as error:  # the user's model may raise anything
         found = failure(error, _traceback(error))
-        raise GateError(
+        raise ExportError(
             f"the model itself fails on {_shapes(call)}: {found.said}"
             + (f" at {found.where}" if found.where else ""),
             hint="check --input, --range and --domain: names, sizes and values must suit the model",
@@ -243,8 +261,8 @@ def _traceback(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporters' own chatter off the user's terminal; what matters is raised.
+def _quiet() -> Iterator[list[warnings.WarningMessage]]:
+    """Keep the exporters' own chatter off the user's terminal; yields the warnings.
 
     The TorchScript exporter prints from C++, so the file descriptors themselves are turned aside.
     """
@@ -258,11 +276,12 @@ def _quiet() -> Iterator[None]:
             Path(os.devnull).open("w") as nowhere,
             contextlib.redirect_stdout(nowhere),
             contextlib.redirect_stderr(nowhere),
-            warnings.catch_warnings(action="ignore"),
+            warnings.catch_warnings(record=True, action="ignore") as warned,
         ):
+            warnings.filterwarnings("always", message=".*Python boolean")
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)
-            yield
+            yield warned
     finally:
         for number, handle in enumerate(kept, start=1):
             os.dup2(handle, number)

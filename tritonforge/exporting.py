@@ -14,7 +14,7 @@ from tritonforge.errors import ExportError, GraphError, SpecError
 from tritonforge.progress import Progress
 from tritonforge.sources import Loaded
 from tritonforge.spec import Domain, ModelSpec
-from tritonforge.tensors import Signature, TensorSpec
+from tritonforge.tensors import Dim, Signature, TensorSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,7 +30,8 @@ class Exported:
     """An `.onnx` file and how it came about.
 
     `exporter` says in words which way was taken. `sizes` are those of the sample it was exported
-    with; `conditions` name the values that decide its If nodes. `fixed` says why a dynamic batch
+    with; `conditions` name the values that decide its If nodes, `hidden_conditions` counts those
+    that cannot be named. `notes` are for the user. `fixed` says why a dynamic batch
     was given up, None where it was not.
     """
 
@@ -39,7 +40,9 @@ class Exported:
     signature: Signature
     domains: Mapping[str, Domain]
     conditions: tuple[str, ...]
+    hidden_conditions: int = 0
     sizes: samples.Sizes
+    notes: tuple[str, ...] = ()
     fixed: str | None = None
 
 
@@ -77,9 +80,7 @@ def _export(
     from tritonforge import export
 
     domains = {**loaded.domains, **dict(spec.domains)}
-    dynamic = Signature(inputs=loaded.inputs, outputs=()).dynamic
-    sizes = {**samples.typical(dynamic, dict(spec.ranges)), "batch": EXPORT_BATCH}
-    sizes = {name: max(size, 2) for name, size in sizes.items() if name in dynamic}
+    sizes = _sizes(Signature(inputs=loaded.inputs, outputs=()).dynamic, spec)
     sample = samples.draw(loaded.inputs, domains, sizes, spec.sample_seed)
     outputs = export.output_names(module, [each.name for each in loaded.inputs], sample)
     opset = spec.target.pin(spec.opset)
@@ -87,11 +88,13 @@ def _export(
     for method in _methods(spec, scripted=export.is_scripted(module)):
         progress(f"exporting with {method}")
         try:
-            export.export(module, loaded.inputs, outputs, sample, path, method=method, opset=opset)
+            notes = export.export(
+                module, loaded.inputs, outputs, sample, path, method=method, opset=opset
+            )
             way = _fit(path, method, opset, spec)
-            described = _read_back(path, way, opset, spec, domains, sizes)
+            described = _read_back(path, way, opset, spec, loaded.domains, sizes)
             _hold(described.signature, loaded.inputs)
-            return described
+            return replace(described, notes=notes)
         except (ExportError, GraphError) as error:
             troubles.append(error)
             found = getattr(error, "failure", None)
@@ -99,6 +102,22 @@ def _export(
             if found is not None and found.kind in {"control-flow", "frozen"}:
                 break
     raise troubles[0]
+
+
+def _sizes(dynamic: tuple[str, ...], spec: ModelSpec) -> dict[str, int]:
+    """Choose the sizes to export with: none is 1, and no two are the same.
+
+    An exporter takes two dimensions of one size for one dimension, and 1 for a constant.
+    """
+    ranges = dict(spec.ranges)
+    chosen: dict[str, int] = {}
+    for name, size in samples.typical(dynamic, ranges).items():
+        size = EXPORT_BATCH if name == "batch" else max(size, 2)  # noqa: PLW2901 - the same size
+        step = ranges[name].step if name in ranges else 1
+        while size in chosen.values():
+            size += step  # noqa: PLW2901 - likewise
+        chosen[name] = size
+    return chosen
 
 
 def _methods(spec: ModelSpec, *, scripted: bool) -> "tuple[Method, ...]":
@@ -144,22 +163,35 @@ def _read_back(
             hint="choose a newer --target, or convert the model for that ai.onnx.ml",
         )
     graph.check(path)
-    with graph.session(path, optimize=False):
-        pass  # every operator has a kernel; the proof opens the optimized session
-    signature = graph.signature(model)
+    signature = _inferred(graph.signature(model), graph.output_dims(path))
+    if signature != graph.signature(model):
+        graph.name_output_dims(model, {each.name: each.dims for each in signature.outputs})
+        graph.write(model, path)
     return Exported(
         exporter=way,
         stamp=stamp,
         signature=signature,
-        domains={**graph.domains(model), **domains},
+        domains={**domains, **graph.domains(model), **dict(spec.domains)},
         conditions=graph.conditions(model),
+        hidden_conditions=graph.hidden_conditions(model),
         sizes=samples.typical(signature.dynamic, dict(spec.ranges)) if sizes is None else sizes,
     )
+
+
+def _inferred(signature: Signature, known: Mapping[str, tuple[Dim | None, ...]]) -> Signature:
+    """Return the signature whose outputs are as narrow as ONNX Runtime knows them to be."""
+    outputs = []
+    for tensor in signature.outputs:
+        pairs = zip(tensor.dims, known.get(tensor.name, ()), strict=False)
+        dims = tuple(dim if not isinstance(seen, int) else seen for dim, seen in pairs)
+        outputs.append(replace(tensor, dims=dims) if len(dims) == len(tensor.dims) else tensor)
+    return replace(signature, outputs=tuple(outputs))
 
 
 def _hold(signature: Signature, asked: tuple[TensorSpec, ...]) -> None:
     """Hold the file's inputs against those that were asked; raises `ExportError`."""
     written = {tensor.name: tensor for tensor in signature.inputs}
+    merged: dict[str, str] = {}
     for tensor in asked:
         if tensor.name not in written:
             raise ExportError(
@@ -171,6 +203,11 @@ def _hold(signature: Signature, asked: tuple[TensorSpec, ...]) -> None:
                 raise ExportError(
                     f"the exporter froze dimension {wanted!r} of input {tensor.name!r} at {got}",
                     hint=f"compute with x.shape instead of fixed sizes, or ask for {got}",
+                )
+            if isinstance(wanted, str) and merged.setdefault(str(got), wanted) != wanted:
+                raise ExportError(
+                    f"the exporter made one dimension of {merged[str(got)]!r} and {wanted!r}",
+                    hint="the model takes them only where they are equal: give them one name",
                 )
 
 
@@ -196,12 +233,17 @@ def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exp
     else:
         graph.write(model, path)
     del model
-    return _read_back(path, way, opset, spec, dict(spec.domains), None)
+    return _read_back(path, way, opset, spec, {}, None)
 
 
 def check_ranges(spec: ModelSpec, signature: Signature) -> None:
     """Raise `SpecError` where `--range` or `--domain` names what the model does not have."""
     inputs = tuple(tensor.name for tensor in signature.inputs)
+    if signature.batch in dict(spec.ranges):
+        raise SpecError(
+            f"--range cannot bound {signature.batch!r}, which is the batch",
+            hint="bound it with --max-batch-size",
+        )
     for option, pairs, known in (
         ("--range", spec.ranges, signature.dynamic),
         ("--domain", spec.domains, inputs),

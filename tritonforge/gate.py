@@ -184,8 +184,10 @@ class _Tally:
     def _decide(self, want: np.ndarray, got: np.ndarray) -> None:
         """Count what a person would decide differently."""
         if self.classifies:
-            self.rows += len(want)
-            self.agreeing += int(np.count_nonzero(want.argmax(axis=1) == got.argmax(axis=1)))
+            told = ~np.isnan(want).any(axis=1)  # a row with NaN has no largest element
+            self.rows += int(np.count_nonzero(told))
+            same = want.argmax(axis=1) == got.argmax(axis=1)
+            self.agreeing += int(np.count_nonzero(same & told))
         if self.scores:
             threshold = 0.5 if float(want.min()) >= 0 and float(want.max()) <= 1 else 0.0
             self.flips += int(np.count_nonzero((want > threshold) != (got > threshold)))

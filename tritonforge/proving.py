@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from tritonforge import gate, graph, samples
+from tritonforge import batching, gate, graph, samples
 from tritonforge.errors import ExportError, GateError, GraphError
 from tritonforge.progress import Progress
 from tritonforge.spec import Domain, Range, Tolerance
@@ -19,6 +17,8 @@ from tritonforge.tensors import Arrays, Dim, Run, Signature
 _SEEDS_FOR_BRANCHES = 24
 # Sizes are swept with one seed each; these many further seeds run at the smallest size.
 _MORE_SEEDS = 2
+# Batches whose rows are compared one by one: the largest, and then so many of two.
+_BATCH_SEEDS = 3
 
 # The sizes of a sample and the shapes of the outputs it gave.
 Seen = tuple[samples.Sizes, Mapping[str, tuple[int, ...]]]
@@ -42,11 +42,16 @@ class Proof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What a proof needs to know of a model."""
+    """What a proof needs to know of a model.
+
+    `conditions` name the values that decide its If nodes; `hidden_conditions` counts the If nodes
+    inside loops, branches and functions, whose values cannot be asked for.
+    """
 
     path: Path
     signature: Signature
     conditions: tuple[str, ...]
+    hidden_conditions: int = 0
     domains: Mapping[str, Domain]
     ranges: Mapping[str, Range]
     tolerance: Tolerance
@@ -70,7 +75,7 @@ def prove(case: Case, reference: Run, progress: Progress) -> Proof:
         report = gate.compare(_pairs(case, reference, run, plan, seen, progress), case.tolerance)
         notes = _branches(case, reference, run)
         stated, case = case.signature, replace(case, signature=_as_seen(case.signature, seen))
-        unbatched = _cannot_batch(case) or _entangled(case, run)
+        unbatched = _cannot_batch(case, run)
     if case.signature != stated:
         _restate_outputs(case)
     sample = case.draw(_smallest(case), 0)
@@ -82,18 +87,20 @@ def prove(case: Case, reference: Run, progress: Progress) -> Proof:
         unbatched=unbatched,
         golden=(sample, golden),
         steady=report.passed or gate.compare([(golden, reference(sample))], case.tolerance).passed,
-        notes=(*notes, *_not_finite(report)),
+        notes=(*notes, *_says_little(report)),
     )
 
 
-def _not_finite(report: gate.GateReport) -> tuple[str, ...]:
-    """Name the outputs that hold no numbers, on which both sides agree all the same."""
-    return tuple(
-        f"{each.not_finite} of {each.elements} values of output {each.name!r} are NaN or infinite,"
-        " in the model itself too; does --domain suit it?"
-        for each in report.outputs
-        if each.not_finite
-    )
+def _says_little(report: gate.GateReport) -> Iterator[str]:
+    """Name the outputs of which the gate saw nothing, though both sides agree on that."""
+    for each in report.outputs:
+        if each.elements == 0:
+            yield f"output {each.name!r} was empty in every sample: nothing of it was compared"
+        elif each.not_finite:
+            yield (
+                f"{each.not_finite} of {each.elements} values of output {each.name!r} are NaN or"
+                " infinite, in the model itself too; does --domain suit it?"
+            )
 
 
 def _pairs(
@@ -108,9 +115,8 @@ def _pairs(
     for number, (sizes, seed) in enumerate(plan):
         progress(f"proving sample {number + 1} of {len(plan)}", number / len(plan))
         sample = case.draw(sizes, seed)
-        want = reference(sample)
         try:
-            got = run(sample)
+            want, got = reference(sample), run(sample)
         except GraphError as error:
             raise _frozen(case, run, sizes, str(error)) from error
         wrong = [name for name in want if name in got and got[name].shape != want[name].shape]
@@ -140,57 +146,25 @@ def _plan(case: Case) -> Iterator[tuple[samples.Sizes, int]]:
         yield sizes_list[0], len(sizes_list) + extra
 
 
-def _cannot_batch(case: Case) -> str | None:
-    """Say why the signature cannot batch, None where it can."""
+def _cannot_batch(case: Case, run: Run) -> str | None:
+    """Say why the model cannot batch, None where it can; the largest batch speaks for all.
+
+    Two rows that go the same way prove nothing, so a model that decides by its data is asked with
+    many seeds.
+    """
     if case.max_batch_size == 0:
         return "max_batch_size 0 was asked for"
-    if case.signature.batch is not None:
-        return None
-    for kind, tensors in (("input", case.signature.inputs), ("output", case.signature.outputs)):
-        for tensor in tensors:
-            if not tensor.dims:
-                return f"{kind} {tensor.name!r} is a scalar"
-            if not isinstance(tensor.dims[0], str):
-                return f"the first dimension of {kind} {tensor.name!r} is fixed at {tensor.dims[0]}"
-    return "the first dimensions of the inputs are not the same one"
-
-
-def _entangled(case: Case, run: Run) -> str | None:
-    """Say why rows of a batch depend on each other, None where each could have come alone.
-
-    A model that decides by its data is asked with many seeds: two rows that go the same way prove
-    nothing.
-    """
     batch = case.signature.batch
-    if case.max_batch_size < 2 or batch is None:
-        return None
-    for seed in range(_SEEDS_FOR_BRANCHES if case.conditions else 1):
-        sample = case.draw({**_smallest(case), batch: 2}, seed)
-        reason = _depends(run, sample, case.tolerance)
+    if batch is None or case.max_batch_size == 1:
+        return batching.refused(case.signature)
+    seeds = _SEEDS_FOR_BRANCHES if case.conditions or case.hidden_conditions else _BATCH_SEEDS
+    for seed in range(seeds):
+        rows = 2 if seed else case.max_batch_size
+        sample = case.draw({**_smallest(case), batch: rows}, seed)
+        reason = batching.entangled(run, sample, case.tolerance)
         if reason is not None:
             return reason
     return None
-
-
-def _depends(run: Run, sample: Arrays, tolerance: Tolerance) -> str | None:
-    """Compare a batch of two with its rows one by one."""
-    together = run(sample)
-    for name, array in together.items():
-        if array.ndim == 0 or len(array) != 2:
-            return f"output {name!r} has {array.shape[:1]} rows for a batch of 2"
-    rows = [run({name: array[row : row + 1] for name, array in sample.items()}) for row in (0, 1)]
-    for name, array in together.items():
-        if any(len(row[name]) != 1 or row[name].shape[1:] != array.shape[1:] for row in rows):
-            return f"output {name!r} changes its shape with the batch"
-    alone = {name: np.concatenate([row[name] for row in rows]) for name in together}
-    report = gate.compare([(together, alone)], tolerance)
-    worst = max(report.outputs, key=lambda output: output.needed_atol)
-    if report.passed:
-        return None
-    return (
-        "a row's result depends on the rest of its batch"
-        f" (output {worst.name!r} differs by {worst.max_abs:.3g})"
-    )
 
 
 def _frozen(case: Case, run: Run, sizes: samples.Sizes, said: str) -> ExportError | GateError:
@@ -246,25 +220,31 @@ def _seen_dim(
 
 def _branches(case: Case, reference: Run, run: Run) -> tuple[str, ...]:
     """Compare until both sides of every If have been taken; name those that never were."""
-    names = case.conditions
-    if not names:
-        return ()
-    missing = {(name, side) for name in names for side in (True, False)}
-    sizes = _smallest(case)
-    with graph.session(case.path, extra_outputs=names) as watched:
-        for seed in range(_SEEDS_FOR_BRANCHES):
-            sample = case.draw(sizes, seed)
-            values = watched(sample)
-            taken = {(name, bool(values[name].flat[0])) for name in names} & missing
-            if taken:
-                missing -= taken
-                report = gate.compare([(reference(sample), run(sample))], case.tolerance)
-                if not report.passed:
-                    raise GateError(f"with another branch taken, {gate.summary(report)}")
-            if not missing:
-                break
-    return tuple(
+    missing = {(name, side) for name in case.conditions for side in (True, False)}
+    seeds = _SEEDS_FOR_BRANCHES if missing or case.hidden_conditions else 0
+    for seed in range(seeds):
+        sample = case.draw(_smallest(case), seed)
+        taken = _taken(case, sample) & missing
+        if taken or case.hidden_conditions:
+            missing -= taken
+            report = gate.compare([(reference(sample), run(sample))], case.tolerance)
+            if not report.passed:
+                raise GateError(f"with another branch taken, {gate.summary(report)}", report=report)
+        if not missing and not case.hidden_conditions:
+            break
+    hidden = f"{case.hidden_conditions} If nodes lie inside loops, branches or functions: which of "
+    hidden += f"their sides {seeds} samples took cannot be told"
+    return (hidden,) * bool(case.hidden_conditions) + tuple(
         f"no sample took the {'then' if side else 'else'} branch decided by {name!r};"
         " widen --domain so that the gate can see it"
         for name, side in sorted(missing)
     )
+
+
+def _taken(case: Case, sample: Arrays) -> set[tuple[str, bool]]:
+    """Return which side of each If a sample takes."""
+    if not case.conditions:
+        return set()
+    with graph.session(case.path, extra_outputs=case.conditions) as watched:
+        values = watched(sample)
+    return {(name, bool(values[name].flat[0])) for name in case.conditions}

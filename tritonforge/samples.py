@@ -47,9 +47,9 @@ def _array(
         return np.array(texts, dtype=object).reshape(shape)
     if domain.kind == "mask":
         return _mask(shape, rng).astype(dtype.numpy)
-    if domain.kind == "integers":
+    if domain.kind == "integers" and not dtype.is_float:
         return rng.integers(*_holdable(tensor, domain), shape).astype(dtype.numpy)
-    if domain.kind == "uniform":
+    if domain.kind in {"uniform", "integers"}:
         array = rng.uniform(domain.low, domain.high, shape).astype(dtype.numpy)
         middle = np.array((domain.low + domain.high) / 2).astype(dtype.numpy)
         # A narrow float rounds onto the end, which the domain leaves out: log(1 - x) would mind.
@@ -90,15 +90,22 @@ def sweep(
 ) -> Iterator[Sizes]:
     """Name the sizes that a proof covers: 1, 2, an odd size and the maximum for the batch.
 
-    The other dimensions go through their ends, their middle and an odd size between; the lists run
-    side by side, the shorter ones again from the start, so that no product explodes.
+    The other dimensions go through their ends, their middle and an odd size between. The lists run
+    side by side, so that no product explodes, each a step behind the one before: a model may mind
+    whether two sizes are equal. A last row has the typical sizes, equal where their ranges are.
     """
     columns = {
         name: _batches(max_batch_size) if name == batch else _steps(ranges.get(name, Range()))
         for name in dynamic
     }
     for row in range(max((len(steps) for steps in columns.values()), default=1)):
-        yield {name: steps[row % len(steps)] for name, steps in columns.items()}
+        yield {
+            name: steps[(row + shift) % len(steps)]
+            for shift, (name, steps) in enumerate(columns.items())
+        }
+    if len(set(dynamic) - {batch}) > 1:
+        sizes = typical(dynamic, ranges)
+        yield {name: 1 if name == batch else size for name, size in sizes.items()}
 
 
 def _batches(maximum: int) -> list[int]:
@@ -108,14 +115,15 @@ def _batches(maximum: int) -> list[int]:
 
 
 def _steps(size: Range) -> list[int]:
-    """Return both ends, the middle and an odd size next to it."""
+    """Return both ends, the middle and an odd size next to it, as far as the range has them."""
     high = size.high if size.high is not None else max(_OPEN_END, size.low)
     middle = _between(size)
-    return sorted({size.low, middle, min(middle + 1 - middle % 2, high), high})
+    wanted = (size.low, middle, middle + 1 - middle % 2, high)
+    return sorted({min(size.nearest(each), size.nearest(high)) for each in wanted})
 
 
 def _between(size: Range) -> int:
     """Return a size in the middle of a range, a modest one where the range is open."""
     if size.high is None:
-        return max(size.low, _TYPICAL)
-    return (size.low + size.high + 1) // 2
+        return size.nearest(max(size.low, _TYPICAL))
+    return size.nearest((size.low + size.high + 1) // 2)

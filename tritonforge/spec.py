@@ -22,35 +22,49 @@ DomainKind = Literal["normal", "uniform", "integers", "mask"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """The sizes that a dynamic dimension takes, both ends included; `high` None is no limit."""
+    """The sizes that a dynamic dimension takes, both ends included; `high` None is no limit.
+
+    `step` leaves out all but every so many-th from `low` on: a U-Net wants multiples of 32.
+    """
 
     low: int = 1
     high: int | None = None
+    step: int = 1
 
     def __post_init__(self) -> None:
         if self.low < 1:
             raise SpecError(f"a dimension cannot be smaller than 1, got {self.low}")
         if self.high is not None and self.high < self.low:
             raise SpecError(f"the range {self.low}..{self.high} is empty")
+        if self.step < 1:
+            raise SpecError(f"the step of a range is 1 or more, got {self.step}")
 
     @classmethod
     def parse(cls, text: str) -> "tuple[str, Range]":
-        """Read `seq=1..512` or `seq=32`; raises `SpecError`."""
+        """Read `seq=1..512`, `h=32..512:32` (every 32nd) or `seq=32`; raises `SpecError`."""
         name, ends = _split(text, "--range", "seq=1..512")
+        ends, colon, step = ends.partition(":")
         low, dots, high = ends.partition("..")
         try:
-            return name, cls(low=int(low), high=int(high if dots else low))
+            every = int(step) if colon else 1
+            return name, cls(low=int(low), high=int(high if dots else low), step=every)
         except ValueError as error:
-            raise SpecError(f"cannot read --range {text!r}", hint="write seq=1..512") from error
+            raise SpecError(
+                f"cannot read --range {text!r}", hint="write seq=1..512 or h=32..512:32"
+            ) from error
+
+    def nearest(self, size: int) -> int:
+        """Return the largest size of the range's steps that is not above `size`, at least `low`."""
+        return self.low + max(size - self.low, 0) // self.step * self.step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
     """What values an input holds, so that samples make sense.
 
-    `normal`: mean `low`, deviation `high`. `uniform`: `low` ≤ x < `high`. `integers`: whole numbers
-    with `low` ≤ x < `high`, such as token ids below a vocabulary. `mask`: ones then zeros along the
-    last dimension, at least one 1, as tokenizers pad.
+    `normal`: mean `low`, deviation `high`. `uniform`: `low` ≤ x < `high`. `integers`: the same in
+    whole numbers, such as token ids below a vocabulary; a float input is drawn as `uniform`.
+    `mask`: ones then zeros along the last dimension, at least one 1, as tokenizers pad.
     """
 
     kind: DomainKind
@@ -70,7 +84,7 @@ class Domain:
 
     @classmethod
     def parse(cls, text: str) -> "tuple[str, Domain]":
-        """Read `ids=0..30000` (whole numbers below), `x=0.0..1.0`, `m=mask` or `x=normal`."""
+        """Read `ids=0..30000` (the end left out), `x=0..1.5`, `m=mask` or `x=normal`."""
         name, value = _split(text, "--domain", "ids=0..30000")
         if value == "mask":
             return name, cls(kind="mask")
@@ -78,7 +92,7 @@ class Domain:
             return name, cls(kind="normal")
         low, _, high = value.partition("..")
         try:
-            whole = "." not in low + high
+            whole = all(end.strip().lstrip("-").isdigit() for end in (low, high))
             kind: DomainKind = "integers" if whole else "uniform"
             ends = (int(low), int(high)) if whole else (float(low), float(high))
         except ValueError as error:

@@ -4,6 +4,7 @@ Everything heavy is imported when a value is converted, never when help is shown
 """
 
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any
 
 import click
@@ -11,6 +12,12 @@ import click
 from tritonforge.errors import ForgeError
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def split(arguments: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Part model names from what follows `--`, which begins with the first option."""
+    models = tuple(takewhile(lambda argument: not argument.startswith("-"), arguments))
+    return models, arguments[len(models) :]
 
 
 class Parsed(click.ParamType[Any]):
@@ -69,6 +76,16 @@ def _path(text: str) -> Any:
     return Path(text)
 
 
+class _Target(click.Option):
+    """An option whose default is looked up where it is needed, not on the way to every help."""
+
+    def get_default(self, ctx: click.Context, call: bool = True) -> Any:  # noqa: FBT001, FBT002
+        from tritonforge import release
+
+        self.default = release.EMBEDDED
+        return super().get_default(ctx, call=call)
+
+
 FILE = Parsed("FILE", _path)
 INPUT = Parsed("NAME:DTYPE:DIMS", _input)
 RANGE = Parsed("DIM=LOW..HIGH", _range)
@@ -85,8 +102,8 @@ model_repository = click.option(
 )
 target = click.option(
     "--target",
+    cls=_Target,
     type=Parsed("TAG", _release),
-    default="24.10",
     show_default=True,
     help="The NGC release to build for, such as 24.10: it pins opset and IR.",
 )
@@ -115,13 +132,18 @@ output_format = click.option(
     help="How to print the answer.",
 )
 sample_seed = click.option(
-    "--sample-seed", type=int, default=0, show_default=True, help="Seed of the sample inputs."
+    "--sample-seed",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Seed of the sample inputs.",
 )
 
 
 def tolerance(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--atol` and `--rtol`."""
-    help_text = "{} tolerance; the default depends on the dtype."
+    help_text = "{} tolerance; by default what the model was built with, or by dtype."
     for name, kind in (("--rtol", "Relative"), ("--atol", "Absolute")):
         option = click.option(name, type=click.FloatRange(min=0), help=help_text.format(kind))
         function = option(function)

@@ -1,8 +1,14 @@
 """An `.onnx` file: its signature, whether it is sound, and a session that runs it."""
 
-from tritonforge.graph.described import conditions, domains, name_output_dims, signature
+from tritonforge.graph.described import (
+    conditions,
+    domains,
+    hidden_conditions,
+    name_output_dims,
+    signature,
+)
 from tritonforge.graph.file import Stamp, check, converted, external_files, load, stamp_of, write
-from tritonforge.graph.running import session
+from tritonforge.graph.running import output_dims, session
 
 __all__ = [
     "Stamp",
@@ -11,8 +17,10 @@ __all__ = [
     "converted",
     "domains",
     "external_files",
+    "hidden_conditions",
     "load",
     "name_output_dims",
+    "output_dims",
     "session",
     "signature",
     "stamp_of",

@@ -115,3 +115,22 @@ def conditions(model: onnx.ModelProto) -> tuple[str, ...]:
     constants = {tensor.name for tensor in model.graph.initializer}
     names = (node.input[0] for node in model.graph.node if node.op_type == "If")
     return tuple(dict.fromkeys(name for name in names if name not in constants))
+
+
+def hidden_conditions(model: onnx.ModelProto) -> int:
+    """Count the If nodes inside loops, branches and functions, which cannot be watched."""
+    inner = [
+        attribute.g
+        for node in model.graph.node
+        for attribute in node.attribute
+        if attribute.HasField("g")
+    ]
+    return sum(map(_ifs, inner)) + sum(_ifs(function) for function in model.functions)
+
+
+def _ifs(graph: "onnx.GraphProto | onnx.FunctionProto") -> int:
+    """Count the If nodes of a graph and of all graphs inside it."""
+    return sum(
+        (node.op_type == "If") + sum(_ifs(a.g) for a in node.attribute if a.HasField("g"))
+        for node in graph.node
+    )

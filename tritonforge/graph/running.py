@@ -11,7 +11,7 @@ from onnx import TensorProto
 
 from tritonforge.errors import GraphError
 from tritonforge.graph.file import first_line, load
-from tritonforge.tensors import Arrays, Run
+from tritonforge.tensors import Arrays, Dim, Run
 
 
 @contextmanager
@@ -23,6 +23,35 @@ def session(
     `optimize` False runs the graph as it is written. `extra_outputs` names inner values to return
     besides the outputs. Raises `GraphError`, when it opens and when a run fails.
     """
+    opened = _open(path, optimize=optimize, extra_outputs=extra_outputs)
+    names = [each.name for each in opened.get_outputs()]
+
+    def run(arrays: Arrays) -> Arrays:
+        try:
+            fed = {name: _text(array) for name, array in arrays.items()}
+            return dict(zip(names, opened.run(None, fed), strict=True))
+        except Exception as error:  # as above
+            shapes = ", ".join(f"{name} {list(each.shape)}" for name, each in arrays.items())
+            raise GraphError(
+                f"ONNX Runtime fails on {shapes}: {first_line(error)}",
+                hint="sizes and values must suit the model: bound them by --range and --domain",
+            ) from error
+
+    yield run
+
+
+def output_dims(path: Path) -> dict[str, tuple[Dim | None, ...]]:
+    """Open a session once and return each output's dims as ONNX Runtime infers them.
+
+    It may know more than the file states, and a server holds a config against what it knows. None
+    is a dimension without a name. Raises `GraphError` where an operator has no kernel.
+    """
+    opened = _open(path, optimize=False)
+    return {each.name: tuple(each.shape) for each in opened.get_outputs()}
+
+
+def _open(path: Path, *, optimize: bool, extra_outputs: tuple[str, ...] = ()) -> Any:
+    """Open a session; raises `GraphError`."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -40,26 +69,12 @@ def session(
         )
         source = model.SerializeToString()
     try:
-        opened = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # pybind exceptions without a common public base
         raise GraphError(
             f"ONNX Runtime {onnxruntime.__version__} refuses {path.name}: {first_line(error)}",
             hint="try another --exporter or --opset",
         ) from error
-    names = [each.name for each in opened.get_outputs()]
-
-    def run(arrays: Arrays) -> Arrays:
-        try:
-            fed = {name: _text(array) for name, array in arrays.items()}
-            return dict(zip(names, opened.run(None, fed), strict=True))
-        except Exception as error:  # as above
-            shapes = ", ".join(f"{name} {list(each.shape)}" for name, each in arrays.items())
-            raise GraphError(
-                f"ONNX Runtime fails on {shapes}: {first_line(error)}",
-                hint="sizes and values must suit the model: bound them by --range and --domain",
-            ) from error
-
-    yield run
 
 
 def _text(array: np.ndarray) -> np.ndarray:

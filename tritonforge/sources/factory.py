@@ -4,6 +4,7 @@ It takes nothing and returns an `nn.Module`, or the module with its example inpu
 tuple of tensors in the order of `forward`, or a dict of tensors by argument name.
 """
 
+import contextlib
 import importlib
 import importlib.util
 import inspect
@@ -45,7 +46,8 @@ def load(text: str, spec: ModelSpec) -> Loaded:
 
     module_name, factory_name = text.rsplit(":", 1)
     torch.manual_seed(spec.seed)
-    made = _call(text, _find(module_name, factory_name))
+    with contextlib.redirect_stdout(sys.stderr):  # what it prints is not our answer
+        made = _call(text, _find(module_name, factory_name))
     module, given = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     if not isinstance(module, torch.nn.Module):
         raise SourceError(
@@ -94,7 +96,7 @@ def _import(name: str) -> Any:
     """Import a file by its path, or a module by its dotted name, the current folder included."""
     if not name.endswith(".py"):
         if (here := str(Path.cwd())) not in sys.path:
-            sys.path.insert(0, here)
+            sys.path.append(here)  # last: a neighbour must not take a library's place
         return importlib.import_module(name)
     path = Path(name).resolve()
     if not path.is_file():
@@ -107,7 +109,7 @@ def _import(name: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules[alias] = module
     if (folder := str(path.parent)) not in sys.path:
-        sys.path.insert(0, folder)  # so that it may import its neighbours, as when run
+        sys.path.append(folder)  # so that it may import its neighbours; last, as above
     spec.loader.exec_module(module)
     return module
 
