@@ -1,17 +1,23 @@
 """Publishing, above all: killed at any moment the repository holds whole versions only."""
 
+import ctypes
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
+import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tritonforge.errors import RepositoryError, SpecError
 from tritonforge.repository import Repository
+from tritonforge.repository.trade import fill
 
 FILES = {"model.onnx": "weights", "manifest.json": "{}", "golden.npz": "sample"}
 
@@ -21,21 +27,80 @@ def repository(tmp_path):
     return Repository(tmp_path / "place" / "models")
 
 
-def publish(repository, model="net", config="one", version=None, *, force=False, labels=None):
+def publish(repository, model="net", **wishes):
     """Stage a whole version and publish it."""
     with repository.staging(model) as stage:
-        for name, text in FILES.items():
-            (stage.version_dir / name).write_text(text)
-        if labels is not None:
-            (stage.path / "labels.txt").write_text(labels)
-        with repository.locked():
-            number = repository.next_version(model) if version is None else version
-            return repository.publish(stage, model, config=config, version=number, force=force)
+        return finish(repository, stage, model, **wishes)
+
+
+def finish(repository, stage, model="net", config="one", version=None, *, labels=None, **wishes):
+    """Fill a stage and publish it."""
+    for name, text in FILES.items():
+        (stage.version_dir / name).write_text(text)
+    if labels is not None:
+        (stage.path / "labels.txt").write_text(labels)
+    with repository.locked():
+        number = repository.next_version(model) if version is None else version
+        return repository.publish(stage, model, config=config, version=number, **wishes)
 
 
 def leftovers(repository):
-    """Name whatever unfinished thing is in or beside the repository."""
+    """Name whatever unfinished thing is in or beside the repository and its models."""
     return [str(path) for path in repository.path.parent.rglob("*.partial")]
+
+
+def in_child(act):
+    """Run `act` in a child, which may change what it is, and fail as it fails."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            act()
+            status = 0
+        except BaseException:  # noqa: BLE001 - pytest must not go on in the child
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def mounted(path, act):
+    """Run `act` where `path` is a bind mount of itself: no rename leads in or out."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    user, group = os.getuid(), os.getgid()
+    new_user, new_mounts, bind = 0x10000000, 0x00020000, 4096  # linux/sched.h, linux/mount.h
+
+    def enter():
+        if libc.unshare(new_user | new_mounts) != 0:
+            return False
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+        return libc.mount(os.fsencode(path), os.fsencode(path), None, bind, None) == 0
+
+    def entered():
+        assert enter()
+        act()
+
+    child = os.fork()
+    if child == 0:
+        allowed = False
+        with suppress(OSError):
+            allowed = enter()
+        os._exit(0 if allowed else 1)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0:
+        pytest.skip("this machine lets nobody mount in a user namespace")
+    in_child(entered)
+
+
+@pytest.fixture
+def other_disk():
+    """Make a folder on another file system than that of temporary files."""
+    place = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    if place.stat().st_dev == Path(tempfile.gettempdir()).stat().st_dev:
+        pytest.skip("temporary files are on the file system of /dev/shm")
+    yield place
+    shutil.rmtree(place)
 
 
 def test_a_new_model_and_its_next_versions(repository):
@@ -74,6 +139,20 @@ def test_another_config_takes_the_place_of_the_old_one_with_the_new_version(repo
     assert leftovers(repository) == []
 
 
+def test_other_labels_replace_those_that_stand_unless_they_are_kept(repository):
+    entry = publish(repository, labels="cat")
+    publish(repository, labels="dog")
+    assert (entry.model_dir / "labels.txt").read_text() == "dog"
+    publish(repository, labels="cow", keep=True)
+    assert (entry.model_dir / "labels.txt").read_text() == "dog"
+    publish(repository, config="two", labels="cow", keep=True)
+    assert (entry.model_dir / "labels.txt").read_text() == "dog"
+    (entry.model_dir / "labels.txt").unlink()
+    publish(repository, config="two", labels="cow", keep=True)
+    assert (entry.model_dir / "labels.txt").read_text() == "cow"
+    assert repository.versions("net") == (1, 2, 3, 4, 5)
+
+
 def test_a_failure_in_the_stage_leaves_nothing(repository):
     def fail():
         with repository.staging("net") as stage:
@@ -97,10 +176,38 @@ def test_a_foreign_partial_folder_is_never_swept(repository):
     assert inside.is_dir()
 
 
-@pytest.mark.parametrize("name", ["../up", "/etc", "a/b", ".hidden", "", "a..b", "ü", "x" * 300])
-def test_names_that_cannot_be(repository, name):
+@pytest.mark.parametrize("name", ["../up", "/etc", "a/b", ".hidden", "", "a..b"])
+def test_names_that_lead_elsewhere_are_not_even_read(repository, name):
     with pytest.raises(SpecError, match="cannot name a model"):
-        repository.model_dir(name)
+        repository.versions(name)
+
+
+@pytest.mark.parametrize("name", ["../up", ".hidden", "_pre", "ü", "x" * 300])
+def test_names_that_cannot_be_built(repository, name):
+    with pytest.raises(SpecError, match="cannot name a model"), repository.staging(name):
+        pass
+
+
+def test_a_foreign_name_that_triton_takes_is_read(repository):
+    publish(repository)
+    (repository.path / "net").rename(repository.path / "_pre")
+    assert repository.models() == ("_pre",)
+    assert repository.entry("_pre").version == 1
+    assert repository.config("_pre") == "one"
+
+
+def test_models_without_a_version_are_left_out_where_none_is_named(repository):
+    publish(repository, "built")
+    (repository.path / "config_only").mkdir()
+    (repository.path / "config_only" / "config.pbtxt").touch()
+    assert [entry.model for entry in repository.select(())] == ["built"]
+    assert repository.unbuilt() == ("config_only",)
+    with pytest.raises(RepositoryError, match="'config_only' has no version"):
+        repository.select(("built", "config_only"))
+    (repository.path / "built" / "1").rename(repository.path / "built" / "one")
+    with pytest.raises(RepositoryError, match=r"no model in .* has a version") as caught:
+        repository.select(())
+    assert "build one of built, config_only" in caught.value.hint
 
 
 def test_finding(repository):
@@ -124,14 +231,16 @@ def test_an_empty_repository_says_what_to_do(tmp_path):
     assert not (tmp_path / "nothing").exists()
 
 
-def _publish_many(path, count):
-    for _ in range(count):
-        publish(Repository(path))
+def _publish_many(path, count, configs):
+    for number in range(count):
+        publish(Repository(path), config=configs[number % len(configs)])
 
 
-def test_many_builds_at_once_all_succeed(repository):
+def _race(repository, configs):
+    """Let four builds at once publish five versions each, every second under another config."""
     context = multiprocessing.get_context("fork")
-    builds = [context.Process(target=_publish_many, args=(repository.path, 5)) for _ in range(4)]
+    arguments = (repository.path, 5, configs)
+    builds = [context.Process(target=_publish_many, args=arguments) for _ in range(4)]
     for each in builds:
         each.start()
     for each in builds:
@@ -139,6 +248,114 @@ def test_many_builds_at_once_all_succeed(repository):
     assert [each.exitcode for each in builds] == [0] * 4
     assert repository.versions("net") == tuple(range(1, 21))
     assert leftovers(repository) == []
+
+
+@pytest.mark.parametrize("configs", [("one",), ("one", "two")], ids=len)
+def test_many_builds_at_once_all_succeed(repository, configs):
+    _race(repository, configs)
+
+
+def _overtake(repository):
+    """Replace the config while another build is half way; both must come to their end."""
+    with repository.staging("net") as slow:
+        (slow.version_dir / "model.onnx").write_text("half")
+        publish(repository, config="two", labels="dog")
+        assert (slow.version_dir / "model.onnx").read_text() == "half"
+        assert not slow.path.is_symlink()
+        with repository.staging("net"):  # which sweeps
+            finish(repository, slow, config="three")
+    assert repository.config("net") == "three"
+    assert repository.versions("net") == (1, 2, 3)
+    _assert_whole(repository, (1, 2, 3), configs={"three"})
+    assert leftovers(repository) == []
+
+
+def test_a_new_config_leaves_a_build_that_is_half_way_alone(repository):
+    publish(repository)
+    _overtake(repository)
+
+
+def test_a_model_on_another_disk_is_copied_and_leaves_other_builds_alone(repository, other_disk):
+    publish(repository)
+    shutil.move(repository.path / "net", other_disk / "net")
+    (repository.path / "net").symlink_to(other_disk / "net")
+    _overtake(repository)
+    assert (repository.path / "net").is_symlink()
+    assert list(other_disk.rglob("*.partial")) == []
+
+
+def test_files_that_cannot_be_linked_are_copied(tmp_path, other_disk):
+    (other_disk / "net" / "1").mkdir(parents=True)
+    (other_disk / "net" / "1" / "model.onnx").write_text("weights")
+    (other_disk / "net" / "notes.md").write_text("mine")
+    (other_disk / "net" / "readme").symlink_to("notes.md")
+    (tmp_path / "whole").mkdir()
+    fill(tmp_path / "whole", other_disk / "net")
+    assert (tmp_path / "whole" / "1" / "model.onnx").read_text() == "weights"
+    assert (tmp_path / "whole" / "notes.md").read_text() == "mine"
+    assert (tmp_path / "whole" / "readme").readlink() == Path("notes.md")
+
+
+def test_where_no_trade_is_possible_all_is_as_it_was(repository, other_disk):
+    publish(repository)
+    with repository.staging("net") as stage:  # beside the root; then the model moves away
+        shutil.move(repository.path / "net", other_disk / "net")
+        (repository.path / "net").symlink_to(other_disk / "net")
+        with pytest.raises(RepositoryError, match="in one step: Invalid cross-device link"):
+            finish(repository, stage, config="two")
+        assert not stage.path.exists()
+    assert repository.versions("net") == (1,)
+    assert repository.config("net") == "one"
+    assert leftovers(repository) == []
+
+
+def test_builds_at_once_where_the_root_is_a_mount(repository):
+    repository.path.mkdir(parents=True)
+
+    def act():
+        with repository.staging("net") as stage:
+            assert stage.path.parent == repository.path
+            finish(repository, stage)
+        _overtake(repository)
+        shutil.rmtree(repository.path / "net")
+        _race(repository, ("one", "two"))
+
+    mounted(repository.path, act)
+
+
+def test_a_model_that_is_a_mount_takes_versions_and_refuses_another_config(repository):
+    model = publish(repository).model_dir
+
+    def act():
+        publish(repository)
+        with pytest.raises(RepositoryError, match=r"cannot replace .*/net in one step"):
+            publish(repository, config="two")
+        assert repository.versions("net") == (1, 2)
+        assert repository.config("net") == "one"
+        assert leftovers(repository) == []
+
+    mounted(model, act)
+
+
+def test_builds_where_the_parent_is_not_ours_to_write():
+    with tempfile.TemporaryDirectory() as folder:
+        repository = Repository(Path(folder) / "models")
+        repository.path.mkdir()
+        repository.path.chmod(0o777)
+        Path(folder).chmod(0o555)
+        import filelock  # noqa: F401 - loaded before the environment becomes unreadable
+
+        def act():
+            if os.getuid() == 0:
+                os.setgid(65534)
+                os.setuid(65534)
+            with repository.staging("net") as stage:
+                assert stage.path.parent == repository.path
+                finish(repository, stage)
+            _overtake(repository)
+
+        in_child(act)
+        Path(folder).chmod(0o755)
 
 
 def test_an_older_model_behind_a_symlink_keeps_its_place(repository, tmp_path):
@@ -182,19 +399,19 @@ SITUATIONS = {
     "new-model": ({"config": "one", "labels": "cat"}, 0),
     "new-version": ({"config": "one"}, 2),
     "new-config": ({"config": "two", "labels": "dog"}, 2),
+    "new-labels": ({"config": "one", "labels": "dog"}, 2),
     "forced": ({"config": "one", "version": 1, "force": True}, 2),
 }
 
 
-@pytest.mark.parametrize("situation", SITUATIONS)
-def test_killed_at_any_moment_it_holds_whole_versions_only(repository, situation):
-    arguments, before = SITUATIONS[situation]
+def _kill_everywhere(repository, arguments, before):
+    """Kill a build at its every touch; what is visible must be whole, and be swept in the end."""
     for _ in range(before):
-        publish(repository)
+        publish(repository, labels="cat")
     stood = repository.versions("net")
     for touch in range(400):
         ended = killed_at(touch, lambda: publish(repository, **arguments))
-        _assert_whole(repository, stood)
+        _assert_whole(repository, stood, configs={"one", "two"})
         published = repository.versions("net") != stood or repository.config("net") == "two"
         if ended or published:  # after the one rename there is only tidying
             break
@@ -203,7 +420,29 @@ def test_killed_at_any_moment_it_holds_whole_versions_only(repository, situation
     assert leftovers(repository) == []
 
 
-def _assert_whole(repository, stood):
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_killed_at_any_moment_it_holds_whole_versions_only(repository, situation):
+    _kill_everywhere(repository, *SITUATIONS[situation])
+    visible = [path for path in repository.path.glob("*") if path.is_dir()]
+    assert [path.name for path in visible] == ["net"]
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_killed_at_any_moment_where_the_root_is_a_mount(repository, situation):
+    repository.path.mkdir(parents=True)
+    mounted(repository.path, lambda: _kill_everywhere(repository, *SITUATIONS[situation]))
+
+
+@pytest.mark.parametrize("situation", ["new-version", "new-config", "forced"])
+def test_killed_at_any_moment_where_the_model_is_on_another_disk(repository, other_disk, situation):
+    (other_disk / "net").mkdir()
+    repository.path.mkdir(parents=True)
+    (repository.path / "net").symlink_to(other_disk / "net")
+    _kill_everywhere(repository, *SITUATIONS[situation])
+    assert list(other_disk.rglob("*.partial")) == []
+
+
+def _assert_whole(repository, stood, configs):
     """Every visible version is complete, every model has its config, none of before is gone."""
     for model in repository.models():
         versions = repository.versions(model)
@@ -213,9 +452,7 @@ def _assert_whole(repository, stood):
             held = {path.name for path in repository.entry(model, version).version_dir.iterdir()}
             assert held == set(FILES)
         new_stands = versions != stood
-        assert repository.config(model) in ({"one", "two"} if new_stands else {"one"})
-    visible = [path for path in repository.path.glob("*") if path.is_dir()]
-    assert [path.name for path in visible] in ([], ["net"])
+        assert repository.config(model) in (configs if new_stands else configs - {"two"})
 
 
 def test_a_full_disk_is_said_and_loses_nothing(repository):

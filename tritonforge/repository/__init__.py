@@ -1,0 +1,221 @@
+"""The model repository on disk: names, versions, locks and atomic publishing.
+
+Triton takes every sub-directory of the root for a model and every number-named folder of a model
+for a version, hidden ones of the root included, so nothing unfinished may stand under such a name.
+A version is made in a stage and takes its number by one rename; a new model appears by one; where
+config or labels change too, a whole new model folder trades places with the old one. A stage is
+locked by its owner, so that the next build can tell a dead one and sweep it.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from tritonforge.errors import RepositoryError, SpecError
+from tritonforge.repository import stage as stages
+from tritonforge.repository.stage import Stage
+from tritonforge.repository.trade import apart, exchange, fill, trade
+from tritonforge.spec import check_name
+
+__all__ = ["CONFIG", "MODEL", "Entry", "Repository", "Stage"]
+
+CONFIG = "config.pbtxt"
+MODEL = "model.onnx"
+_LOCK = ".tritonforge.lock"
+_PATIENCE_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One version of one model: `<root>/<model>/<version>/`."""
+
+    model: str
+    version: int
+    model_dir: Path
+
+    @property
+    def version_dir(self) -> Path:
+        """Return the folder of the version."""
+        return self.model_dir / str(self.version)
+
+    @property
+    def config_path(self) -> Path:
+        """Return the model's `config.pbtxt`."""
+        return self.model_dir / CONFIG
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A model repository; reading it creates nothing."""
+
+    path: Path
+
+    def models(self) -> tuple[str, ...]:
+        """Name the models that Triton would see, sorted, hidden folders left out."""
+        if not self.path.is_dir():
+            return ()
+        found = (each.name for each in self.path.iterdir() if each.is_dir())
+        return tuple(sorted(name for name in found if not name.startswith(".")))
+
+    def versions(self, model: str) -> tuple[int, ...]:
+        """Return the version numbers of a model, ascending."""
+        folder = self.model_dir(model)
+        if not folder.is_dir():
+            return ()
+        names = (each.name for each in folder.iterdir() if each.is_dir())
+        return tuple(sorted(int(name) for name in names if _is_version(name)))
+
+    def model_dir(self, model: str) -> Path:
+        """Return the folder of a model, which may not exist.
+
+        Triton takes more names than `build` gives, so what others built can be read. Raises
+        `SpecError` for a name that leads out of the repository or that no model can have.
+        """
+        if not model or model.startswith(".") or "/" in model or ".." in model:
+            raise SpecError(f"{model!r} cannot name a model")
+        return self.path / model
+
+    def config(self, model: str) -> str | None:
+        """Return the text of a model's config, None where there is none."""
+        path = self.model_dir(model) / CONFIG
+        return path.read_text("utf-8") if path.is_file() else None
+
+    def entry(self, model: str, version: int | None = None) -> Entry:
+        """Find a version, the newest by default; a `RepositoryError` names near misses."""
+        if model not in self.models():
+            near = get_close_matches(model, self.models(), n=1)
+            hint = f"did you mean {near[0]!r}?" if near else self._hint()
+            raise RepositoryError(f"no model {model!r} in {self.path}", hint=hint)
+        versions = self.versions(model)
+        if not versions:
+            raise RepositoryError(f"model {model!r} has no version", hint="build it again")
+        wanted = versions[-1] if version is None else version
+        if wanted not in versions:
+            listed = ", ".join(map(str, versions))
+            raise RepositoryError(f"model {model!r} has no version {wanted}", hint=f"has {listed}")
+        return Entry(model=model, version=wanted, model_dir=self.model_dir(model))
+
+    def select(self, models: tuple[str, ...], version: int | None = None) -> tuple[Entry, ...]:
+        """Find the named models, or all that have a version (`unbuilt` names the others).
+
+        Raises `RepositoryError` where there are none.
+        """
+        every = self.models()
+        names = tuple(dict.fromkeys(models)) or tuple(each for each in every if self.versions(each))
+        if not names and every:
+            listed = ", ".join(every)
+            raise RepositoryError(
+                f"no model in {self.path} has a version", hint=f"build one of {listed}"
+            )
+        if not names:
+            raise RepositoryError(f"no models in {self.path}", hint=self._hint())
+        return tuple(self.entry(name, version) for name in names)
+
+    def unbuilt(self) -> tuple[str, ...]:
+        """Name the models that have no version, such as configs tracked without their files."""
+        return tuple(model for model in self.models() if not self.versions(model))
+
+    def _hint(self) -> str:
+        """Say what to do about a repository that lacks the model."""
+        if not self.models():
+            return "run `tritonforge build resnet50` first, or name another -r"
+        return "the models are " + ", ".join(self.models())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the repository against other builds; raises `RepositoryError` after two minutes."""
+        from filelock import FileLock, Timeout
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / _LOCK)
+        try:
+            with lock.acquire(timeout=_PATIENCE_SECONDS):
+                yield
+        except Timeout as error:
+            raise RepositoryError(
+                f"another process has held {lock.lock_file} for {_PATIENCE_SECONDS:.0f} s",
+                hint="wait for the other build, or end it",
+            ) from error
+
+    @contextmanager
+    def staging(self, model: str) -> Iterator[Stage]:
+        """Open a stage for a new version of `model`; what is not published is removed."""
+        with self.locked():
+            folder = self.model_dir(check_name(model))
+            stage, owner = stages.begin(self.path.resolve(), folder.resolve())
+        try:
+            yield stage
+        finally:
+            stages.end(stage, owner)
+
+    def next_version(self, model: str) -> int:
+        """Return the next free number; call it under the lock."""
+        return max(self.versions(model), default=0) + 1
+
+    def publish(
+        self,
+        stage: Stage,
+        model: str,
+        *,
+        config: str,
+        version: int,
+        force: bool = False,
+        keep: bool = False,
+    ) -> Entry:
+        """Make the staged version visible under `config` by one rename; call it under the lock.
+
+        `version` that exists is replaced only with `force`. What the stage brings beside it
+        (labels) replaces what stands there, unless with `keep`. Raises `RepositoryError`.
+        """
+        entry = Entry(model=model, version=version, model_dir=self.model_dir(model))
+        if entry.version_dir.exists() and not force:
+            raise RepositoryError(
+                f"version {version} of {model!r} exists",
+                hint="leave -x out for the next free number, or replace it with --force",
+            )
+        for each in stage.extras:
+            if keep and (entry.model_dir / each.name).exists():
+                each.unlink()
+        if not entry.model_dir.exists():
+            _complete(stage.path, version, config)
+            stage.path.rename(entry.model_dir)
+        elif self.config(model) != config or not all(
+            _same(each, entry.model_dir / each.name) for each in stage.extras
+        ):
+            _replace(stage, entry, config)
+        elif entry.version_dir.exists():
+            exchange(stage.version_dir, entry.version_dir)
+        else:
+            stage.version_dir.rename(entry.version_dir)
+        return entry
+
+
+def _replace(stage: Stage, entry: Entry, config: str) -> None:
+    """Trade the model folder for one with the new config and version, and all else it held."""
+    model = entry.model_dir.resolve()
+    whole = apart(stage.path, model)
+    try:
+        _complete(whole, entry.version, config)
+        fill(whole, model)
+        trade(whole, model)
+    finally:
+        shutil.rmtree(whole, ignore_errors=True)  # the old folder, or what came of a failure
+
+
+def _complete(folder: Path, version: int, config: str) -> None:
+    """Make a model of a stage: its config written, its version under its number."""
+    (folder / CONFIG).write_text(config, "utf-8")
+    Stage(path=folder).version_dir.rename(folder / str(version))
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Say whether two files hold the same bytes."""
+    return other.is_file() and one.read_bytes() == other.read_bytes()
+
+
+def _is_version(name: str) -> bool:
+    """Say whether Triton and a person read the same positive number."""
+    return name.isascii() and name.isdigit() and not name.startswith("0")
