@@ -13,12 +13,18 @@ PACKAGE = Path(__file__).parents[1] / "tritonforge"
 LAYERS = (
     {"errors", "progress"},
     {"tensors", "process", "release"},
-    {"spec", "explain", "ports", "leftovers", "serverlog"},
+    {"spec", "explain", "ports", "leftovers", "serverflags", "serverlog"},
     {"samples", "endpoint"},
     {"gate", "toolchain", "health"},
     {"manifest", "batching"},
     {"sources", "export", "graph", "placement", "pbtxt", "repository", "server", "client", "perf"},
-    {"exporting", "proving", "served", "serving"},  # adapters composed, for the use cases
+    {
+        "exporting",
+        "proving",
+        "served",
+        "serving",
+        "standing",
+    },  # adapters composed, for the use cases
     {"build", "parity", "measure"},
     {"cli"},
 )

@@ -198,6 +198,42 @@ def test_a_kept_config_must_fit(repository):
     assert repository.versions("net") == (1,)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("onnxruntime", "python"), "its backend is 'python'"),
+        (('"nets_mlp"', '"other"'), "its name is 'other', the folder's is 'nets_mlp'"),
+        (
+            ("latest {\n    num_versions: 1", "specific {\n    versions: 1"),
+            "serves 1, not version 2",
+        ),
+    ],
+)
+def test_a_kept_config_must_serve_the_new_version_and_says_so_at_once(repository, change, said):
+    path = build(spec("mlp"), repository).entry.config_path
+    path.write_text(path.read_text().replace(*change))
+    told = []
+    with pytest.raises(ConfigError, match=said):
+        build(spec("mlp"), repository, standing="keep", progress=lambda *what: told.append(what))
+    assert told == []
+    assert repository.versions("nets_mlp") == (1,)
+
+
+def test_a_scalar_needs_a_target_that_takes_it(repository, tmp_path):
+    path = tiny.save(
+        tmp_path / "bare.onnx",
+        [("ReduceSum", ["x"], ["y"], {"keepdims": 0})],
+        [("x", T.FLOAT, [4])],
+        [("y", T.FLOAT, [])],
+    )
+    older = replace(spec(str(path)), target=release.find("23.09"))
+    with pytest.raises(ConfigError, match="'y' has no dimensions"):
+        build(older, repository)
+    assert repository.models() == ()
+    newer = replace(older, target=release.find("23.10"))
+    assert list(config_of(build(newer, repository)).output[0].dims) == [1]
+
+
 def test_an_existing_version_is_refused_before_any_work(repository):
     build(spec("mlp"), repository)
     with pytest.raises(RepositoryError, match="version 1 of 'nets_mlp' exists"):

@@ -339,6 +339,13 @@ def test_a_scalar_is_one_element_where_nothing_batches():
     assert pbtxt.mismatch(message, SCALARS_ONLY) is None
 
 
+def test_a_scalar_is_refused_where_the_target_takes_none():
+    with pytest.raises(ConfigError, match="'x' has no dimensions") as caught:
+        pbtxt.config("m", SCALARS_ONLY, max_batch_size=0, scalars=False)
+    assert "--target 23.10" in caught.value.hint
+    assert pbtxt.config("m", SCORE, max_batch_size=4, scalars=False).output[0].HasField("reshape")
+
+
 def test_no_batching_is_switched_on_for_a_batch_of_one():
     assert not pbtxt.config("m", IMAGES, max_batch_size=1).HasField("dynamic_batching")
     assert pbtxt.config("m", IMAGES, max_batch_size=2).HasField("dynamic_batching")

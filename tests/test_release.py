@@ -84,3 +84,8 @@ def test_an_opset_is_pinned_within_the_limits_and_refused_beyond(tag, opset):
 def test_the_default_opset_keeps_the_gpu_kernels():
     assert release.find("24.10").pin() == 18
     assert release.find("24.10").pin(None) == 18
+
+
+@pytest.mark.parametrize(("tag", "takes"), [("23.09", False), ("23.10", True), ("24.10", True)])
+def test_which_releases_take_tensors_without_dimensions(tag, takes):
+    assert release.find(tag).scalars is takes

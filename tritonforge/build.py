@@ -1,7 +1,6 @@
 """Build: from a source to a proven version in the model repository."""
 
 import contextlib
-import difflib
 import platform
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -9,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from tritonforge import (
     __version__,
@@ -18,11 +17,10 @@ from tritonforge import (
     graph,
     leftovers,
     manifest,
-    pbtxt,
     proving,
     sources,
 )
-from tritonforge.errors import ConfigError, GateError, RepositoryError
+from tritonforge.errors import GateError, RepositoryError
 from tritonforge.exporting import Exported
 from tritonforge.manifest import Manifest
 from tritonforge.progress import Progress, silent
@@ -30,10 +28,8 @@ from tritonforge.proving import Case, Proof
 from tritonforge.repository import MODEL, Entry, Repository, Stage
 from tritonforge.sources import Loaded
 from tritonforge.spec import ModelSpec, Range
-from tritonforge.tensors import Run, Signature
-
-Standing = Literal["stop", "update", "keep"]
-_LABELS = "labels.txt"
+from tritonforge.standing import Standing, decide, fresh, kept_batch, write_labels
+from tritonforge.tensors import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,24 +61,34 @@ def build(
     """
     name = sources.model_name(spec)
     _check_version(repository, name, version, force=force)
+    kept = kept_batch(repository, name, version) if standing == "keep" else None
+    largest = spec.max_batch_size if kept is None else kept
     progress(f"loading {spec.source}")
     loaded = sources.load(spec)
     with _workplace(repository, name, dry_run=dry_run) as stage:
         path = stage.version_dir / MODEL
         exported = exporting.make(loaded, spec, path, progress)
         exporting.check_ranges(spec, exported.signature)
-        labels = _write_labels(stage, loaded, exported.signature)
-        config = _Config(name, spec, labels, standing)
-        largest = config.largest_batch(repository.config(name))
+        labels = write_labels(stage, loaded.labels, exported.signature)
         with _reference(loaded, exported) as reference:
-            proof = proving.prove(_case(path, spec, exported, largest), reference, progress)
+            case = _case(path, spec, exported, largest)
+            exact = None if loaded.module is None else partial(_exact, loaded, exported)
+            proof = proving.prove(case, reference, progress, exact)
         if not proof.report.passed:
             raise GateError(gate.summary(proof.report), hint=_gate_hint(proof), report=proof.report)
         progress("publishing")
         manifest.write_golden(stage.version_dir, *proof.golden)
         record = _record(spec, loaded, exported, proof, manifest.hashes(stage.version_dir))
+        config = fresh(name, spec, proof.signature, proof.max_batch_size, labels)
         entry, number, record = _place(
-            repository, stage, config, record, proof, version, force=force, dry_run=dry_run
+            repository,
+            stage,
+            config,
+            record,
+            version,
+            force=force,
+            standing=standing,
+            dry_run=dry_run,
         )
     unbatched = proof.unbatched if exported.fixed is None else exported.fixed
     return Built(
@@ -117,16 +123,6 @@ def _workplace(repository: Repository, name: str, *, dry_run: bool) -> Iterator[
         yield stage
 
 
-def _write_labels(stage: Stage, loaded: Loaded, signature: Signature) -> Mapping[str, str]:
-    """Write the class names beside the config where they fit the first output."""
-    first = signature.outputs[0]
-    if not loaded.labels or not first.dims or first.dims[-1] != len(loaded.labels):
-        return {}
-    text = "\n".join(loaded.labels) + "\n"
-    (stage.path / _LABELS).write_text(text, "utf-8")
-    return {first.name: _LABELS}
-
-
 @contextlib.contextmanager
 def _reference(loaded: Loaded, exported: Exported) -> Iterator[Run]:
     """Open what the file is judged by: eager torch, or the given file run as it is written."""
@@ -136,10 +132,21 @@ def _reference(loaded: Loaded, exported: Exported) -> Iterator[Run]:
         return
     from tritonforge import export
 
+    yield export.eager(*_called(loaded, exported))
+
+
+def _exact(loaded: Loaded, exported: Exported) -> Run:
+    """Make the reference in double precision."""
+    from tritonforge import export
+
+    return export.exact(*_called(loaded, exported))
+
+
+def _called(loaded: Loaded, exported: Exported) -> "tuple[nn.Module, list[str], list[str]]":
+    """Return the module and the names of its inputs and outputs."""
     assert loaded.module is not None  # noqa: S101 - a source is a module or a file
     inputs = [each.name for each in loaded.inputs]
-    outputs = [each.name for each in exported.signature.outputs]
-    yield export.eager(loaded.module, inputs, outputs)
+    return loaded.module, inputs, [each.name for each in exported.signature.outputs]
 
 
 def _case(path: Path, spec: ModelSpec, exported: Exported, largest: int) -> Case:
@@ -158,82 +165,31 @@ def _case(path: Path, spec: ModelSpec, exported: Exported, largest: int) -> Case
     )
 
 
-class _Config:
-    """Which config stands in the end: ours, or the one that is there already."""
-
-    def __init__(
-        self, name: str, spec: ModelSpec, labels: Mapping[str, str], standing: Standing
-    ) -> None:
-        self.name, self.spec, self.labels, self.standing = name, spec, labels, standing
-
-    def largest_batch(self, stands: str | None) -> int:
-        """Return the batch to prove: that of a config which is kept, else the one asked for."""
-        if stands is not None and self.standing == "keep":
-            return int(pbtxt.parse(stands).max_batch_size)
-        return self.spec.max_batch_size
-
-    def decide(self, stands: str | None, signature: Signature, largest: int) -> str:
-        """Return the text that is to stand; raises `ConfigError` where that is not ours to say."""
-        message = pbtxt.config(
-            self.name,
-            signature,
-            max_batch_size=largest,
-            labels=self.labels,
-            cores=self.spec.cores,
-        )
-        text = pbtxt.render(message)
-        if stands is None or self.standing == "update":
-            return text
-        there = pbtxt.parse(stands, f"{self.name}/config.pbtxt")
-        if there == message:
-            return stands
-        if self.standing == "keep":
-            reason = pbtxt.mismatch(there, signature)
-            if reason is None and there.max_batch_size > largest:
-                reason = f"max_batch_size is {there.max_batch_size}, proven is {largest}"
-            if reason is not None:
-                raise ConfigError(
-                    f"the standing config does not fit the new model: {reason}",
-                    hint="replace it with --update-config, or mend it by hand",
-                )
-            return stands
-        diff = difflib.unified_diff(
-            stands.splitlines(), text.splitlines(), "standing", "new", lineterm=""
-        )
-        raise ConfigError(
-            f"{self.name!r} has another config already:\n" + "\n".join(diff),
-            hint="replace it with --update-config, or build for it with --keep-config",
-        )
-
-
 def _place(
     repository: Repository,
     stage: Stage,
-    config: _Config,
+    config: Any,
     record: Manifest,
-    proof: Proof,
     version: int | None,
     *,
     force: bool,
+    standing: Standing,
     dry_run: bool,
 ) -> tuple[Entry | None, int, Manifest]:
     """Decide config and number under the lock, write the manifest and publish."""
-
-    def decided() -> tuple[int, Manifest]:
-        text = config.decide(repository.config(config.name), proof.signature, proof.max_batch_size)
-        number = repository.next_version(config.name) if version is None else version
-        return number, replace(record, config=text)
-
-    if dry_run:
-        number, final = decided()
-        return None, number, final
-    with repository.locked():
-        number, final = decided()
-        manifest.write(final, stage.version_dir)
+    name = config.name
+    with contextlib.nullcontext() if dry_run else repository.locked():
+        number = repository.next_version(name) if version is None else version
+        stands = repository.config(name)
+        text = decide(stands, config, record.signature, standing=standing, version=number)
+        record = replace(record, config=text)
+        if dry_run:
+            return None, number, record
+        manifest.write(record, stage.version_dir)
         entry = repository.publish(
-            stage, config.name, config=final.config, version=number, force=force
+            stage, name, config=text, version=number, force=force, keep=standing == "keep"
         )
-    return entry, number, final
+    return entry, number, record
 
 
 def _record(

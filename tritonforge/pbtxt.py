@@ -21,16 +21,24 @@ def config(
     max_batch_size: int,
     labels: Mapping[str, str] | None = None,
     cores: int | None = None,
+    scalars: bool = True,
 ) -> Any:
     """Make the `ModelConfig` of an ONNX Runtime model with this signature.
 
     `max_batch_size` 0 writes full shapes, above 0 shapes without the batch, as Triton demands.
     `labels` maps an output to its label file. `cores` gives one CPU instance that many threads;
     without it no thread count is written, since the machine that builds is not the one that serves.
+    `scalars` says whether the target takes tensors without dimensions where nothing batches.
     Raises `ConfigError` for a shape that Triton cannot express.
     """
     message = ModelConfig(name=name, backend="onnxruntime", max_batch_size=max_batch_size)
     batched = max_batch_size > 0
+    bare = [each.name for each in (*signature.inputs, *signature.outputs) if not each.dims]
+    if bare and not batched and not scalars:
+        raise ConfigError(
+            f"{bare[0]!r} has no dimensions, which the Triton of the target does not take",
+            hint="choose --target 23.10 or newer, or give the tensor a dimension of size 1",
+        )
     for tensor in signature.inputs:
         _describe(message.input.add(), tensor, batched=batched)
     for tensor in signature.outputs:

@@ -13,6 +13,9 @@ from tritonforge.errors import SpecError
 EMBEDDED = "24.10"
 # The lowest opset that any torch exporter writes (torch.onnx, TorchScript exporter).
 LOWEST_OPSET = 7
+# The first release whose ONNX Runtime backend takes tensors without dimensions where nothing
+# batches: `dims: [ 1 ]` then stands for them (onnxruntime_backend, `onnxruntime.cc`).
+_SCALARS_SINCE = "23.10"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,11 @@ class Release:
     ir: int
     ml_opset: int
     cuda_opset: int
+
+    @property
+    def scalars(self) -> bool:
+        """Say whether a model that does not batch may have tensors without dimensions."""
+        return self.tag >= _SCALARS_SINCE
 
     def pin(self, opset: int | None = None) -> int:
         """Return the opset to write: `opset` where it is within the limits, else the default.

@@ -1,0 +1,123 @@
+"""Which config and labels stand: pure decisions, no build needed."""
+
+import pytest
+
+from tritonforge import pbtxt, release, standing
+from tritonforge.errors import ConfigError
+from tritonforge.repository import Repository, Stage
+from tritonforge.spec import ModelSpec
+from tritonforge.tensors import DType, Signature, TensorSpec
+
+
+def row(name, *dims):
+    return TensorSpec(name=name, dtype=DType.FP32, dims=("batch", *dims))
+
+
+ROWS = Signature(inputs=(row("x", 4),), outputs=(row("y", 3),))
+OURS = pbtxt.config("net", ROWS, max_batch_size=8)
+
+
+def decide(text, how="keep", version=2):
+    return standing.decide(text, OURS, ROWS, standing=how, version=version)
+
+
+def test_ours_stands_where_nothing_does_and_where_it_was_asked_for():
+    text = pbtxt.render(OURS)
+    assert decide(None, "stop") == decide(None) == decide("whatever {", "update") == text
+
+
+@pytest.mark.parametrize("how", ["stop", "keep"])
+def test_the_layout_and_comments_of_an_equal_one_stay(how):
+    text = "# mine\n" + pbtxt.render(OURS)
+    assert decide(text, how) == text
+
+
+def test_another_one_stops_the_build_with_the_difference():
+    with pytest.raises(ConfigError, match=r"(?s)'net' has another.*-max_batch_size: 4") as caught:
+        decide(FITS, "stop")
+    assert "--keep-config" in caught.value.hint
+
+
+FITS = """
+max_batch_size: 4
+input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }
+output { name: "y" data_type: TYPE_FP32 dims: [ 3 ] }
+"""
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "",
+        'name: "net"',
+        'backend: "onnxruntime"',
+        'platform: "onnxruntime_onnx"',
+        'default_model_filename: "model.onnx"',
+        "version_policy { specific { versions: [ 1, 2 ] } }",
+        "version_policy { all { } }",
+    ],
+)
+def test_one_that_can_serve_the_version_is_kept(more):
+    assert decide(FITS + more) == FITS + more
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ('name: "other"', "its name is 'other', the folder's is 'net'"),
+        ('backend: "python"', "its backend is 'python', not 'onnxruntime'"),
+        ('platform: "tensorrt_plan"', "its platform is 'tensorrt_plan'"),
+        (
+            'default_model_filename: "best.onnx"',
+            "loads 'best.onnx', and a build writes 'model.onnx'",
+        ),
+        ('cc_model_filenames { key: "8.0" value: "a.onnx" }', "loads 'a.onnx'"),
+        ("version_policy { specific { versions: [ 1, 3 ] } }", "serves 1, 3, not version 2"),
+        ("version_policy { specific { } }", "serves none, not version 2"),
+        ('input { name: "z" }', "the model has no input 'z'"),
+    ],
+)
+def test_one_that_cannot_is_refused(more, said):
+    with pytest.raises(ConfigError, match=said) as caught:
+        decide(FITS + more)
+    assert "--update-config" in caught.value.hint
+
+
+def test_a_batch_beyond_the_proven_one_is_refused():
+    with pytest.raises(ConfigError, match="max_batch_size is 16, proven is 8"):
+        decide(FITS.replace("4", "16", 1))
+
+
+def test_what_is_to_be_kept_is_looked_at_before_any_work(tmp_path):
+    repository = Repository(tmp_path)
+    assert standing.kept_batch(repository, "net", None) is None
+    (tmp_path / "net").mkdir()
+    config = tmp_path / "net" / "config.pbtxt"
+    config.write_text(FITS)
+    assert standing.kept_batch(repository, "net", None) == 4
+    config.write_text(FITS + "version_policy { specific { versions: 1 } }")
+    assert standing.kept_batch(repository, "net", 1) == 4
+    with pytest.raises(ConfigError, match="serves 1, not version 7"):
+        standing.kept_batch(repository, "net", 7)
+    config.write_text("?")
+    with pytest.raises(ConfigError, match=r"net/config\.pbtxt:1:1"):
+        standing.kept_batch(repository, "net", None)
+
+
+def test_labels_are_written_where_they_fit_the_first_output(tmp_path):
+    stage = Stage(path=tmp_path)
+    assert standing.write_labels(stage, ("cat", "dog"), ROWS) == {}
+    assert standing.write_labels(stage, (), ROWS) == {}
+    assert list(tmp_path.iterdir()) == []
+    assert standing.write_labels(stage, ("cat", "dog", "cow"), ROWS) == {"y": "labels.txt"}
+    assert (tmp_path / "labels.txt").read_text() == "cat\ndog\ncow\n"
+
+
+def test_the_target_decides_whether_a_scalar_can_be_served():
+    bare = Signature(inputs=ROWS.inputs, outputs=(TensorSpec(name="y", dtype=DType.FP32, dims=()),))
+    older, newer = (
+        ModelSpec(source="m.onnx", target=release.find(tag)) for tag in ("23.09", "23.10")
+    )
+    with pytest.raises(ConfigError, match="'y' has no dimensions"):
+        standing.fresh("net", older, bare, 0, {})
+    assert list(standing.fresh("net", newer, bare, 0, {}).output[0].dims) == [1]

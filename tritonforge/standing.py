@@ -1,0 +1,118 @@
+"""Which config and labels stand in the end: ours, or the one that a team has put there already.
+
+Between adapters and use cases: a new model's config is held against the standing one, which is
+never replaced unasked and never kept where a server could not load the new version under it.
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from tritonforge import pbtxt
+from tritonforge.errors import ConfigError
+from tritonforge.repository import CONFIG, MODEL, Repository, Stage
+from tritonforge.spec import ModelSpec
+from tritonforge.tensors import Signature
+
+Standing = Literal["stop", "update", "keep"]
+_LABELS = "labels.txt"
+
+
+def kept_batch(repository: Repository, name: str, version: int | None) -> int | None:
+    """Return the largest batch of the config that is to be kept, None where none stands.
+
+    Raises `ConfigError` where it cannot serve `version` (None: the next), before any work is done.
+    """
+    stands = repository.config(name)
+    if stands is None:
+        return None
+    there = _parse(stands, name)
+    number = repository.next_version(name) if version is None else version
+    _refuse(_unservable(there, name, number))
+    return int(there.max_batch_size)
+
+
+def write_labels(stage: Stage, labels: Sequence[str], signature: Signature) -> Mapping[str, str]:
+    """Write the class names beside the config where they fit the first output."""
+    first = signature.outputs[0]
+    if not labels or not first.dims or first.dims[-1] != len(labels):
+        return {}
+    (stage.path / _LABELS).write_text("\n".join(labels) + "\n", "utf-8")
+    return {first.name: _LABELS}
+
+
+def fresh(
+    name: str,
+    spec: ModelSpec,
+    signature: Signature,
+    max_batch_size: int,
+    labels: Mapping[str, str],
+) -> Any:
+    """Make the config of what was proven; raises `ConfigError` where the target has none for it."""
+    return pbtxt.config(
+        name,
+        signature,
+        max_batch_size=max_batch_size,
+        labels=labels,
+        cores=spec.cores,
+        scalars=spec.target.scalars,
+    )
+
+
+def decide(
+    stands: str | None, ours: Any, signature: Signature, *, standing: Standing, version: int
+) -> str:
+    """Return the text that is to stand; raises `ConfigError` where that is not ours to say."""
+    text = pbtxt.render(ours)
+    if stands is None or standing == "update":
+        return text
+    there = _parse(stands, ours.name)
+    if there == ours:
+        return stands
+    if standing == "stop":
+        diff = difflib.unified_diff(
+            stands.splitlines(), text.splitlines(), "standing", "new", lineterm=""
+        )
+        raise ConfigError(
+            f"{ours.name!r} has another config already:\n" + "\n".join(diff),
+            hint="replace it with --update-config, or build for it with --keep-config",
+        )
+    _refuse(_unservable(there, ours.name, version) or pbtxt.mismatch(there, signature))
+    if there.max_batch_size > ours.max_batch_size:
+        _refuse(f"max_batch_size is {there.max_batch_size}, proven is {ours.max_batch_size}")
+    return stands
+
+
+def _parse(stands: str, name: str) -> Any:
+    return pbtxt.parse(stands, f"{name}/{CONFIG}")
+
+
+def _refuse(reason: str | None) -> None:
+    """Raise where there is a reason not to keep the standing config."""
+    if reason is not None:
+        raise ConfigError(
+            f"the standing config does not fit the new model: {reason}",
+            hint="replace it with --update-config, or mend it by hand",
+        )
+
+
+def _unservable(there: Any, name: str, version: int) -> str | None:
+    """Say why a server would not load our file as this version; None where it would.
+
+    Source: core `model_config_utils.cc` ValidateModelConfig, `model_lifecycle.cc`; what is not said
+    Triton fills in from the folder and the file.
+    """
+    if there.name not in {"", name}:
+        return f"its name is {there.name!r}, the folder's is {name!r}"
+    for field, known in (("backend", "onnxruntime"), ("platform", "onnxruntime_onnx")):
+        said = getattr(there, field)
+        if said not in {"", known}:
+            return f"its {field} is {said!r}, not {known!r}"
+    files = {there.default_model_filename, *there.cc_model_filenames.values()} - {"", MODEL}
+    if files:
+        return f"it loads {min(files)!r}, and a build writes {MODEL!r}"
+    policy = there.version_policy
+    if policy.HasField("specific") and version not in policy.specific.versions:
+        served = ", ".join(map(str, policy.specific.versions)) or "none"
+        return f"its version policy serves {served}, not version {version}"
+    return None
