@@ -1,6 +1,7 @@
 """What killed servers leave is swept; what belongs to the living stays."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -8,8 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+import tiny
 
-from tritonforge import leftovers
+from tritonforge import leftovers, perf, release
+from tritonforge.build import build
+from tritonforge.repository import Repository
+from tritonforge.spec import ModelSpec
 
 TMP = Path("/tmp")  # noqa: S108 - where Triton's Python backend puts them
 
@@ -63,6 +68,31 @@ def test_a_folder_with_something_in_it_stays(environment):
     (environment / "numpy").mkdir()
     leftovers.sweep()
     assert environment.exists()
+
+
+def test_every_folder_that_work_is_done_in_bears_our_mark(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    seen = set()
+
+    def watch(what, done=None):
+        del what, done
+        seen.update(path.name for path in tmp_path.glob("tritonforge-*"))
+
+    source = tiny.save(tmp_path / "double.onnx", *tiny.DOUBLE)
+    spec = ModelSpec(source=str(source), target=release.find(release.EMBEDDED))
+    build(spec, Repository(tmp_path / "models"), dry_run=True, progress=watch)
+    plan = perf.PerfPlan(
+        model="m",
+        version=1,
+        address="localhost:1",
+        protocol="http",
+        request_bytes=8,
+        load=perf.Load(concurrencies=(1,)),
+    )
+    tool = perf.Tool(program=Path(shutil.which("sleep")), environment={})
+    perf.run(plan, tool, samples=(), statistics=lambda: None, progress=watch)
+    assert len(seen) == 2
+    assert all(name.startswith(leftovers.mark()) for name in seen)
 
 
 def test_marks_tell_whose_they_are():

@@ -21,6 +21,17 @@ with open(sys.argv[1], "wb") as log, process.child(["sleep", "600"], log=log) as
 """
 
 
+LEAVER = """
+import sys, time
+from tritonforge import process
+with open(sys.argv[1], "wb") as log:
+    with process.child(["sh", "-c", sys.argv[2]], log=log, grace=60, guarded=True) as child:
+        while b"ready" not in open(sys.argv[1], "rb").read():
+            time.sleep(0.02)
+        print(child.pid, flush=True)
+"""
+
+
 def alive(pid):
     """Say whether a process runs; a zombie does not."""
     try:
@@ -130,5 +141,19 @@ def test_a_child_dies_with_its_parent(tmp_path, number):
         pid = int(parent.stdout.readline())
         assert alive(pid)
         os.kill(parent.pid, number)
+        parent.wait()
+        assert until(lambda: not alive(pid))
+
+
+def test_a_guarded_child_dies_with_a_parent_that_is_killed_while_it_waits_for_the_end(tmp_path):
+    with subprocess.Popen(
+        [PYTHON, "-c", LEAVER, str(tmp_path / "log"), STUBBORN],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as parent:
+        pid = int(parent.stdout.readline())
+        time.sleep(0.3)  # the block has been left, and the child does not mind SIGTERM
+        assert alive(pid)
+        parent.kill()
         parent.wait()
         assert until(lambda: not alive(pid))

@@ -199,6 +199,25 @@ def test_options_that_we_pass_ourselves_are_refused(repository, embedded):
         pass
 
 
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--http-address=0.0.0.0",
+        "--grpc-addr=0.0.0.0",  # the server takes an option's beginning for it
+        "--allow-http=false",
+        "--allow-metrics=false",
+        "--http-restricted-api=health:a=b",
+    ],
+)
+def test_options_that_would_open_it_or_close_it_to_us_are_refused(repository, embedded, argument):
+    with (
+        pytest.raises(ServerError, match="on loopback only") as caught,
+        server.serving(repository, embedded, arguments=[argument]),
+    ):
+        pass
+    assert caught.value.hint
+
+
 def test_a_server_that_dies_is_the_reason_whatever_the_block_met(repository, embedded):
     rows = {"x": np.ones((1, 4), np.float32)}
     with (  # noqa: PT012 - the error is raised where the server is left
@@ -243,22 +262,23 @@ def test_an_error_loses_its_category_and_frames():
     assert serverlog.sentence(said) == "ValueError: no good"
 
 
+@pytest.mark.parametrize("kind", ["http", "grpc", "metrics"])
 def test_a_port_that_another_takes_meanwhile_is_not_mistaken_for_ours(
-    repository, embedded, endpoint, monkeypatch
+    repository, embedded, endpoint, monkeypatch, kind
 ):
     choose, chosen = ports.choose, []
 
     def unlucky(wanted):
         found = choose(wanted)
         if not chosen:
-            found["http"] = int(endpoint.http.rpartition(":")[2])
+            found[kind] = int(getattr(endpoint, kind).rpartition(":")[2])
         chosen.append(found)
         return found
 
     monkeypatch.setattr(ports, "choose", unlucky)
     with server.serving(repository, embedded) as other:
         assert len(chosen) == 2
-        assert other.http != endpoint.http
+        assert getattr(other, kind) != getattr(endpoint, kind)
         assert [model["name"] for model in health.index(other.http)] == ["double"]
 
 

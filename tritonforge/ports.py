@@ -2,11 +2,13 @@
 
 import socket
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 from tritonforge.errors import ServerError
 
 HOST = "127.0.0.1"
+_LISTEN = "0A"  # linux/tcp_states.h
 
 
 def check(wanted: Mapping[str, int | None]) -> None:
@@ -28,6 +30,20 @@ def choose(wanted: Mapping[str, int | None]) -> dict[str, int]:
             holder.bind((HOST, 0))
             found[kind] = holder.getsockname()[1] if port is None else port
     return found
+
+
+def is_held(port: int, pid: int) -> bool:
+    """Say whether it is this process that listens on a port (`proc_pid_net(5)`)."""
+    with suppress(OSError):  # it has ended, or closed a file meanwhile
+        listening = set()
+        for table in ("tcp", "tcp6"):
+            for line in Path(f"/proc/{pid}/net/{table}").read_text("ascii").splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                    listening.add(f"socket:[{fields[9]}]")
+        handles = Path(f"/proc/{pid}/fd").iterdir()
+        return any(str(handle.readlink()) in listening for handle in handles)
+    return False
 
 
 def is_free(port: int) -> bool:

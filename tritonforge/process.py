@@ -85,9 +85,13 @@ def child(
         raise ForgeError(f"cannot run {argv[0]}: {error.strerror or error}") from error
     try:
         with _guard(process.pid) if guarded else nullcontext():
-            yield process
+            try:
+                yield process
+            finally:  # within the guard: we may be killed while we wait for the end
+                _end(process, grace, enough)
     finally:
-        _end(process, grace, enough)
+        if process.returncode is None:  # there was no starting the guard
+            _end(process, 0, None)
 
 
 def run(

@@ -15,18 +15,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tritonforge import health, leftovers, ports, process, serverlog
+from tritonforge import health, leftovers, ports, process, serverflags, serverlog
 from tritonforge.endpoint import Endpoint
 from tritonforge.errors import ServerError
 from tritonforge.progress import Progress, silent
 from tritonforge.toolchain import Toolchain
 
-_KINDS = ("http", "grpc", "metrics")
 _ATTEMPTS = 3  # a free port may be taken between finding it and the server's taking it
+_METRICS_TAKEN = "failed to start Metrics service"
 _EXIT_SECONDS = 5  # the server waits so long for requests in flight
 _GRACE_SECONDS = 10.0
 _SMALL_BYTES = 64 << 20  # docker's default size of /dev/shm
-_OURS = ("id", "model-repository", "model-store", "backend-directory", "exit-on-error")
 
 
 class _PortTakenError(ServerError):
@@ -48,7 +47,7 @@ class _Server:
 
     @property
     def endpoint(self) -> Endpoint:
-        http, grpc, metrics = (f"{ports.HOST}:{self.ports[kind]}" for kind in _KINDS)
+        http, grpc, metrics = (f"{ports.HOST}:{self.ports[kind]}" for kind in serverflags.KINDS)
         return Endpoint(http=http, grpc=grpc, metrics=metrics)
 
 
@@ -73,7 +72,7 @@ def serving(
     the server died meanwhile. Call it from a thread that outlives the block.
     """
     wanted = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
-    _check(arguments)
+    serverflags.check(arguments)
     ports.check(wanted)
     leftovers.sweep()
     with ExitStack() as stack:
@@ -98,17 +97,6 @@ def serving(
             raise
         if _ended(server):
             raise _died(server)
-
-
-def _check(arguments: Sequence[str]) -> None:
-    """Refuse options that contradict ours before anything is started."""
-    own = {f"--{name}" for name in (*_OURS, *(f"{kind}-port" for kind in _KINDS))}
-    for argument in arguments:
-        if (name := argument.partition("=")[0]) in own:
-            raise ServerError(
-                f"{name} after -- would contradict what tritonforge passes itself",
-                hint="use the option before --, or leave it out",
-            )
 
 
 @contextmanager
@@ -184,9 +172,12 @@ def _wait(server: _Server, timeout: float) -> None:
         # it listens when all models have been tried, so what it is now is final
         if health.name(server.address) != server.name:
             continue  # not yet, or another server was faster to take the port
-        if health.is_ready(server.address) and not serverlog.is_incomplete(_text(server)):
+        if not health.is_ready(server.address) or serverlog.is_incomplete(_text(server)):
+            raise _unloaded(server)
+        if _METRICS_TAKEN in _text(server):  # which the server takes lightly
+            raise _PortTakenError(f"port {server.ports['metrics']} is in use on {ports.HOST}")
+        if ports.is_held(server.ports["metrics"], server.child.pid):
             return
-        raise _unloaded(server)
     raise ServerError(
         f"the server was not ready within {timeout:.0f} s",
         hint=f"its whole log: {serverlog.keep(server.log)}",

@@ -14,12 +14,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
+from tritonforge import release
 from tritonforge.errors import ToolchainError
 from tritonforge.progress import Progress, silent
 from tritonforge.toolchain import environment, layout, machine, pins
-from tritonforge.toolchain.layout import RELEASE, Toolchain
+from tritonforge.toolchain.layout import Toolchain
 
-__all__ = ["RELEASE", "Toolchain", "find", "install", "installed", "remove"]
+__all__ = ["Toolchain", "find", "install", "installed", "remove"]
 
 _WAIT_SECONDS = 1800.0  # for another process that installs, over a slow line
 
@@ -84,7 +85,7 @@ def _home() -> Path:
 
 def _place(minor: str) -> Path:
     """Return where the environment for a Python lies: other pins, other place."""
-    return _home() / f"{RELEASE}-python{minor}-{pins.fingerprint(minor)}"
+    return _home() / f"{release.EMBEDDED}-python{minor}-{pins.fingerprint(minor)}"
 
 
 @contextmanager

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tritonforge.release import EMBEDDED
 from tritonforge.toolchain import pins
 
-RELEASE = "24.10"  # the NGC tag whose Triton the pinned wheels carry
 FACTS = "toolchain.json"  # written last: where it lies the environment is whole
 
 
@@ -26,7 +26,7 @@ class Toolchain:
     libpython: Path | None
     triton: str
     onnxruntime: str
-    release: str = RELEASE
+    release: str = EMBEDDED
 
     @property
     def tritonserver(self) -> Path:
