@@ -18,13 +18,8 @@ LAYERS = (
     {"gate", "toolchain", "health"},
     {"manifest", "batching"},
     {"sources", "export", "graph", "placement", "pbtxt", "repository", "server", "client", "perf"},
-    {
-        "exporting",
-        "proving",
-        "served",
-        "serving",
-        "standing",
-    },  # adapters composed, for the use cases
+    # Adapters composed, for the use cases.
+    {"exporting", "proving", "served", "serving", "standing"},
     {"build", "parity", "measure"},
     {"cli"},
 )

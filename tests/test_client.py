@@ -6,7 +6,7 @@ import pytest
 
 from tritonforge import client
 from tritonforge.endpoint import Endpoint
-from tritonforge.errors import ServerError
+from tritonforge.errors import RefusedError, ServerError
 from tritonforge.tensors import DType
 
 ROWS = np.arange(8, dtype=np.float32).reshape(2, 4)
@@ -48,14 +48,15 @@ def test_a_transposed_array_is_taken(endpoint, protocol):
 @both
 def test_a_refusal_is_told_in_the_servers_words(endpoint, protocol):
     with client.remote(endpoint, "double", protocol=protocol) as run:
-        with pytest.raises(ServerError, match=r"data-type is 'FP64', but model 'double' expects"):
+        with pytest.raises(RefusedError, match=r"data-type is 'FP64', but model 'double' expects"):
             run({"x": ROWS.astype(np.float64)})
         np.testing.assert_array_equal(run({"x": ROWS})["y"], ROWS + ROWS)
     with (
-        pytest.raises(ServerError, match="unknown model: 'absent'"),
+        pytest.raises(ServerError, match="unknown model: 'absent'") as caught,
         client.remote(endpoint, "absent", protocol=protocol),
     ):
         pass
+    assert not isinstance(caught.value, RefusedError)  # no request has been made
     with (
         pytest.raises(ServerError, match=r"version 7|'double'"),
         client.remote(endpoint, "double", version=7, protocol=protocol),
@@ -66,7 +67,7 @@ def test_a_refusal_is_told_in_the_servers_words(endpoint, protocol):
 @pytest.mark.parametrize("address", [{"http": "127.0.0.1:1"}, {"grpc": "127.0.0.1:1"}])
 def test_nobody_there(address):
     with pytest.raises(ServerError, match="cannot reach a server at") as caught:
-        client.ready(Endpoint(**address))
+        client.identity(Endpoint(**address))
     assert caught.value.hint
 
 
@@ -92,14 +93,13 @@ def test_a_protocol_without_an_address():
 
 
 @both
-def test_metadata_and_readiness(endpoint, protocol):
+def test_metadata_and_identity(endpoint, embedded, protocol):
     one = Endpoint(**{protocol: getattr(endpoint, protocol)})
     found = client.metadata(one, "double")
     assert (found.name, found.versions) == ("double", ("1",))
     assert [str(tensor) for tensor in found.inputs] == ["x:FP32:dim0,4"]
-    assert client.ready(one)
-    assert client.ready(one, "double")
-    assert not client.ready(one, "absent")
+    assert client.identity(one).name.startswith("tritonforge-")
+    assert client.identity(one).version == embedded.triton
 
 
 @both

@@ -1,7 +1,10 @@
 """The real perf_analyzer against the real server, on models that cost nothing to run."""
 
 import json
+import os
+import signal
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -235,6 +238,76 @@ def test_what_perf_analyzer_refuses_fails_the_level_in_its_words(
     assert "unrecognized option '--bogus'" in report.failures[0].reason
 
 
+def test_a_record_of_the_users_own_is_of_what_is_measured(
+    repository: Repository, served: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for extra in (("--profile-export-file", "one.json"), ("--profile-export-file=other.json",)):
+        load = replace(QUICK, concurrencies=(2,), extra=extra)
+        report = one(repository, "relu", Wish(load=load), served)
+        assert report.failures == ()
+    for name in ("one.json", "other.json"):
+        (record,) = json.loads((tmp_path / name).read_text())["experiments"]
+        assert record["experiment"]["value"] == 2
+    with pytest.raises(SpecError, match="holds one level"):
+        replace(QUICK, extra=extra)
+
+
+def test_a_server_at_a_url_tells_its_version(repository: Repository, served: Endpoint) -> None:
+    report = one(repository, "relu", Wish(load=replace(QUICK, concurrencies=(1,))), served)
+    assert (report.triton, report.onnxruntime) == (toolchain.find().triton, None)
+
+
+def test_the_file_that_the_config_names_tells_what_inputs_mean(tmp_path: Path) -> None:
+    gather = [helper.make_node("Gather", ["table", "ids"], ["y"])]
+    table = helper.make_tensor("table", TensorProto.FLOAT, [30], range(30))
+    place(tmp_path, "named", gather, dims=("n", "m"), batch=4, dtype="INT64", tables=[table])
+    (tmp_path / "named" / "1" / "model.onnx").rename(tmp_path / "named" / "1" / "net.onnx")
+    with (tmp_path / "named" / "config.pbtxt").open("a") as config:
+        config.write('default_model_filename: "net.onnx"\n')
+    with serving(tmp_path) as endpoint:
+        ready = prepare(Repository(tmp_path), "named", Draft(), endpoint=endpoint, protocol="http")
+    drawn = np.concatenate([sample["ids"].ravel() for sample in ready.samples])
+    assert drawn.min() >= 0
+    assert 2 < drawn.max() < 30
+
+
+def test_a_death_is_the_reason_of_what_comes_after_it_alone(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first level succeeds, perf_analyzer refuses the second, at the third the server dies."""
+    written = planning.argv
+
+    def spoilt(program, plan, concurrency, files, *, window_ms):  # type: ignore[no-untyped-def]
+        argv = written(program, plan, concurrency, files, window_ms=window_ms)
+        if concurrency == 3:
+            _kill_servers(plan.address)
+        return [*argv, "--bogus"] if concurrency == 2 else argv
+
+    monkeypatch.setattr(planning, "argv", spoilt)
+    wish = Wish(load=replace(QUICK, concurrencies=(1, 2, 3)))
+    (report,) = measure(repository, ("relu",), wish, rehearsed=print)
+    assert [level.concurrency for level in report.levels] == [1]
+    second, third = report.failures
+    assert "unrecognized option '--bogus'" in second.reason
+    assert "the server ended by itself (killed by SIGKILL)" in third.reason
+
+
+def _kill_servers(address: str) -> None:
+    """Kill the server that listens at an address."""
+    flag = f"--http-port={address.rpartition(':')[2]}".encode()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if flag in (entry / "cmdline").read_bytes().split(b"\0"):
+                os.kill(int(entry.name), signal.SIGKILL)
+
+
+def test_what_was_never_asked_has_no_protocol(repository: Repository, served: Endpoint) -> None:
+    wish = Wish(load=replace(QUICK, concurrencies=(1,)))
+    absent, _ = measure(repository, ("absent", "relu"), wish, endpoint=served, rehearsed=print)
+    assert absent.protocol is None
+
+
 def test_one_model_is_not_lost_to_another(repository: Repository, served: Endpoint) -> None:
     wish = Wish(load=replace(QUICK, concurrencies=(1,)))
     absent, relu = measure(repository, ("absent", "relu"), wish, endpoint=served, rehearsed=print)
@@ -267,7 +340,11 @@ def test_the_report_equals_what_the_exported_record_gives(
         address=served.http or "",
         protocol="http",
         request_bytes=ready.request_bytes,
-        load=replace(QUICK, extra=("--profile-export-file", str(tmp_path / "record.json"))),
+        load=replace(
+            QUICK,
+            concurrencies=(2,),
+            extra=("--profile-export-file", str(tmp_path / "record.json")),
+        ),
     )
     tools = toolchain.find()
     files = planning.Files(tmp_path)

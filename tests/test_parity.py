@@ -2,7 +2,12 @@
 
 import json
 import shutil
+import socket
+import time
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 
 import nets
 import numpy as np
@@ -12,9 +17,10 @@ import tiny
 from click.testing import CliRunner
 from onnx import numpy_helper
 
-from tritonforge import manifest, release
+from tritonforge import manifest, pbtxt, release
 from tritonforge.build import build
 from tritonforge.cli import main
+from tritonforge.endpoint import Endpoint
 from tritonforge.errors import RepositoryError, ServerError, SourceError
 from tritonforge.parity import Wish, parity
 from tritonforge.repository import Repository
@@ -208,3 +214,136 @@ def test_a_damaged_manifest_or_golden_sample_is_named(copy):
     (folder / "manifest.json").write_text('{"format": 1}')
     with pytest.raises(RepositoryError, match=r"manifest.json is damaged"):
         compared(copy, "nets_mlp")
+
+
+def test_outputs_that_the_config_does_not_list_are_not_asked_for(tmp_path):
+    spec = ModelSpec(
+        source=f"{NETS}:two_by_two",
+        target=release.find("24.10"),
+        inputs=tuple(map(parse_input, ("ids:INT64:batch,seq", "mask:INT64:batch,seq"))),
+        ranges=(("seq", Range(low=1, high=8)),),
+    )
+    place = Repository(tmp_path / "models")
+    build(spec, place)
+    path = place.model_dir("nets_two_by_two") / "config.pbtxt"
+    config = pbtxt.parse(path.read_text(), path)
+    (hidden,) = [each for each in config.output if each.name == "hidden"]
+    config.output.remove(hidden)
+    path.write_text(pbtxt.render(config))
+    for reference in ("onnx", "torch"):
+        (report,) = compared(place, reference=reference)
+        assert report.passed, report
+        for check in report.checks:
+            assert [output.name for output in check.report.outputs] == ["pooled"]
+
+
+def test_each_part_of_the_tolerance_is_by_default_what_was_proven(tmp_path):
+    spec = ModelSpec(
+        source=f"{NETS}:mlp", target=release.find("24.10"), tolerance=Tolerance(atol=1.0)
+    )
+    place = Repository(tmp_path / "models")
+    build(spec, place)
+    spoil(place)
+    (report,) = compared(place)
+    assert report.passed
+    (report,) = compared(place, tolerance=Tolerance(rtol=0.0))
+    assert {(o.atol, o.rtol) for c in report.checks for o in c.report.outputs} == {(1.0, 0.0)}
+    (report,) = compared(place, tolerance=Tolerance(atol=1e-7, rtol=0.0))
+    assert not report.passed
+
+
+def test_a_request_that_the_server_refuses_is_a_verdict(copy):
+    """A server may be stricter than the model: here the config allows eight rows, not sixteen."""
+    with serving(copy.path) as endpoint:
+        path = copy.path / "nets_mlp" / "config.pbtxt"
+        allowed = path.read_text().replace("max_batch_size: 16", "max_batch_size: 17")
+        assert "17" in allowed
+        path.write_text(allowed)
+        (report,) = compared(copy, "nets_mlp", endpoint=endpoint)
+        words = ["parity", "nets_mlp", "-r", str(copy.path), "--url", f"http://{endpoint.http}"]
+        result = CliRunner().invoke(main, words)
+    assert not report.passed
+    refused = {check.name for check in report.checks if check.refused}
+    assert refused == {"sizes"}
+    sizes = next(check for check in report.checks if check.refused)
+    assert "batch-size must be <= 16" in sizes.refused
+    assert "(asked with features [17, 8])" in sizes.refused
+    assert all(check.passed for check in report.checks if check.name != "sizes")
+    assert result.exit_code == 1
+    assert "sizes over http: the server says: " in result.stdout
+
+
+def test_an_unmerged_burst_fails_only_on_a_server_of_our_own(copy):
+    """A model that executes one row at a time, while its config says that it may batch."""
+    path = copy.path / "nets_mlp" / "config.pbtxt"
+    alone = path.read_text().replace("max_batch_size: 16", "max_batch_size: 1")
+    batching = path.read_text()
+    path.write_text(alone)
+    with serving(copy.path) as endpoint:
+        path.write_text(batching)
+        (report,) = compared(copy, "nets_mlp", endpoint=endpoint)
+    assert not report.embedded
+    assert report.batching is not None
+    assert not report.batching.merged
+    concurrent = [check for check in report.checks if check.name == "concurrent"]
+    assert all(check.passed for check in concurrent)
+    one_row = replace(report, checks=tuple(concurrent))
+    assert one_row.passed
+    assert not replace(one_row, embedded=True).passed
+
+
+def test_a_response_cache_of_an_earlier_run_does_not_hide_batches(copy):
+    path = copy.path / "nets_mlp" / "config.pbtxt"
+    path.write_text(path.read_text() + "response_cache { enable: true }\n")
+    arguments = ["--cache-config=local,size=16777216"]
+    with serving(copy.path, arguments=arguments) as endpoint:
+        words = ["parity", "-r", str(copy.path), "--url", f"http://{endpoint.http}"]
+        for _ in range(2):
+            result = CliRunner().invoke(main, [*words, "--format", "json"])
+            (report,) = json.loads(result.stdout)["reports"]
+            assert report["passed"], report
+            assert report["batching"]["merged"]
+
+
+def test_versions_are_told(repository, embedded):
+    (own,) = compared(repository, "nets_mlp", reference="golden")
+    assert (own.embedded, own.triton) == (True, embedded.triton)
+    assert own.onnxruntime == embedded.onnxruntime
+    with serving(repository.path, models=["nets_mlp"]) as endpoint:
+        (other,) = compared(repository, "nets_mlp", reference="golden", endpoint=endpoint)
+    assert (other.embedded, other.triton, other.onnxruntime) == (False, embedded.triton, None)
+
+
+@pytest.mark.slow
+def test_a_first_answer_may_take_more_than_a_minute(copy):
+    """A relay that holds the first request back, as a server that builds an engine does."""
+    with serving(copy.path) as endpoint, socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        door.listen()
+        Thread(target=relay, args=(door, endpoint.http), daemon=True).start()
+        late = Endpoint(http=f"127.0.0.1:{door.getsockname()[1]}")
+        (report,) = compared(copy, "nets_mlp", reference="golden", endpoint=late)
+    assert report.passed
+
+
+def relay(door, address):
+    """Hand on what comes over each connection; the first inference waits."""
+    waited = Event()
+    with suppress(OSError):
+        while True:
+            near, _ = door.accept()
+            host, _, port = address.rpartition(":")
+            far = socket.create_connection((host, int(port)))
+            Thread(target=hand_on, args=(near, far, waited), daemon=True).start()
+            Thread(target=hand_on, args=(far, near, waited), daemon=True).start()
+
+
+def hand_on(source, sink, waited):
+    """Copy one direction."""
+    with source, suppress(OSError):
+        while data := source.recv(1 << 16):
+            if b"/infer" in data and not waited.is_set():
+                waited.set()
+                time.sleep(61)
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)

@@ -4,6 +4,7 @@ tritonclient's two modules have the same classes with the same methods; what dif
 `_open` and `_call`. A connection belongs to the thread that opened it.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,14 +14,24 @@ from typing import Any, Literal
 import numpy as np
 
 from tritonforge.endpoint import Endpoint
-from tritonforge.errors import ServerError
+from tritonforge.errors import RefusedError, ServerError
 from tritonforge.tensors import Arrays, DType, Run, TensorSpec
 
 Protocol = Literal["http", "grpc"]
 
 _CONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 60.0
+PATIENCE_SECONDS = 600.0  # a first answer may have to wait for an engine to be built
+_CUT = re.compile(r"connect|socket|GOAWAY|transport", re.IGNORECASE)  # gRPC's words, not Triton's
 _NO_REQUEST_ID = "[request id: <id_unknown>] "  # we send none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a server calls itself, and the version of Triton that it is."""
+
+    name: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +83,12 @@ def remote(
     """Open a connection and yield the model as a `Run` that asks for all its outputs.
 
     BYTES arrays go in as `bytes` or `str` objects and come back as `bytes`. Without a version the
-    server takes the newest. Raises `ServerError` with the server's words, or when an answer takes
-    longer than `timeout` seconds. A `Run` belongs to the thread that opened it.
+    server takes the newest. Raises `ServerError` with the server's words, `RefusedError` for a
+    request, or when an answer takes longer than `timeout` seconds. A `Run` belongs to the thread
+    that opened it.
     """
     module = _module(protocol)
-    asked = {"model_name": model, "model_version": "" if version is None else str(version)}
+    asked = _named(model, version)
     with _open(endpoint, protocol, timeout) as connection:
         described = connection.call("get_model_metadata", **asked)
         names = [output["name"] for output in described["outputs"]]
@@ -96,11 +108,7 @@ def remote(
 def metadata(endpoint: Endpoint, model: str, *, version: int | None = None) -> Metadata:
     """Ask a server what a model takes and gives; raises `ServerError`."""
     with _open(endpoint, endpoint.protocols[0]) as connection:
-        said = connection.call(
-            "get_model_metadata",
-            model_name=model,
-            model_version="" if version is None else str(version),
-        )
+        said = connection.call("get_model_metadata", **_named(model, version))
     return Metadata(
         name=said["name"],
         versions=tuple(said.get("versions", ())),
@@ -115,11 +123,7 @@ def statistics(endpoint: Endpoint, model: str, *, version: int | None = None) ->
     Without a version the counts of the newest loaded one are returned.
     """
     with _open(endpoint, endpoint.protocols[0]) as connection:
-        said = connection.call(
-            "get_inference_statistics",
-            model_name=model,
-            model_version="" if version is None else str(version),
-        )
+        said = connection.call("get_inference_statistics", **_named(model, version))
     counted = max(said["model_stats"], key=lambda each: int(each["version"]))
     spent = counted.get("inference_stats", {})
     return Statistics(
@@ -138,12 +142,11 @@ def statistics(endpoint: Endpoint, model: str, *, version: int | None = None) ->
     )
 
 
-def ready(endpoint: Endpoint, model: str | None = None) -> bool:
-    """Say whether a server, or one model of it, is ready; raises `ServerError` if none answers."""
+def identity(endpoint: Endpoint) -> Identity:
+    """Ask a server what it is; raises `ServerError`."""
     with _open(endpoint, endpoint.protocols[0]) as connection:
-        if model is None:
-            return bool(connection.call("is_server_ready"))
-        return bool(connection.call("is_model_ready", model_name=model))
+        said = connection.call("get_server_metadata")
+    return Identity(name=said.get("name", ""), version=said.get("version", ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,19 +169,20 @@ class _Connection:
         try:
             return getattr(self.client, name)(**arguments)
         except InferenceServerException as error:
-            raise self._refused(error.message() or str(error), error.status() or "") from error
+            kind = RefusedError if name == "infer" else ServerError
+            raise self._said(error.message() or str(error), error.status() or "", kind) from error
         except TimeoutError as error:
             raise self._late() from error
         except (OSError, HTTPException) as error:
             raise self._unreachable(getattr(error, "strerror", None) or str(error)) from error
 
-    def _refused(self, words: str, status: str) -> ServerError:
+    def _said(self, words: str, status: str, kind: type[ServerError]) -> ServerError:
         """Translate what a client says; gRPC has a status for what HTTP raises by itself."""
         if "DEADLINE_EXCEEDED" in status or words == "Deadline Exceeded":
             return self._late()
-        if "UNAVAILABLE" in status and "connect" in words.lower():
+        if "UNAVAILABLE" in status and _CUT.search(words):
             return self._unreachable(words)
-        return ServerError(f"the server says: {words.removeprefix(_NO_REQUEST_ID)}")
+        return kind(f"the server says: {words.removeprefix(_NO_REQUEST_ID)}")
 
     def _late(self) -> ServerError:
         return ServerError(
@@ -219,6 +223,11 @@ def _module(protocol: str) -> Any:
     else:
         import tritonclient.grpc as module
     return module
+
+
+def _named(model: str, version: int | None) -> dict[str, str]:
+    """Name a version as the protocols do."""
+    return {"model_name": model, "model_version": "" if version is None else str(version)}
 
 
 def _input(module: Any, name: str, array: np.ndarray) -> Any:

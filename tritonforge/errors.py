@@ -10,7 +10,8 @@
     ├── ConfigError             a config.pbtxt that does not parse or does not fit its model
     ├── RepositoryError         a name, version, path or lock in the model repository
     ├── ToolchainError          the real binaries are missing, broken or cannot run here
-    ├── ServerError             a server that did not start, died, or refused a model or request
+    ├── ServerError             a server that did not start, died, or refused a model
+    │   └── RefusedError        a server that answered a request with an error
     ├── PerfError               perf_analyzer could not measure
     └── VerdictError            exit 1: the work was done and the verdict is no
         └── GateError           the numbers differ by more than the tolerance
@@ -59,7 +60,11 @@ class ToolchainError(ForgeError):
 
 
 class ServerError(ForgeError):
-    """A server that did not start, died, or refused a model or a request."""
+    """A server that did not start, died, or refused a model."""
+
+
+class RefusedError(ServerError):
+    """A server that answered a request with an error, in its words."""
 
 
 class PerfError(ForgeError):

@@ -13,3 +13,12 @@ class Progress(Protocol):
 def silent(what: str, done: float | None = None) -> None:
     """Report to nobody."""
     del what, done
+
+
+def share(progress: Progress, index: int, count: int) -> Progress:
+    """Return a progress that fills one of `count` equal parts."""
+
+    def report(what: str, done: float | None = None) -> None:
+        progress(what, None if done is None else (index + done) / count)
+
+    return report

@@ -2,7 +2,8 @@
 
 The JSON is an interface. `{"reports": […]}` holds one object a model:
 
-- `model`, `version`, `protocol` (`http`, `grpc`), `batch_size` (samples a request);
+- `model`, `version`, `protocol` (`http`, `grpc`, null where none was chosen), `batch_size` (samples
+  a request);
 - `triton`, `onnxruntime`: versions, null where the server does not tell; `rehearsal`: `"cpu"` where
   a GPU config was served on CPU from a changed copy, else null;
 - `best`: the least concurrency within 5 % of the highest throughput, null where nothing was
@@ -131,7 +132,7 @@ def _title(report: "PerfReport") -> str:
     """Say what was measured and on what."""
     parts = [
         report.model + (f" version {report.version}" if report.version is not None else ""),
-        f"{report.protocol}, batch size {report.batch_size}",
+        f"{f'{report.protocol}, ' if report.protocol else ''}batch size {report.batch_size}",
         *([f"Triton {report.triton}"] if report.triton else []),
         *([f"ONNX Runtime {report.onnxruntime}"] if report.onnxruntime else []),
         *(["rehearsal: cpu"] if report.rehearsal else []),

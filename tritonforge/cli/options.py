@@ -79,7 +79,7 @@ def _path(text: str) -> Any:
 class _Target(click.Option):
     """An option whose default is looked up where it is needed, not on the way to every help."""
 
-    def get_default(self, ctx: click.Context, call: bool = True) -> Any:  # noqa: FBT001, FBT002
+    def get_default(self, ctx: click.Context, call: bool = True) -> Any:  # noqa: FBT002
         from tritonforge import release
 
         self.default = release.EMBEDDED
@@ -143,7 +143,7 @@ sample_seed = click.option(
 
 def tolerance(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--atol` and `--rtol`."""
-    help_text = "{} tolerance; by default what the model was built with, or by dtype."
+    help_text = "{} tolerance; without it the dtype's (parity: what the build was given)."
     for name, kind in (("--rtol", "Relative"), ("--atol", "Absolute")):
         option = click.option(name, type=click.FloatRange(min=0), help=help_text.format(kind))
         function = option(function)

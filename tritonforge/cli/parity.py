@@ -82,9 +82,16 @@ def _print(reports: "tuple[ParityReport, ...]") -> None:
     ]
     columns = ("model", "check", "output", "", "samples", "largest |diff|", "needed atol", "top-1")
     if rows:
-        output.table(columns, rows, left=4)
+        output.table(columns, rows, left=4, title=_title(reports))
     for report in reports:
         click.echo(_verdict(report))
+
+
+def _title(reports: "tuple[ParityReport, ...]") -> str:
+    """Name what was asked; all models have been asked of the same."""
+    known = next(report for report in reports if report.checks)
+    runtime = f" · ONNX Runtime {known.onnxruntime}" if known.onnxruntime else ""
+    return f"Triton {known.triton or '(unknown version)'}{runtime}"
 
 
 def _cells(check: "Check") -> list[tuple[str, ...]]:
@@ -120,7 +127,7 @@ def _verdict(report: "ParityReport") -> str:
         for check in report.checks
         if not check.passed
     ]
-    if report.batching is not None and not report.batching.merged:
+    if report.embedded and report.batching is not None and not report.batching.merged:
         said.append("the server never executed a batch above 1 while many asked at once")
     return f"{name}: NO parity {against}: {'; '.join(said)}"
 
@@ -130,6 +137,8 @@ def _batching(report: "ParityReport") -> str:
     if report.batching is None:
         return ""
     counted = report.batching
+    if not counted.merged:
+        return "; batches above 1: not seen"
     return (
         f"; {counted.inferences} samples in {counted.executions} executions,"
         f" batches up to {counted.largest}"
@@ -143,6 +152,8 @@ def _document(report: "ParityReport") -> dict[str, Any]:
     document = asdict(report)
     document["rehearsal"] = "cpu" if report.rehearsal else None
     document["passed"] = report.passed
+    if report.batching is not None:
+        document["batching"]["merged"] = report.batching.merged
     for entry, check in zip(document["checks"], report.checks, strict=True):
         entry["passed"] = check.passed
     return document

@@ -1,6 +1,5 @@
 """`tritonforge perf`: throughput and latency under load, level by level."""
 
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -126,14 +125,14 @@ def command(
     from tritonforge.measure import Wish, measure
     from tritonforge.perf import Load
 
-    models = tuple(takewhile(lambda argument: not argument.startswith("-"), arguments))
+    models, extra = options.split(arguments)
     load = Load(
         concurrencies=concurrencies,
         batch_size=batch_size,
         interval_ms=interval_ms,
         stability=stability,
         percentile=percentile,
-        extra=arguments[len(models) :],
+        extra=extra,
     )
     wish = Wish(
         load=load,

@@ -2,7 +2,6 @@
 
 import time
 from contextlib import ExitStack
-from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import click
@@ -37,11 +36,11 @@ def command(
 
     Prints the URLs once every model has loaded and runs until ^C or SIGTERM, which is success.
     It listens on loopback only. A config that asks for a GPU is rehearsed on the CPU from a copy.
-    What follows -- goes to tritonserver as it is.
+    What follows -- goes to tritonserver as it is, but not what would open it to a network.
     """
     from tritonforge.serving import serving
 
-    models = tuple(takewhile(lambda argument: not argument.startswith("-"), arguments))
+    models, extra = options.split(arguments)
     with ExitStack() as stack:
         with output.progress() as progress:
             serve = serving(
@@ -50,7 +49,7 @@ def command(
                 http_port=http_port or None,
                 grpc_port=grpc_port or None,
                 metrics_port=metrics_port or None,
-                arguments=arguments[len(models) :],
+                arguments=extra,
                 show=_on_stderr if verbose else None,
                 rehearsed=_on_stderr,
                 progress=progress,

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
-from tritonforge import client, perf, toolchain
+from tritonforge import client, health, perf, toolchain
 from tritonforge.endpoint import Endpoint
 from tritonforge.errors import ForgeError, ServerError, SpecError
 from tritonforge.measure.inputs import Draft, Shapes, prepare
 from tritonforge.perf import Counters, Failure, Load, PerfPlan, PerfReport, Tool
-from tritonforge.progress import Progress, silent
+from tritonforge.progress import Progress, share, silent
 from tritonforge.repository import Repository
 from tritonforge.serving import serving
 from tritonforge.toolchain import Toolchain
@@ -63,7 +63,7 @@ def measure(
     tools = toolchain.find(progress=progress)
     reports = []
     for index, model in enumerate(names):
-        part = _share(progress, index, len(names))
+        part = share(progress, index, len(names))
         subject = _Subject(repository=repository, model=model, wish=wish, tools=tools)
         try:
             if endpoint is not None:
@@ -105,7 +105,10 @@ def _alone(subject: _Subject, rehearsed: Callable[[str], None], progress: Progre
     except ServerError as error:
         if report is None or not report.levels:
             raise
-        because = tuple(replace(failure, reason=error.message) for failure in report.failures)
+        because = tuple(
+            replace(failure, reason=error.message) if failure.unserved else failure
+            for failure in report.failures
+        )
         return replace(report, failures=because)
     return report
 
@@ -130,11 +133,13 @@ def _report(subject: _Subject, endpoint: Endpoint, progress: Progress) -> PerfRe
         request_bytes=ready.request_bytes,
         load=wish.load,
     )
+    triton = client.identity(endpoint).version or None
     levels, failures = perf.run(
         plan,
         _tool(subject.tools),
         samples=ready.samples,
         statistics=lambda: _count(endpoint, subject.model, ready.version),
+        alive=lambda: health.alive(endpoint),
         progress=progress,
     )
     return PerfReport(
@@ -144,6 +149,7 @@ def _report(subject: _Subject, endpoint: Endpoint, progress: Progress) -> PerfRe
         batch_size=wish.load.batch_size,
         levels=levels,
         failures=failures,
+        triton=triton,
         rehearsal=endpoint.rehearsal,
     )
 
@@ -160,20 +166,11 @@ def _failed(subject: _Subject, reason: str) -> PerfReport:
     return PerfReport(
         model=subject.model,
         version=subject.wish.version,
-        protocol=subject.wish.protocol or "http",
+        protocol=subject.wish.protocol,
         batch_size=load.batch_size,
         levels=(),
         failures=tuple(Failure(concurrency=level, reason=reason) for level in load.concurrencies),
     )
-
-
-def _share(progress: Progress, index: int, count: int) -> Progress:
-    """Return a progress that fills one of `count` equal parts."""
-
-    def report(what: str, done: float | None = None) -> None:
-        progress(what, None if done is None else (index + done) / count)
-
-    return report
 
 
 def _count(endpoint: Endpoint, model: str, version: int) -> Counters:

@@ -6,10 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from tritonforge import client, graph, manifest, samples
+from tritonforge import client, graph, manifest, samples, served
 from tritonforge.endpoint import Endpoint
-from tritonforge.errors import GraphError, ServerError, SpecError
-from tritonforge.repository import MODEL, Repository
+from tritonforge.errors import ConfigError, GraphError, ServerError, SpecError
+from tritonforge.repository import Repository
 from tritonforge.spec import Domain, Range
 from tritonforge.tensors import Arrays, Run, TensorSpec
 
@@ -18,7 +18,6 @@ Shapes = Mapping[str, tuple[int, ...]]
 # Several samples, so that no cache answers; no more than perf_analyzer should hold beside a window.
 _SAMPLES = 16
 _SAMPLE_BYTES = 64 << 20
-_FIRST_SECONDS = 600.0  # the first answer may have to wait for an engine to be built
 _COUNT_SECONDS = 2.0
 _ONE_ROW = "batch-size must be <= 1"  # triton-inference-server/core, `infer_request.cc`
 
@@ -81,7 +80,7 @@ def prepare(
     version = draft.version or max((int(each) for each in said.versions), default=1)
     inputs = _inputs(repository, model, version, said.inputs)
     with client.remote(
-        endpoint, model, version=version, protocol=protocol, timeout=_FIRST_SECONDS
+        endpoint, model, version=version, protocol=protocol, timeout=client.PATIENCE_SECONDS
     ) as ask:
         before = client.statistics(endpoint, model, version=version)
         outputs, rows = _first(inputs, draft, ask)
@@ -150,7 +149,7 @@ def _bytes(arrays: Arrays) -> int:
 
 
 def _inputs(
-    repository: Repository, model: str, version: int, served: tuple[TensorSpec, ...]
+    repository: Repository, model: str, version: int, taken: tuple[TensorSpec, ...]
 ) -> "_Inputs":
     """Return what the server takes, with what the version's files tell of it where they lie here.
 
@@ -161,16 +160,17 @@ def _inputs(
     domains: Mapping[str, Domain] = {}
     ranges: Mapping[str, Range] = {}
     if model in repository.models() and version in repository.versions(model):
-        folder = repository.entry(model, version).version_dir
-        known = manifest.read(folder)
+        entry = repository.entry(model, version)
+        known = manifest.read(entry.version_dir)
         if known is not None:
             said, domains, ranges = known.signature.inputs, known.domains, known.ranges
         else:
-            with suppress(GraphError):  # the server serves it, so plain samples may do
-                loaded = graph.load(folder / MODEL)
+            # the server serves it, so plain samples may do
+            with suppress(GraphError, ConfigError):
+                loaded = graph.load(served.model_path(entry))
                 said, domains = graph.signature(loaded).inputs, graph.domains(loaded)
     named = {(each.name, each.dtype, len(each.dims)): each for each in said}
-    tensors = tuple(named.get((each.name, each.dtype, len(each.dims)), each) for each in served)
+    tensors = tuple(named.get((each.name, each.dtype, len(each.dims)), each) for each in taken)
     return _Inputs(tensors=tensors, domains=domains, ranges=ranges)
 
 

@@ -4,27 +4,34 @@ The golden sample first, then fresh samples over batch sizes and shapes, then ma
 the server merges them into batches; each over every protocol that the server speaks.
 """
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from tritonforge import gate
+from tritonforge import client, gate, toolchain
 from tritonforge.endpoint import Endpoint
-from tritonforge.errors import ForgeError, GateError
-from tritonforge.parity import subject
+from tritonforge.errors import ForgeError, GateError, RefusedError
+from tritonforge.parity import load, subject
 from tritonforge.parity.load import Batching, together
 from tritonforge.parity.subject import Reference, Subject
-from tritonforge.progress import Progress, silent
+from tritonforge.progress import Progress, share, silent
 from tritonforge.repository import Entry, Repository
 from tritonforge.serving import serving
 from tritonforge.spec import Tolerance
+from tritonforge.tensors import Arrays, Run
 
 __all__ = ["Batching", "Check", "ParityReport", "Reference", "Wish", "parity"]
+
+_SEEDS = 1 << 31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What to compare with (`onnx`, `torch` or `golden`), how exactly, and from which seed."""
+    """What to compare with (`onnx`, `torch` or `golden`), how exactly, and from which seed.
+
+    A part of the tolerance that is None is the one that the version was proven with.
+    """
 
     version: int | None = None
     reference: Reference = "onnx"
@@ -36,7 +43,7 @@ class Wish:
 class Check:
     """One comparison: `golden`, `sizes` or `concurrent`, over one protocol.
 
-    `refused` holds what kept it from being made, in the server's words.
+    `refused` holds what kept it from being made, in the words of the server or the gate.
     """
 
     name: str
@@ -54,21 +61,29 @@ class Check:
 class ParityReport:
     """All checks of one version. `batching` is None where the config does not batch.
 
-    `error` says why nothing could be checked. `rehearsal` marks a GPU config served on CPU.
+    `error` says why nothing could be checked. `embedded` marks a server of our own, `rehearsal` a
+    GPU config served on CPU. `triton` and `onnxruntime` are the server's versions, None where it
+    does not tell.
     """
 
     model: str
     version: int
     reference: str
-    rehearsal: bool
+    embedded: bool
+    rehearsal: bool = False
+    triton: str | None = None
+    onnxruntime: str | None = None
     checks: tuple[Check, ...] = ()
     batching: Batching | None = None
     error: str | None = None
 
     @property
     def passed(self) -> bool:
-        """Say whether everything was checked and agreed, and batches were executed where due."""
-        merged = self.batching is None or self.batching.merged
+        """Say whether everything was checked and agreed, and batches were executed where due.
+
+        A server that is not ours may answer from a cache, or be too quick for requests to meet.
+        """
+        merged = self.batching is None or self.batching.merged or not self.embedded
         return bool(self.checks) and merged and all(check.passed for check in self.checks)
 
 
@@ -90,19 +105,19 @@ def parity(
     entries = repository.select(models, wish.version)
     reports = []
     for index, entry in enumerate(entries):
-
-        def share(what: str, done: float | None = None, index: int = index) -> None:
-            progress(what, None if done is None else (index + done) / len(entries))
-
+        part = share(progress, index, len(entries))
         try:
             with subject.opened(entry, wish.reference, wish.sample_seed) as each:
-                place = nullcontext(endpoint) if endpoint else _served(each, rehearsed, share)
+                place = nullcontext(endpoint) if endpoint else _served(each, rehearsed, part)
                 with place as at:
-                    reports.append(_report(each, at, wish, share))
+                    report = _report(each, at, wish, part, embedded=endpoint is None)
         except ForgeError as error:  # the other models are compared all the same
             if len(entries) == 1:
                 raise
-            reports.append(_failed(entry, wish, error.message))
+            report = _failed(entry, wish, error.message, embedded=endpoint is None)
+        if endpoint is None:  # the server was ours, so what ran in it is known
+            report = replace(report, onnxruntime=toolchain.find().onnxruntime)
+        reports.append(report)
     return tuple(reports)
 
 
@@ -121,24 +136,37 @@ def _served(
         yield endpoint
 
 
-def _report(each: Subject, endpoint: Endpoint, wish: Wish, progress: Progress) -> ParityReport:
+def _report(
+    each: Subject, endpoint: Endpoint, wish: Wish, progress: Progress, *, embedded: bool
+) -> ParityReport:
     """Make every check of one version."""
+    tolerance = each.tolerance(wish.tolerance)
+    triton = client.identity(endpoint).version or None
     checks: list[Check] = []
     batching: Batching | None = None
+    # What an earlier run or the other protocol has asked a response cache would answer, unbatched.
+    first = 0 if embedded else secrets.randbelow(_SEEDS)
     for protocol in endpoint.protocols:
         progress(f"{each.entry.model}: parity over {protocol}")
-        checks += _one_by_one(each, endpoint, protocol, wish.tolerance)
+        checks += _one_by_one(each, endpoint, protocol, tolerance)
         if each.reference is None:
             continue
         progress(f"{each.entry.model}: many requests at once over {protocol}")
-        pairs, counted = together(each, endpoint, protocol)
-        checks.append(_check("concurrent", protocol, pairs, wish.tolerance))
-        batching = counted if batching is None else batching.add(counted)
+        try:
+            pairs, counted = together(each, endpoint, protocol, first)
+        except RefusedError as error:
+            checks.append(_refused("concurrent", protocol, error))
+        else:
+            checks.append(_check("concurrent", protocol, pairs, tolerance))
+            batching = counted if batching is None else batching.add(counted)
+        first += load.REQUESTS
     return ParityReport(
         model=each.entry.model,
         version=each.entry.version,
         reference=wish.reference,
+        embedded=embedded,
         rehearsal=endpoint.rehearsal,
+        triton=triton,
         checks=tuple(checks),
         batching=batching if each.batches else None,
     )
@@ -151,27 +179,44 @@ def _one_by_one(
     with each.remote(endpoint, protocol) as ask:
         if each.golden is not None:
             inputs, outputs = each.golden
-            yield _check("golden", protocol, [(outputs, ask(inputs))], tolerance)
+            golden = _answers([inputs], lambda _: outputs, ask)
+            yield _check("golden", protocol, golden, tolerance)
         if each.reference is not None:
-            reference = each.reference
-            sizes = ((reference(sample), ask(sample)) for sample in each.samples())
+            sizes = _answers(each.samples(), each.reference, ask)
             yield _check("sizes", protocol, sizes, tolerance)
 
 
+def _answers(samples: Iterable[Arrays], reference: Run, ask: Run) -> Iterator[subject.Pair]:
+    """Ask both for each sample; a refusal names the shapes that were refused."""
+    for sample in samples:
+        want = reference(sample)
+        try:
+            got = ask(sample)
+        except RefusedError as error:
+            shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in sample.items())
+            raise RefusedError(f"{error.message} (asked with {shapes})") from error
+        yield want, got
+
+
 def _check(name: str, protocol: str, pairs: Iterable[subject.Pair], tolerance: Tolerance) -> Check:
-    """Compare; an answer that cannot be compared is a verdict too, in the gate's words."""
+    """Compare; no answer, or one that cannot be compared, is a verdict too."""
     try:
         return Check(name=name, protocol=protocol, report=gate.compare(pairs, tolerance))
-    except GateError as error:
-        return Check(name=name, protocol=protocol, report=None, refused=error.message)
+    except (GateError, RefusedError) as error:
+        return _refused(name, protocol, error)
 
 
-def _failed(entry: Entry, wish: Wish, reason: str) -> ParityReport:
+def _refused(name: str, protocol: str, error: ForgeError) -> Check:
+    """Return a check that could not be made, in the words of the gate or the server."""
+    return Check(name=name, protocol=protocol, report=None, refused=error.message)
+
+
+def _failed(entry: Entry, wish: Wish, reason: str, *, embedded: bool) -> ParityReport:
     """Report a version of which nothing could be checked."""
     return ParityReport(
         model=entry.model,
         version=entry.version,
         reference=wish.reference,
-        rehearsal=False,
+        embedded=embedded,
         error=reason,
     )

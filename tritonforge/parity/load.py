@@ -16,6 +16,7 @@ from tritonforge.tensors import Arrays
 # row, and the burst is repeated until the server has merged some.
 _CLIENTS, _IN_A_ROW, _ROUNDS = 16, 3, 8
 _COUNT_SECONDS = 2.0
+REQUESTS = _ROUNDS * _CLIENTS * _IN_A_ROW  # of one protocol, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +41,13 @@ class Batching:
         )
 
 
-def together(each: Subject, endpoint: Endpoint, protocol: str) -> tuple[list[Pair], Batching]:
+def together(
+    each: Subject, endpoint: Endpoint, protocol: str, first: int
+) -> tuple[list[Pair], Batching]:
     """Ask from many clients at once, again until a batch was executed where the config batches.
 
-    Every answer is compared with the reference of its own sample, so a mix-up of rows shows.
-    Raises `ServerError` for a request that is refused.
+    Every answer is compared with the reference of its own sample, so a mix-up of rows shows. The
+    samples are drawn from seeds from `first` on. Raises `RefusedError` for a request.
     """
     assert each.reference is not None  # noqa: S101 - the caller asks only where there is one
     pairs: list[Pair] = []
@@ -52,7 +55,7 @@ def together(each: Subject, endpoint: Endpoint, protocol: str) -> tuple[list[Pai
     counted = Batching(inferences=0, executions=0, largest=0)
     for turn in range(_ROUNDS):
         count = _CLIENTS * _IN_A_ROW
-        asked = [each.single(turn * count + number) for number in range(count)]
+        asked = [each.single(first + turn * count + number) for number in range(count)]
         answers = _burst(each, endpoint, protocol, asked)
         pairs += [(each.reference(sample), got) for sample, got in zip(asked, answers, strict=True)]
         counted = _difference(each, endpoint, start, expected=len(pairs))

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tritonforge import client, graph, manifest, pbtxt, release, samples, sources
+from tritonforge import client, graph, manifest, pbtxt, release, samples, served, sources
 from tritonforge.endpoint import Endpoint
 from tritonforge.errors import RepositoryError, SourceError
 from tritonforge.manifest import Manifest
-from tritonforge.repository import MODEL, Entry
-from tritonforge.spec import Domain, ModelSpec, Range, parse_input
+from tritonforge.repository import Entry
+from tritonforge.spec import Domain, ModelSpec, Range, Tolerance, parse_input
 from tritonforge.tensors import Arrays, Run, Signature
 
 Reference = Literal["onnx", "torch", "golden"]
@@ -23,7 +23,8 @@ Pair = tuple[Arrays, Arrays]
 class Subject:
     """What is asked of a version.
 
-    `reference` is None where only the golden sample counts, `golden` where there is none.
+    `reference` is None where only the golden sample counts, `golden` where there is none; both
+    hold the outputs of the signature alone. `proven` is the tolerance that the version passed with.
     `wire` holds, for a tensor that the config reshapes, the dims a client sees beside the batch.
     """
 
@@ -36,7 +37,15 @@ class Subject:
     wire: Mapping[str, tuple[int, ...]]
     golden: Pair | None
     reference: Run | None
+    proven: Tolerance
     seed: int
+
+    def tolerance(self, said: Tolerance) -> Tolerance:
+        """Return the tolerance that is asked for, each part of it else the proven one."""
+        return Tolerance(
+            atol=self.proven.atol if said.atol is None else said.atol,
+            rtol=self.proven.rtol if said.rtol is None else said.rtol,
+        )
 
     def samples(self) -> Iterator[Arrays]:
         """Draw samples over batch sizes and the sizes of every other dynamic dimension."""
@@ -61,7 +70,11 @@ class Subject:
         """Open the served version as a `Run` that speaks the model's shapes, not the wire's."""
         protocol_name: Any = protocol
         with client.remote(
-            endpoint, self.entry.model, version=self.entry.version, protocol=protocol_name
+            endpoint,
+            self.entry.model,
+            version=self.entry.version,
+            protocol=protocol_name,
+            timeout=client.PATIENCE_SECONDS,
         ) as ask:
             if not self.wire:
                 yield ask
@@ -99,10 +112,10 @@ def opened(entry: Entry, reference: Reference, seed: int) -> Iterator[Subject]:
     """
     known = manifest.read(entry.version_dir)
     config = _config(entry)
-    path = entry.version_dir / (config.default_model_filename or MODEL)
+    path = served.model_path(entry)
     model = graph.load(path)
     signature = _narrowed(graph.signature(model), config)
-    golden = manifest.read_golden(entry.version_dir) if known is not None else None
+    golden = _golden(entry, signature) if known is not None else None
     if reference == "golden" and golden is None:
         raise RepositoryError(
             f"{entry.model} {entry.version} has no golden sample",
@@ -118,7 +131,8 @@ def opened(entry: Entry, reference: Reference, seed: int) -> Iterator[Subject]:
             batches=config.max_batch_size > 1 and config.HasField("dynamic_batching"),
             wire=_wire(config, signature),
             golden=golden,
-            reference=run,
+            reference=_listed(run, signature) if run is not None else None,
+            proven=known.tolerance if known else Tolerance(),
             seed=seed,
         )
 
@@ -148,6 +162,24 @@ def _narrowed(signature: Signature, config: Any) -> Signature:
         inputs.append(tensor)
     outputs = tuple(each for each in signature.outputs if not kept or each.name in kept)
     return Signature(inputs=tuple(inputs), outputs=outputs)
+
+
+def _golden(entry: Entry, signature: Signature) -> Pair:
+    """Read the golden sample, without the outputs that the config does not list."""
+    inputs, outputs = manifest.read_golden(entry.version_dir)
+    kept = {each.name for each in signature.outputs}
+    return inputs, {name: array for name, array in outputs.items() if name in kept}
+
+
+def _listed(run: Run, signature: Signature) -> Run:
+    """Leave out of a reference's answers what the config does not list."""
+    names = [each.name for each in signature.outputs]
+
+    def listed(arrays: Arrays) -> Arrays:
+        answer = run(arrays)
+        return {name: answer[name] for name in names}
+
+    return listed
 
 
 def _narrow(dim: int | str, configured: int) -> int | str:

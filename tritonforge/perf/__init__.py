@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tritonforge import process
+from tritonforge import leftovers, process
 from tritonforge.errors import ForgeError, PerfError
 from tritonforge.perf import plan as planning
 from tritonforge.perf import records
@@ -51,17 +51,18 @@ def run(
     *,
     samples: Sequence[Arrays],
     statistics: Callable[[], Counters | None],
+    alive: Callable[[], bool] = lambda: True,
     progress: Progress = silent,
 ) -> tuple[tuple[Level, ...], tuple[Failure, ...]]:
     """Measure every level of `plan` with `samples` (batch dimension left out), in its order.
 
-    `statistics` looks at what the server has counted. A level that fails is returned as such and
-    the others are measured all the same.
+    `statistics` looks at what the server has counted, `alive` whether there still is one. A level
+    that fails is returned as such and the others are measured all the same.
     """
     found: list[Level] = []
     failed: list[Failure] = []
     rate = 0.0  # requests a second of the level before
-    with TemporaryDirectory(prefix="tritonforge-perf-") as folder:
+    with TemporaryDirectory(prefix=leftovers.mark()) as folder:
         bench = _Bench(plan=plan, tool=tool, files=Files(Path(folder)), statistics=statistics)
         planning.write_inputs(samples, bench.files.inputs)
         started = time.monotonic()
@@ -72,7 +73,9 @@ def run(
             try:
                 level = _measure(bench, concurrency, rate=rate, watch=clock.tell)
             except ForgeError as error:
-                failed.append(Failure(concurrency=concurrency, reason=error.message))
+                failed.append(
+                    Failure(concurrency=concurrency, reason=error.message, unserved=not alive())
+                )
             else:
                 rate = level.throughput / plan.load.batch_size
                 found.append(level)
@@ -97,7 +100,6 @@ class _Bench:
             argv,
             timeout=seconds + _PATIENCE_SECONDS,
             environment=self.tool.environment,
-            cwd=self.files.folder,
             watch=watch,
         )
 

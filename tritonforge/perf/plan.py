@@ -26,6 +26,7 @@ _REQUESTS_PER_WORKER = 2
 _WINDOW_BYTES = 512 << 20
 _SHORTEST_MS = 10
 _WARM_UP = 8
+_RECORD = "--profile-export-file"
 _MOST_LEVELS = 1000
 _MOST = 4096  # perf_analyzer makes one thread for each concurrent request
 
@@ -101,6 +102,11 @@ class Load:
             raise SpecError("--stability-percentage must be above 0")
         if self.percentile is not None and not 1 <= self.percentile <= 99:
             raise SpecError("--percentile must be within 1..99")
+        if len(self.concurrencies) > 1 and _without_files(self.extra) != list(self.extra):
+            raise SpecError(
+                "a --profile-export-file holds one level, and each level is a run of its own",
+                hint="give one level, such as --concurrency 8",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +144,23 @@ def warm_up_argv(program: Path, plan: PerfPlan, concurrency: int, files: "Files"
         *_argv(program, plan, concurrency, files),
         "--request-count",
         str(count),
-        *plan.load.extra,
+        *_without_files(plan.load.extra),
     ]
+
+
+def _without_files(extra: Sequence[str]) -> list[str]:
+    """Leave out a record of the user's own: perf_analyzer writes none where one lies already."""
+    kept: list[str] = []
+    left_out = False
+    for argument in extra:
+        name, equals, _ = argument.partition("=")
+        if left_out:  # the value of the option before
+            left_out = False
+        elif name == _RECORD:
+            left_out = not equals
+        else:
+            kept.append(argument)
+    return kept
 
 
 def argv(

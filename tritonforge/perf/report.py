@@ -95,23 +95,28 @@ class Level:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """One concurrency that could not be measured, and why in `perf_analyzer`'s own words."""
+    """One concurrency that could not be measured, and why in `perf_analyzer`'s own words.
+
+    `unserved` is true where there was no server any more.
+    """
 
     concurrency: int
     reason: str
+    unserved: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerfReport:
     """One model version under every level that was asked for.
 
-    `triton` and `onnxruntime` are versions, None where the server does not tell; `rehearsal` is
-    true where a GPU config was served on CPU from a changed copy.
+    `protocol` is None where nothing came so far as to choose one. `triton` and `onnxruntime` are
+    versions, None where the server does not tell; `rehearsal` is true where a GPU config was
+    served on CPU from a changed copy.
     """
 
     model: str
     version: int | None
-    protocol: Literal["http", "grpc"]
+    protocol: Literal["http", "grpc"] | None
     batch_size: int
     levels: tuple[Level, ...]
     failures: tuple[Failure, ...]
