@@ -75,6 +75,20 @@ def test_a_server_that_dies_is_an_error_with_its_reason(embedded, tmp_path):
     Path(log).unlink()
 
 
+def test_what_has_no_version_is_left_out_and_told(embedded, tmp_path):
+    del embedded
+    tiny.double(tmp_path)
+    (tmp_path / "later").mkdir()
+    child = command("serve", "-r", tmp_path, *FREE)
+    http, *_ = urls(child)
+    with client.remote(endpoint.parse((http,)), "double") as run:
+        np.testing.assert_array_equal(run({"x": np.ones((1, 4), np.float32)})["y"], 2)
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=30)
+    assert child.returncode == 0, errors
+    assert errors.splitlines()[0] == "Left out, without a version: later"
+
+
 def test_a_model_that_is_not_there(tmp_path):
     tiny.double(tmp_path)
     child = command("serve", "-r", tmp_path, "doubel")

@@ -3,7 +3,7 @@ import pytest
 import tiny
 
 from tritonforge import client
-from tritonforge.errors import ConfigError, RepositoryError
+from tritonforge.errors import ConfigError, RepositoryError, ServerError
 from tritonforge.serving import serving
 
 GPU = """instance_group { kind: KIND_GPU gpus: 0 }
@@ -40,11 +40,31 @@ def test_only_the_models_that_are_wanted_are_loaded(embedded, tmp_path):
     told = []
     with serving(tmp_path, models=["double"], rehearsed=told.append) as endpoint:
         assert not endpoint.rehearsal
-        assert client.ready(endpoint, "double")
-        assert not client.ready(endpoint, "broken")
+        assert client.metadata(endpoint, "double").versions
+        with pytest.raises(ServerError, match="broken"):
+            client.metadata(endpoint, "broken")
     assert told == []
     with pytest.raises(ConfigError, match=r"broken/config\.pbtxt:1"), serving(tmp_path):
         pass
+
+
+def test_a_model_without_a_version_keeps_no_other_from_being_served(embedded, tmp_path):
+    del embedded
+    tiny.double(tmp_path)
+    (tmp_path / "later").mkdir()
+    (tmp_path / "later" / "config.pbtxt").write_text('backend: "onnxruntime"')
+    with serving(tmp_path) as endpoint, client.remote(endpoint, "double") as run:
+        np.testing.assert_array_equal(run({"x": ROWS})["y"], 2)
+    said = "'later' has no version"
+    with pytest.raises(RepositoryError, match=said), serving(tmp_path, models=["later"]):
+        pass
+
+
+def test_a_foreign_model_is_served_under_its_own_name(embedded, tmp_path):
+    del embedded
+    tiny.double(tmp_path, "_pre")
+    with serving(tmp_path, models=["_pre"]) as endpoint, client.remote(endpoint, "_pre") as run:
+        np.testing.assert_array_equal(run({"x": ROWS})["y"], 2)
 
 
 def test_a_model_that_is_not_there_is_told_before_anything_starts(tmp_path):

@@ -41,7 +41,7 @@ def serving(
     progress: Progress = silent,
     timeout: float = 600.0,
 ) -> Iterator[Endpoint]:
-    """Serve `models` of a repository, all of them by default, while the block runs.
+    """Serve `models` of a repository, by default all that have a version, while the block runs.
 
     `version` may be one that the config's version policy would not serve: a copy holds it alone.
     Where a config asks for a GPU a copy is served on the CPU: `rehearsed` gets the unified diff of
@@ -60,6 +60,7 @@ def serving(
         if changed or older:
             served = stack.enter_context(_copied(source, names, changed, version))
         explicit = ["--model-control-mode=explicit", *(f"--load-model={name}" for name in names)]
+        some = bool(models) or bool(source.unbuilt())  # which Triton would count as a failure
         endpoint = stack.enter_context(
             server.serving(
                 served,
@@ -67,7 +68,7 @@ def serving(
                 http_port=http_port,
                 grpc_port=grpc_port,
                 metrics_port=metrics_port,
-                arguments=[*(explicit if models else ()), *arguments],
+                arguments=[*(explicit if some else ()), *arguments],
                 show=show,
                 progress=progress,
                 timeout=timeout,

@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from tritonforge.progress import Progress
+    from tritonforge.repository import Repository
 
 
 def as_json(answer: Any) -> None:
@@ -84,3 +85,10 @@ def progress() -> "Iterator[Progress]":
 def aside(line: str) -> None:
     """Say something on stderr that is not the answer."""
     click.echo(line, err=True)
+
+
+def left_out(repository: "Repository", models: tuple[str, ...]) -> None:
+    """Say which models have no version, where all of them were asked for."""
+    missing = () if models else repository.unbuilt()
+    if missing and len(missing) < len(repository.models()):
+        aside(f"Left out, without a version: {', '.join(missing)}")

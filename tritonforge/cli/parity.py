@@ -55,6 +55,7 @@ def command(
         tolerance=Tolerance(atol=atol, rtol=rtol),
         sample_seed=sample_seed,
     )
+    output.left_out(model_repository, models)
     with output.progress() as progress:
         reports = parity(
             model_repository,

@@ -126,6 +126,7 @@ def command(
     from tritonforge.perf import Load
 
     models, extra = options.split(arguments)
+    output.left_out(model_repository, models)
     load = Load(
         concurrencies=concurrencies,
         batch_size=batch_size,

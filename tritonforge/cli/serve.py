@@ -41,6 +41,7 @@ def command(
     from tritonforge.serving import serving
 
     models, extra = options.split(arguments)
+    output.left_out(model_repository, models)
     with ExitStack() as stack:
         with output.progress() as progress:
             serve = serving(
