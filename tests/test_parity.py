@@ -253,7 +253,7 @@ def test_each_part_of_the_tolerance_is_by_default_what_was_proven(tmp_path):
 
 
 def test_a_request_that_the_server_refuses_is_a_verdict(copy):
-    """A server may be stricter than the model: here the config allows eight rows, not sixteen."""
+    """A server may be stricter than what lies here: it has not read the config that allows 17."""
     with serving(copy.path) as endpoint:
         path = copy.path / "nets_mlp" / "config.pbtxt"
         allowed = path.read_text().replace("max_batch_size: 16", "max_batch_size: 17")
