@@ -264,6 +264,23 @@ def test_two_builds_at_once_both_succeed(repository):
     assert repository.versions("net") == (1, 2)
 
 
+def test_two_builds_at_once_both_succeed_where_both_replace_the_config(repository):
+    build(spec("mlp", name="net"), repository)
+    code = (
+        "import sys; from tritonforge.cli import main; main(sys.argv[1:])",
+        *("build", f"{NETS}:mlp", "--name", "net", "-r", str(repository.path)),
+        *("--max-batch-size", "4", "--update-config"),
+    )
+    with subprocess.Popen([sys.executable, "-c", *code], stdout=subprocess.DEVNULL) as other:
+        while not unfinished(repository):  # the other one has begun
+            assert other.poll() is None
+            time.sleep(0.01)
+        build(spec("mlp", name="net", max_batch_size=8), repository, standing="update")
+        assert other.wait(120) == 0
+    assert repository.versions("net") == (1, 2, 3)
+    assert unfinished(repository) == []
+
+
 def test_a_build_killed_half_way_leaves_the_repository_as_it_was(repository):
     code = "import sys; from tritonforge.cli import main; main(sys.argv[1:])"
     command = ("build", f"{NETS}:mlp", "-r", str(repository.path))

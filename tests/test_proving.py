@@ -397,3 +397,54 @@ def test_an_lstm_whose_length_the_exporter_froze_is_restated(tmp_path):
     assert proof.signature.outputs[0].dims == ("n", "seq", 8)
     assert proof.report.passed
     assert proof.max_batch_size == 8
+
+
+# --- how exact the model itself is ----------------------------------------------------------------
+
+
+def judged(case, rough, exact):
+    """Prove against a rough reference whose double-precision form is known."""
+    return proving.prove(
+        case,
+        lambda arrays: {"y": rough(arrays["x"])},
+        silent,
+        lambda: lambda arrays: {"y": exact(arrays["x"].astype(np.float64))},
+    )
+
+
+def test_a_difference_that_rounding_explains_is_no_failure(case):
+    def rough(x):
+        return double(x) + np.float32(0.01) * np.sin(x * np.float32(1e4))
+
+    proof = judged(case(*tiny.DOUBLE), rough, lambda x: 2 * x)
+    assert proof.report.passed
+    assert 0.01 < proof.report.outputs[0].atol < 0.05
+    assert any("away from double precision" in note for note in proof.notes)
+    assert proof.max_batch_size == 8
+
+
+def test_a_wrong_file_is_not_excused_by_rounding(case):
+    proof = judged(case(*tiny.DOUBLE), lambda x: x * np.float32(2.01), lambda x: 2.01 * x)
+    assert not proof.report.passed
+
+
+def test_a_model_without_any_exactness_fails(case):
+    def rough(x):
+        return double(x) + np.sin(x * np.float32(1e4))
+
+    assert not judged(case(*tiny.DOUBLE), rough, lambda x: 2 * x).report.passed
+
+
+def test_a_model_that_gives_other_values_each_time_is_not_excused(case):
+    calls = iter(range(1000))
+    proof = judged(case(*tiny.DOUBLE), lambda x: double(x) + np.float32(next(calls)), double)
+    assert not proof.report.passed
+    assert not proof.steady
+
+
+def test_a_tolerance_that_was_asked_for_is_not_raised(case):
+    def rough(x):
+        return double(x) + np.float32(0.01) * np.sin(x * np.float32(1e4))
+
+    strict = case(*tiny.DOUBLE, tolerance=Tolerance(atol=1e-4))
+    assert not judged(strict, rough, lambda x: 2 * x).report.passed

@@ -1,6 +1,6 @@
 """Whether a model can batch: a server merges the rows of several requests into one run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -25,8 +25,13 @@ def refused(signature: Signature) -> str | None:
     return "the first dimensions of the inputs are not the same one"
 
 
-def entangled(run: Run, batch: Arrays, tolerance: Tolerance) -> str | None:
-    """Say how the rows of a batch depend on each other, None where each could have come alone."""
+def entangled(
+    run: Run, batch: Arrays, tolerance: Tolerance, noise: Mapping[str, float] | None = None
+) -> str | None:
+    """Say how the rows of a batch depend on each other, None where each could have come alone.
+
+    `noise` is how far an output may differ for reasons of rounding alone.
+    """
     together = run(batch)
     count = next(len(array) for array in batch.values())
     for name, array in together.items():
@@ -37,16 +42,9 @@ def entangled(run: Run, batch: Arrays, tolerance: Tolerance) -> str | None:
     for name, array in together.items():
         if any(len(one[name]) != 1 or one[name].shape[1:] != array.shape[1:] for one in alone):
             return f"output {name!r} changes its shape with the batch"
-    return _difference(together, rows, alone, tolerance)
-
-
-def _difference(
-    together: Arrays, rows: Sequence[int], alone: Sequence[Arrays], tolerance: Tolerance
-) -> str | None:
-    """Compare rows of a batch with the same rows alone."""
     want = {name: array[rows] for name, array in together.items()}
     got = {name: np.concatenate([one[name] for one in alone]) for name in together}
-    report = gate.compare([(want, got)], tolerance)
+    report = gate.compare([(want, got)], tolerance, noise)
     if report.passed:
         return None
     worst = max(report.outputs, key=lambda output: output.needed_atol)

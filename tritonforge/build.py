@@ -6,9 +6,10 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tritonforge import (
     __version__,
@@ -30,6 +31,9 @@ from tritonforge.sources import Loaded
 from tritonforge.spec import ModelSpec, Range
 from tritonforge.standing import Standing, decide, fresh, kept_batch, write_labels
 from tritonforge.tensors import Run
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Compare two ways to compute: differences, flips and the smallest tolerance that would pass."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context
 from typing import Any
@@ -81,11 +81,16 @@ def judge(
     return compare(((reference(sample), candidate(sample)) for sample in samples), tolerance)
 
 
-def compare(pairs: Iterable[tuple[Arrays, Arrays]], tolerance: Tolerance) -> GateReport:
+def compare(
+    pairs: Iterable[tuple[Arrays, Arrays]],
+    tolerance: Tolerance,
+    noise: Mapping[str, float] | None = None,
+) -> GateReport:
     """Compare wanted with given outputs, pair by pair.
 
-    Raises `GateError` where a wanted output is missing or has another shape or dtype: then no
-    number would mean anything.
+    `noise` says how exact an output can be at all: an absolute tolerance that was not asked for is
+    never smaller. Raises `GateError` where a wanted output is missing or has another shape or
+    dtype: then no number would mean anything.
     """
     tallies: dict[str, _Tally] = {}
     count = 0
@@ -93,7 +98,9 @@ def compare(pairs: Iterable[tuple[Arrays, Arrays]], tolerance: Tolerance) -> Gat
         for name, wanted in want.items():
             if name not in got:
                 raise GateError(f"output {name!r} is missing; there are {', '.join(got)}")
-            tally = tallies.setdefault(name, _Tally(name, wanted, tolerance))
+            if name not in tallies:
+                tallies[name] = _Tally(name, wanted, tolerance, (noise or {}).get(name, 0.0))
+            tally = tallies[name]
             tally.add(count, wanted, got[name])
         count += 1
     return GateReport(samples=count, outputs=tuple(tally.report() for tally in tallies.values()))
@@ -122,12 +129,13 @@ def summary(report: GateReport) -> str:
 class _Tally:
     """What has been seen of one output so far; one sample is held at a time."""
 
-    def __init__(self, name: str, first: np.ndarray, tolerance: Tolerance) -> None:
+    def __init__(self, name: str, first: np.ndarray, tolerance: Tolerance, noise: float) -> None:
         self.name = name
         self.dtype = DType.from_numpy(first.dtype)
         atol, rtol = DEFAULTS.get(self.dtype, (0.0, 0.0))
-        self.atol = atol if tolerance.atol is None else tolerance.atol
-        self.shrinks = self.dtype.is_float and tolerance.atol is None
+        noisy = self.dtype.is_float and noise > atol
+        self.atol = (noise if noisy else atol) if tolerance.atol is None else tolerance.atol
+        self.shrinks = self.dtype.is_float and tolerance.atol is None and not noisy
         self.rtol = rtol if tolerance.rtol is None or not self.dtype.is_float else tolerance.rtol
         self.elements = self.mismatched = self.not_finite = 0
         self.rows = self.agreeing = self.flips = 0

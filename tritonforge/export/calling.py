@@ -1,0 +1,150 @@
+"""The module itself: how named arrays become its arguments, and what it returns named arrays."""
+
+import copy
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import Parameter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from tritonforge.errors import ExportError
+from tritonforge.explain import failure
+from tritonforge.export.silence import quiet
+from tritonforge.tensors import Arrays, Run
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def is_scripted(module: nn.Module) -> bool:
+    """Say whether the module is TorchScript, which only the TorchScript exporter reads."""
+    return isinstance(module, torch.jit.ScriptModule)
+
+
+def eager(module: nn.Module, inputs: Sequence[str], outputs: Sequence[str]) -> Run:
+    """Return the module as a `Run` without gradients, its outputs flattened and named."""
+    bind = binder(module, inputs)
+
+    def run(arrays: Arrays) -> Arrays:
+        values = [value for _, value in _values(module, bind(tensors(arrays)))]
+        if len(values) != len(outputs):
+            raise ExportError(
+                f"the model returned {len(values)} tensors where it returned {len(outputs)} before",
+                hint="return the same outputs whatever the inputs are",
+            )
+        named = zip(outputs, values, strict=True)
+        return {name: value.detach().cpu().numpy() for name, value in named}
+
+    return run
+
+
+def exact(module: nn.Module, inputs: Sequence[str], outputs: Sequence[str]) -> Run:
+    """Return a copy of the module in double precision as a `Run`: it tells how exact eager is."""
+    try:
+        double = eager(copy.deepcopy(module).double(), inputs, outputs)
+    except Exception as error:  # a module may refuse to be copied or cast in its own way
+        raise ExportError(f"the model has no form in double precision: {error}") from error
+
+    def run(arrays: Arrays) -> Arrays:
+        return double(
+            {
+                name: array.astype(np.float64) if array.dtype.kind == "f" else array
+                for name, array in arrays.items()
+            }
+        )
+
+    return run
+
+
+def output_names(module: nn.Module, inputs: Sequence[str], sample: Arrays) -> tuple[str, ...]:
+    """Run the module once and name its outputs: dict keys and field names, else by position."""
+    taken = list(inputs)
+    for name, _ in _values(module, binder(module, inputs)(tensors(sample))):
+        free = name
+        while free in taken:
+            free += "_out"
+        taken.append(free)
+    if len(taken) == len(inputs):
+        raise ExportError("the model returns no tensor", hint="return at least one tensor")
+    return tuple(taken[len(inputs) :])
+
+
+def _values(module: nn.Module, call: Call) -> list[tuple[str, torch.Tensor]]:
+    """Call the module and flatten what it returns."""
+    args, kwargs = call
+    try:
+        with torch.inference_mode(), quiet():
+            returned = module(*args, **kwargs)
+    except Exception as error:  # the user's model may raise anything
+        found = failure(error, _traceback(error))
+        raise ExportError(
+            f"the model itself fails on {_shapes(call)}: {found.said}"
+            + (f" at {found.where}" if found.where else ""),
+            hint="check --input, --range and --domain: names, sizes and values must suit the model",
+        ) from error
+    return list(_flat("output", returned))
+
+
+def _flat(name: str, value: Any, inside: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield each tensor of a nested result under a stable name; None is left out."""
+    if isinstance(value, torch.Tensor):
+        yield inside or name, value
+        return
+    parts: list[tuple[str, Any]] = []
+    if isinstance(value, Mapping):
+        parts = [(str(key), part) for key, part in value.items()]
+    elif dataclasses.is_dataclass(value):
+        parts = [(each.name, getattr(value, each.name)) for each in dataclasses.fields(value)]
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        parts = list(zip(value._fields, value, strict=True))
+    elif isinstance(value, list | tuple) and len(value) == 1:
+        yield from _flat(name, value[0], inside)
+    elif isinstance(value, list | tuple):
+        parts = [(f"{inside or name}_{index}", part) for index, part in enumerate(value)]
+        inside = ""
+    for key, part in parts:
+        yield from _flat(name, part, f"{inside}_{key}" if inside else key)
+
+
+def binder(module: nn.Module, names: Sequence[str]) -> Callable[[Mapping[str, Any]], Call]:
+    """Return how named values become the arguments of `forward`.
+
+    By position where the names are its first arguments, or not its arguments at all; by keyword
+    where some argument between is left out.
+    """
+    known = arguments(module)
+    first = [name for name, kind in known.items() if kind is not Parameter.KEYWORD_ONLY]
+    if list(names) != first[: len(names)] and set(names) <= set(known):
+        ordered = sorted(names, key=list(known).index)
+        return lambda values: ((), {name: values[name] for name in ordered})
+    return lambda values: (tuple(values[name] for name in names), {})
+
+
+def arguments(module: nn.Module) -> dict[str, Any]:
+    """Return the arguments of `forward` and their kinds; a scripted module tells by its schema."""
+    schema = getattr(module.forward, "schema", None)
+    if schema is not None:
+        return {each.name: Parameter.POSITIONAL_OR_KEYWORD for each in schema.arguments[1:]}
+    parameters = inspect.signature(module.forward).parameters
+    return {name: each.kind for name, each in parameters.items()}
+
+
+def tensors(arrays: Arrays) -> dict[str, torch.Tensor]:
+    """Turn arrays into tensors that own their memory."""
+    return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+
+
+def _shapes(call: Call) -> str:
+    """Print the shapes of a call's tensors."""
+    args, kwargs = call
+    return ", ".join(str(list(each.shape)) for each in (*args, *kwargs.values())) or "no inputs"
+
+
+def _traceback(error: BaseException) -> str:
+    """Return the traceback as text, for its file and line."""
+    import traceback
+
+    return "".join(traceback.format_tb(error.__traceback__))

@@ -1,0 +1,144 @@
+"""From a torch module to an `.onnx` file, by either of torch's exporters."""
+
+import contextlib
+import dataclasses
+import linecache
+import warnings
+from collections.abc import Mapping, Sequence
+from inspect import Parameter
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from tritonforge.errors import ExportError
+from tritonforge.explain import Failure, failure
+from tritonforge.export.calling import arguments, binder, tensors
+from tritonforge.export.silence import quiet
+from tritonforge.tensors import Arrays, TensorSpec
+
+# The highest opset that the TorchScript exporter knows; beyond, it would only change the stamp.
+TORCHSCRIPT_OPSET = 20
+
+Method = Literal["dynamo", "torchscript"]
+
+
+class ExporterError(ExportError):
+    """One exporter failed; `failure` says how, so that the caller may try the other."""
+
+    def __init__(self, found: Failure) -> None:
+        super().__init__(found.sentence, hint=found.hint)
+        self.failure = found
+
+
+def export(
+    module: nn.Module,
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[str],
+    sample: Arrays,
+    path: Path,
+    *,
+    method: Method,
+    opset: int,
+) -> tuple[str, ...]:
+    """Export to `path` by one exporter at `opset` or as near as it comes; the file says which.
+
+    `sample` holds example arrays; the named dims of `inputs` become dynamic dimensions of that
+    name, none of which may have size 1 in the sample. Returns what the user should know of it.
+    Raises `ExporterError`.
+    """
+    args, kwargs = binder(module, [each.name for each in inputs])(tensors(sample))
+    axes = {
+        each.name: {i: dim for i, dim in enumerate(each.dims) if isinstance(dim, str)}
+        for each in inputs
+    }
+    options: dict[str, Any] = {
+        "kwargs": kwargs or None,
+        "input_names": list(kwargs or axes),
+        "output_names": list(outputs),
+        "opset_version": opset,
+        "verbose": False,
+    }
+    if method == "dynamo":
+        by_name = {name: axes[name] for name in kwargs}
+        options |= {
+            "dynamo": True,
+            "external_data": False,
+            "dynamic_shapes": by_name or _by_position(module, list(axes.values())),
+        }
+    else:
+        options |= {"dynamo": False, "dynamic_axes": axes}
+        options["opset_version"] = min(opset, TORCHSCRIPT_OPSET)
+    try:
+        with quiet() as warned:
+            torch.onnx.export(module, args, str(path), **options)
+        return _traced_past(warned)
+    except Exception as error:  # the exporters raise whatever their layers raise
+        stack = _stack(module, args, kwargs, options) if method == "dynamo" else ""
+        raise ExporterError(_named(failure(error, stack), inputs)) from error
+
+
+def _named(found: Failure, inputs: Sequence[TensorSpec]) -> Failure:
+    """Say a frozen dimension by the names that the user knows."""
+    if found.frozen is None:
+        return found
+    which, axis, size = found.frozen
+    by_name = {each.name: each for each in inputs}
+    tensor = by_name.get(which) or inputs[int(which)]
+    said = f"{tensor.dims[axis]!r}, dimension {axis} of input {tensor.name!r}, becomes {size}"
+    return dataclasses.replace(found, said=said)
+
+
+def _traced_past(warned: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
+    """Name the lines where tracing decided by a tensor: the file then holds one side only."""
+    lines = dict.fromkeys(
+        (each.filename, each.lineno)
+        for each in warned
+        if "Python boolean" in str(each.message) and "site-packages" not in each.filename
+    )
+    return tuple(
+        f"tracing decided at {Path(file).name}:{line}"
+        f" (`{linecache.getline(file, line).strip()}`) and kept one side only; where that depends"
+        " on values, script the model with torch.jit.script"
+        for file, line in lines
+    )
+
+
+def _by_position(module: nn.Module, axes: Sequence[Any]) -> tuple[Any, ...]:
+    """Nest what stands for the arguments as torch.export has it: those of `*args` are one."""
+    kinds = list(arguments(module).values())
+    if Parameter.VAR_POSITIONAL not in kinds[: len(axes)]:
+        return tuple(axes)
+    start = kinds.index(Parameter.VAR_POSITIONAL)
+    return (*axes[:start], tuple(axes[start:]))
+
+
+def _stack(module: nn.Module, args: Any, kwargs: Any, options: Mapping[str, Any]) -> str:
+    """Capture the program again and return where in the user's code each operator comes from."""
+    with contextlib.suppress(Exception), quiet():  # it only serves an error that is on its way
+        program = torch.export.export(
+            module, args, kwargs, dynamic_shapes=_dims(options["dynamic_shapes"]), strict=False
+        ).run_decompositions()
+        for node in reversed(list(program.graph.nodes)):
+            if _unknown(node):
+                return f"op='{node.target}' not supported\n{node.meta.get('stack_trace', '')}"
+    return ""
+
+
+def _unknown(node: Any) -> bool:
+    """Say whether the dynamo exporter has no function for a node."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    if node.op != "call_function":
+        return False
+    return not ONNXRegistry.from_torchlib().is_registered(node.target)
+
+
+def _dims(shapes: Any) -> Any:
+    """Replace names by `Dim.DYNAMIC`, which is how torch.export takes them."""
+    if isinstance(shapes, str):
+        return torch.export.Dim.DYNAMIC
+    if isinstance(shapes, Mapping):
+        return {key: _dims(value) for key, value in shapes.items()}
+    return tuple(_dims(value) for value in shapes)

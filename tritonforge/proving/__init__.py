@@ -1,0 +1,141 @@
+"""Prove an `.onnx` file against the model it came from, and find out whether it can batch.
+
+Between adapters and use cases: it composes samples, a session and the gate.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from tritonforge import batching, gate, graph, samples
+from tritonforge.errors import ExportError, GateError, GraphError
+from tritonforge.progress import Progress
+from tritonforge.proving.branches import branches
+from tritonforge.proving.case import SEEDS_FOR_BRANCHES, Case, plan_of, smallest
+from tritonforge.proving.outputs import (
+    Seen,
+    as_seen,
+    is_steady,
+    noise_of,
+    restate,
+    says_little,
+    says_noise,
+)
+from tritonforge.tensors import Arrays, Run, Signature
+
+__all__ = ["Case", "Proof", "prove"]
+
+# Batches whose rows are compared one by one: the largest, and then so many of two.
+_BATCH_SEEDS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What was found: the numbers, the largest batch (0: none, and why), the golden sample.
+
+    `steady` is false where the numbers differ and the reference itself gives others each time.
+    """
+
+    report: gate.GateReport
+    signature: Signature
+    max_batch_size: int
+    unbatched: str | None
+    golden: tuple[Arrays, Arrays]
+    steady: bool
+    notes: tuple[str, ...]
+
+
+def prove(
+    case: Case, reference: Run, progress: Progress, exact: Callable[[], Run] | None = None
+) -> Proof:
+    """Compare over the sweep of sizes and seeds, then see whether rows are independent.
+
+    `exact` makes the reference in double precision: where the numbers differ it tells how exact
+    the reference itself is, and by that they are judged again.
+
+    Output dimensions that the file states as fixed but that vary are renamed in the file. Raises
+    `GateError` where the numbers differ, `ExportError` where a dynamic dimension is frozen inside.
+    """
+    plan, seen = tuple(plan_of(case)), list[Seen]()
+    with graph.session(case.path) as run:
+        pairs = partial(_pairs, case, reference, run, plan, seen, progress)
+        report = gate.compare(pairs(), case.tolerance)
+        steady = report.passed or is_steady(case, reference)
+        if not report.passed and steady and exact is not None:
+            progress("asking how exact the model itself is, in double precision")
+            case = replace(case, noise=noise_of(case, reference, exact, plan))
+            report = gate.compare(pairs(), case.tolerance, case.noise)
+        notes = (*says_noise(report, case.noise), *branches(case, reference, run))
+        stated, case = case.signature, replace(case, signature=as_seen(case.signature, seen))
+        unbatched = _cannot_batch(case, run)
+    if case.signature != stated:
+        restate(case)
+    sample = case.draw(smallest(case), 0)
+    return Proof(
+        report=report,
+        signature=case.signature,
+        max_batch_size=0 if unbatched else case.max_batch_size,
+        unbatched=unbatched,
+        golden=(sample, reference(sample)),
+        steady=steady,
+        notes=(*notes, *says_little(report)),
+    )
+
+
+def _pairs(
+    case: Case,
+    reference: Run,
+    run: Run,
+    plan: Sequence[tuple[samples.Sizes, int]],
+    seen: list[Seen],
+    progress: Progress,
+) -> Iterator[tuple[Arrays, Arrays]]:
+    """Run every planned sample both ways; `seen` collects the sizes and the output shapes."""
+    for number, (sizes, seed) in enumerate(plan):
+        progress(f"proving sample {number + 1} of {len(plan)}", number / len(plan))
+        sample = case.draw(sizes, seed)
+        try:
+            want, got = reference(sample), run(sample)
+        except GraphError as error:
+            raise _frozen(case, run, sizes, str(error)) from error
+        wrong = [name for name in want if name in got and got[name].shape != want[name].shape]
+        if wrong:
+            raise _frozen(case, run, sizes, f"output {wrong[0]!r} has not the model's shape")
+        seen.append((sizes, {name: array.shape for name, array in got.items()}))
+        yield want, got
+
+
+def _cannot_batch(case: Case, run: Run) -> str | None:
+    """Say why the model cannot batch, None where it can; the largest batch speaks for all.
+
+    Two rows that go the same way prove nothing, so a model that decides by its data is asked with
+    many seeds.
+    """
+    if case.max_batch_size == 0:
+        return "max_batch_size 0 was asked for"
+    batch = case.signature.batch
+    if batch is None or case.max_batch_size == 1:
+        return batching.refused(case.signature)
+    seeds = SEEDS_FOR_BRANCHES if case.conditions or case.hidden_conditions else _BATCH_SEEDS
+    for seed in range(seeds):
+        rows = 2 if seed else case.max_batch_size
+        sample = case.draw({**smallest(case), batch: rows}, seed)
+        reason = batching.entangled(run, sample, case.tolerance, case.noise)
+        if reason is not None:
+            return reason
+    return None
+
+
+def _frozen(case: Case, run: Run, sizes: samples.Sizes, said: str) -> ExportError | GateError:
+    """Find the dimension that alone makes the file fail, changing one at a time."""
+    for name, size in sizes.items():
+        try:
+            run(case.draw({**case.export_sizes, name: size}, 0))
+        except GraphError:
+            at = case.export_sizes.get(name)
+            return ExportError(
+                f"dimension {name!r} was frozen at export: the file works at {at}, not at {size}",
+                hint="compute with x.shape instead of fixed sizes; try --exporter dynamo; "
+                f"or bound it with --range {name}=LOW..HIGH",
+            )
+    return GateError(said)

@@ -1,0 +1,60 @@
+"""What is to be proven of a model, and on which samples."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tritonforge import samples
+from tritonforge.spec import Domain, Range, Tolerance
+from tritonforge.tensors import Arrays, Signature
+
+# So many more seeds are drawn to see both sides of every If.
+SEEDS_FOR_BRANCHES = 24
+# Sizes are swept with one seed each; these many further seeds run at the smallest size.
+_MORE_SEEDS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What a proof needs to know of a model.
+
+    `conditions` name the values that decide its If nodes; `hidden_conditions` counts the If nodes
+    inside loops, branches and functions, whose values cannot be asked for. `noise` says by how much
+    an output may differ for reasons of rounding alone, where that is more than usual.
+    """
+
+    path: Path
+    signature: Signature
+    conditions: tuple[str, ...]
+    hidden_conditions: int = 0
+    domains: Mapping[str, Domain]
+    ranges: Mapping[str, Range]
+    tolerance: Tolerance
+    max_batch_size: int
+    sample_seed: int
+    export_sizes: samples.Sizes
+    noise: Mapping[str, float] = field(default_factory=dict)
+
+    def draw(self, sizes: samples.Sizes, seed: int) -> Arrays:
+        """Draw a sample of this model."""
+        return samples.draw(self.signature.inputs, self.domains, sizes, self.sample_seed + seed)
+
+
+def smallest(case: Case) -> samples.Sizes:
+    """Return a batch of one at typical sizes."""
+    sizes = samples.typical(case.signature.dynamic, case.ranges)
+    return {**sizes, case.signature.batch: 1} if case.signature.batch else sizes
+
+
+def plan_of(case: Case) -> Iterator[tuple[samples.Sizes, int]]:
+    """Name the sizes and the seed of every sample."""
+    batch = case.signature.batch if case.max_batch_size > 0 else None
+    sizes_list = list(
+        samples.sweep(
+            case.signature.dynamic, case.ranges, batch=batch, max_batch_size=case.max_batch_size
+        )
+    )
+    for seed, sizes in enumerate(sizes_list):
+        yield sizes, seed
+    for extra in range(_MORE_SEEDS):
+        yield sizes_list[0], len(sizes_list) + extra

@@ -1,0 +1,118 @@
+"""The outputs that a proof has seen: their dimensions, and how much their numbers say."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from tritonforge import gate, graph, samples
+from tritonforge.errors import ForgeError
+from tritonforge.proving.case import Case, smallest
+from tritonforge.spec import Tolerance
+from tritonforge.tensors import Dim, Run, Signature
+
+# So many times the reference's own error is still rounding.
+_NOISE_FACTOR = 4.0
+# Beyond this share of an output's largest value its numbers mean nothing, and no gate can pass.
+_LARGEST_NOISE = 0.05
+
+# The sizes of a sample and the shapes of the outputs it gave.
+Seen = tuple[samples.Sizes, Mapping[str, tuple[int, ...]]]
+
+
+def as_seen(stated: Signature, seen: Sequence[Seen]) -> Signature:
+    """Return the signature whose fixed output dimensions are those that were seen."""
+    outputs = []
+    for tensor in stated.outputs:
+        found = [(sizes, shapes[tensor.name]) for sizes, shapes in seen]
+        dims = tuple(
+            dim if isinstance(dim, str) else _seen_dim(tensor.name, axis, dim, found)
+            for axis, dim in enumerate(tensor.dims)
+        )
+        outputs.append(replace(tensor, dims=dims))
+    return replace(stated, outputs=tuple(outputs))
+
+
+def _seen_dim(
+    tensor: str, axis: int, stated: int, seen: Sequence[tuple[samples.Sizes, tuple[int, ...]]]
+) -> Dim:
+    """Return the stated size where it was always seen, else the dynamic dimension it follows."""
+    found = [(sizes, shape[axis]) for sizes, shape in seen if axis < len(shape)]
+    if all(size == stated for _, size in found):
+        return stated
+    for name in dict.fromkeys(name for sizes, _ in found for name in sizes):
+        if all(sizes[name] == size for sizes, size in found):
+            return name
+    return f"{tensor}_{axis}"
+
+
+def restate(case: Case) -> None:
+    """Write the signature's output dimensions into the file.
+
+    A server refuses a config whose output dims are not the file's, and a client is misled by both.
+    """
+    model = graph.load(case.path)
+    graph.name_output_dims(model, {tensor.name: tensor.dims for tensor in case.signature.outputs})
+    graph.write(model, case.path)
+
+
+def is_steady(case: Case, reference: Run) -> bool:
+    """Say whether the reference gives the same twice."""
+    sample = case.draw(smallest(case), 0)
+    return gate.compare([(reference(sample), reference(sample))], Tolerance(atol=0, rtol=0)).passed
+
+
+def noise_of(
+    case: Case,
+    reference: Run,
+    exact: Callable[[], Run],
+    plan: Sequence[tuple[samples.Sizes, int]],
+) -> dict[str, float]:
+    """Return how far each output may lie from the reference for reasons of rounding alone.
+
+    Another order of the same sums errs as much as the reference does against double precision; the
+    largest of many such errors is allowed a few times over, as long as it is small beside the
+    output. Empty where the model cannot be run in double precision.
+    """
+    errors: dict[str, float] = {}
+    sizes_of: dict[str, float] = {}
+    try:
+        run = exact()
+        for sizes, seed in plan:
+            sample = case.draw(sizes, seed)
+            want, true = reference(sample), run(sample)
+            for name, array in want.items():
+                if array.dtype.kind == "f" and np.isfinite(true[name]).all() and array.size:
+                    error = float(np.abs(array.astype(np.float64) - true[name]).max())
+                    errors[name] = max(errors.get(name, 0.0), error)
+                    sizes_of[name] = max(sizes_of.get(name, 0.0), float(np.abs(true[name]).max()))
+    except ForgeError:
+        return {}
+    return {
+        name: _NOISE_FACTOR * error
+        for name, error in errors.items()
+        if _NOISE_FACTOR * error < _LARGEST_NOISE * sizes_of[name]
+    }
+
+
+def says_noise(report: gate.GateReport, noise: Mapping[str, float]) -> Iterator[str]:
+    """Name the outputs that were judged by their own exactness."""
+    for each in report.outputs:
+        if each.atol == noise.get(each.name):
+            error = each.atol / _NOISE_FACTOR
+            yield (
+                f"output {each.name!r} of the model itself is {error:.2g} away from double"
+                " precision; it was judged by that"
+            )
+
+
+def says_little(report: gate.GateReport) -> Iterator[str]:
+    """Name the outputs of which the gate saw nothing, though both sides agree on that."""
+    for each in report.outputs:
+        if each.elements == 0:
+            yield f"output {each.name!r} was empty in every sample: nothing of it was compared"
+        elif each.not_finite:
+            yield (
+                f"{each.not_finite} of {each.elements} values of output {each.name!r} are NaN or"
+                " infinite, in the model itself too; does --domain suit it?"
+            )
