@@ -21,7 +21,7 @@ from tritonforge import (
     proving,
     sources,
 )
-from tritonforge.errors import GateError, RepositoryError
+from tritonforge.errors import GateError
 from tritonforge.exporting import Exported
 from tritonforge.manifest import Manifest
 from tritonforge.progress import Progress, silent
@@ -64,7 +64,8 @@ def build(
     numbers differ) and any other `ForgeError`; the repository is then as it was.
     """
     name = sources.model_name(spec)
-    _check_version(repository, name, version, force=force)
+    if version is not None and not force:
+        repository.check_free(name, version)  # before any work is done
     kept = kept_batch(repository, name, version) if standing == "keep" else None
     largest = spec.max_batch_size if kept is None else kept
     progress(f"loading {spec.source}")
@@ -103,15 +104,6 @@ def build(
         unbatched=unbatched if proof.max_batch_size == 0 else None,
         notes=(*exported.notes, *proof.notes),
     )
-
-
-def _check_version(repository: Repository, name: str, version: int | None, *, force: bool) -> None:
-    """Refuse an existing version before any work is done."""
-    if version is not None and version in repository.versions(name) and not force:
-        raise RepositoryError(
-            f"version {version} of {name!r} exists",
-            hint="leave -x out for the next free number, or replace it with --force",
-        )
 
 
 @contextlib.contextmanager

@@ -155,6 +155,14 @@ class Repository:
         """Return the next free number; call it under the lock."""
         return max(self.versions(model), default=0) + 1
 
+    def check_free(self, model: str, version: int) -> None:
+        """Raise `RepositoryError` where the version exists."""
+        if (self.model_dir(model) / str(version)).exists():
+            raise RepositoryError(
+                f"version {version} of {model!r} exists",
+                hint="leave -x out for the next free number, or replace it with --force",
+            )
+
     def publish(
         self,
         stage: Stage,
@@ -171,11 +179,8 @@ class Repository:
         (labels) replaces what stands there, unless with `keep`. Raises `RepositoryError`.
         """
         entry = Entry(model=model, version=version, model_dir=self.model_dir(model))
-        if entry.version_dir.exists() and not force:
-            raise RepositoryError(
-                f"version {version} of {model!r} exists",
-                hint="leave -x out for the next free number, or replace it with --force",
-            )
+        if not force:
+            self.check_free(model, version)
         for each in stage.extras:
             if keep and (entry.model_dir / each.name).exists():
                 each.unlink()
