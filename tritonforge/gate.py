@@ -69,9 +69,19 @@ class GateReport:
     outputs: tuple[OutputReport, ...]
 
     @property
+    def noise(self) -> dict[str, float]:
+        """Return the absolute tolerance of each output that was judged by its own exactness."""
+        return {each.name: each.atol for each in self.outputs if each.atol > _default(each)}
+
+    @property
     def passed(self) -> bool:
         """Say whether every output passed on at least one sample."""
         return self.samples > 0 and all(output.passed for output in self.outputs)
+
+
+def _default(output: OutputReport) -> float:
+    """Return the absolute tolerance of an output of which nothing is known."""
+    return DEFAULTS.get(DType.parse(output.dtype), (0.0, 0.0))[0]
 
 
 def judge(

@@ -5,7 +5,7 @@ the server merges them into batches; each over every protocol that the server sp
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
@@ -157,7 +157,7 @@ def _report(
         except RefusedError as error:
             checks.append(_refused("concurrent", protocol, error))
         else:
-            checks.append(_check("concurrent", protocol, pairs, tolerance))
+            checks.append(_check("concurrent", protocol, pairs, tolerance, each.noise))
             batching = counted if batching is None else batching.add(counted)
         first += load.REQUESTS
     return ParityReport(
@@ -180,10 +180,10 @@ def _one_by_one(
         if each.golden is not None:
             inputs, outputs = each.golden
             golden = _answers([inputs], lambda _: outputs, ask)
-            yield _check("golden", protocol, golden, tolerance)
+            yield _check("golden", protocol, golden, tolerance, each.noise)
         if each.reference is not None:
             sizes = _answers(each.samples(), each.reference, ask)
-            yield _check("sizes", protocol, sizes, tolerance)
+            yield _check("sizes", protocol, sizes, tolerance, each.noise)
 
 
 def _answers(samples: Iterable[Arrays], reference: Run, ask: Run) -> Iterator[subject.Pair]:
@@ -198,10 +198,16 @@ def _answers(samples: Iterable[Arrays], reference: Run, ask: Run) -> Iterator[su
         yield want, got
 
 
-def _check(name: str, protocol: str, pairs: Iterable[subject.Pair], tolerance: Tolerance) -> Check:
+def _check(
+    name: str,
+    protocol: str,
+    pairs: Iterable[subject.Pair],
+    tolerance: Tolerance,
+    noise: Mapping[str, float],
+) -> Check:
     """Compare; no answer, or one that cannot be compared, is a verdict too."""
     try:
-        return Check(name=name, protocol=protocol, report=gate.compare(pairs, tolerance))
+        return Check(name=name, protocol=protocol, report=gate.compare(pairs, tolerance, noise))
     except (GateError, RefusedError) as error:
         return _refused(name, protocol, error)
 

@@ -24,7 +24,8 @@ class Subject:
     """What is asked of a version.
 
     `reference` is None where only the golden sample counts, `golden` where there is none; both
-    hold the outputs of the signature alone. `proven` is the tolerance that the version passed with.
+    hold the outputs of the signature alone. `proven` is the tolerance that the version passed with,
+    `noise` what an output may differ by for its own rounding.
     `wire` holds, for a tensor that the config reshapes, the dims a client sees beside the batch.
     """
 
@@ -38,6 +39,7 @@ class Subject:
     golden: Pair | None
     reference: Run | None
     proven: Tolerance
+    noise: Mapping[str, float]
     seed: int
 
     def tolerance(self, said: Tolerance) -> Tolerance:
@@ -133,6 +135,7 @@ def opened(entry: Entry, reference: Reference, seed: int) -> Iterator[Subject]:
             golden=golden,
             reference=_listed(run, signature) if run is not None else None,
             proven=known.tolerance if known else Tolerance(),
+            noise=known.gate.noise if known else {},
             seed=seed,
         )
 
