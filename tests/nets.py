@@ -218,3 +218,30 @@ def pyramid() -> nn.Module:
 def chatty() -> tuple[nn.Module, Tensor]:
     print("loading my model")  # noqa: T201 - as users do
     return mlp()
+
+
+class Headed(nn.Module):
+    """A recurrent body with a head: exporters freeze shapes inside of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(8, 5, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(10, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.gru(x)[0])
+
+
+def headed() -> nn.Module:
+    return Headed()
+
+
+class Bytes(nn.Module):
+    """Multiplies in a dtype for which ONNX Runtime 1.19 has no kernel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 2
+
+
+def bytes8() -> nn.Module:
+    return Bytes()

@@ -17,7 +17,8 @@ LAYERS = (
     {"samples", "endpoint"},
     {"gate", "toolchain", "health"},
     {"manifest", "batching"},
-    {"sources", "export", "graph", "placement", "pbtxt", "repository", "server", "client", "perf"},
+    {"sources", "export", "graph", "placement", "pbtxt", "repository"}
+    | {"server", "client", "perf", "runtime"},
     # Adapters composed, for the use cases.
     {"exporting", "proving", "served", "serving", "standing"},
     {"build", "parity", "measure"},

@@ -16,9 +16,16 @@ import tiny
 from onnx import TensorProto as T
 from onnx import numpy_helper
 
-from tritonforge import manifest, pbtxt, release
+from tritonforge import graph, manifest, pbtxt, release
 from tritonforge.build import build
-from tritonforge.errors import ConfigError, ExportError, GateError, RepositoryError, SourceError
+from tritonforge.errors import (
+    ConfigError,
+    ExportError,
+    GateError,
+    GraphError,
+    RepositoryError,
+    SourceError,
+)
 from tritonforge.repository import Repository
 from tritonforge.spec import Domain, ModelSpec, Range, parse_input
 
@@ -426,3 +433,33 @@ def test_output_dims_are_those_that_the_server_will_infer(repository, tmp_path):
     built = build(spec(str(path)), repository)
     assert list(config_of(built).output[0].dims) == [4]
     assert built.manifest.signature.outputs[0].dims == ("n", 4)
+
+
+def test_shapes_frozen_inside_do_not_outlive_the_proof(repository):
+    inputs, ranges = (parse_input("x:FP32:batch,t,8"),), (("t", Range(high=20)),)
+    built = build(spec("headed", inputs=inputs, ranges=ranges), repository)
+    assert list(config_of(built).output[0].dims) == [-1, 3]
+    known = graph.output_dims(built.entry.version_dir / "model.onnx")
+    assert not any(isinstance(dim, int) for dim in known["output"][:2])
+
+
+def test_an_output_that_the_file_states_wrongly(repository, tmp_path):
+    path = tiny.save(
+        tmp_path / "wrong.onnx",
+        [("Relu", ["x"], ["y"], {})],
+        [("x", T.FLOAT, ["N", 3])],
+        [("y", T.FLOAT, ["N", 3])],
+    )
+    model = onnx.load(path)
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 4
+    onnx.save(model, path)
+    assert list(config_of(build(spec(str(path)), repository)).output[0].dims) == [3]
+
+
+def test_the_targets_own_runtime_must_load_the_file(repository, embedded):
+    inputs = (parse_input("x:INT8:batch,4"),)
+    with pytest.raises(GraphError, match=r"ONNX Runtime 1\.19\.2 of release 24\.10 refuses"):
+        build(spec("bytes8", inputs=inputs), repository)
+    assert build(spec("mlp"), repository).manifest.loaded_by == embedded.onnxruntime
+    newer = replace(spec("bytes8", inputs=inputs), target=release.find("26.08"))
+    assert build(newer, repository).manifest.loaded_by is None

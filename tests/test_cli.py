@@ -137,3 +137,10 @@ def test_what_the_users_code_prints_is_not_the_answer(run):
     result = run("build", f"{NETS}:chatty", "--format", "json")
     assert json.loads(result.stdout)["published"] is True
     assert "loading my model" in result.stderr
+
+
+@pytest.mark.parametrize("words", [["--update-config", "--keep-config"], ["--force"]])
+def test_wishes_that_contradict(run, words):
+    result = run("build", f"{NETS}:mlp", *words)
+    assert result.exit_code == 2
+    assert "contradict" in result.stderr or "name one" in result.stderr

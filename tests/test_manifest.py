@@ -93,6 +93,7 @@ def plain(**changes):
     """Return some manifest."""
     x = TensorSpec(name="x", dtype=DType.FP32, dims=("batch", 3))
     some = Manifest(
+        loaded_by="1.19.2",
         source="m.onnx",
         weights="default",
         weights_origin="file m.onnx",

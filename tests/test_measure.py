@@ -67,6 +67,7 @@ def place(
 def known(repository: Repository) -> None:
     """Give the token model the manifest of a build."""
     made = manifest.Manifest(
+        loaded_by=None,
         source="tests",
         weights="random",
         weights_origin="drawn from a seed",

@@ -210,6 +210,7 @@ def _record(
         ir=exported.stamp.ir,
         max_batch_size=proof.max_batch_size,
         reference="onnx" if loaded.path is not None else "torch",
+        loaded_by=exported.loaded_by,
         config="",
         versions=_versions(loaded, spec),
         signature=proof.signature,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tritonforge import graph, samples
+from tritonforge import graph, runtime, samples
 from tritonforge.errors import ExportError, GraphError, SpecError
 from tritonforge.progress import Progress
 from tritonforge.sources import Loaded
@@ -31,8 +31,8 @@ class Exported:
 
     `exporter` says in words which way was taken. `sizes` are those of the sample it was exported
     with; `conditions` name the values that decide its If nodes, `hidden_conditions` counts those
-    that cannot be named. `notes` are for the user. `fixed` says why a dynamic batch
-    was given up, None where it was not.
+    that cannot be named. `loaded_by` is the target's ONNX Runtime where it has tried. `notes` are
+    for the user. `fixed` says why a dynamic batch was given up, None where it was not.
     """
 
     exporter: str
@@ -42,6 +42,7 @@ class Exported:
     conditions: tuple[str, ...]
     hidden_conditions: int = 0
     sizes: samples.Sizes
+    loaded_by: str | None
     notes: tuple[str, ...] = ()
     fixed: str | None = None
 
@@ -170,6 +171,7 @@ def _read_back(
     return Exported(
         exporter=way,
         stamp=stamp,
+        loaded_by=runtime.loads(path, spec.target),
         signature=signature,
         domains={**domains, **graph.domains(model), **dict(spec.domains)},
         conditions=graph.conditions(model),

@@ -32,8 +32,9 @@ class Manifest:
     `weights` is what was asked (default, random, a file), `weights_origin` says in words where they
     came from. `versions` maps each tool that took part to its version; `files` each file of the
     version to its sha256; `config` is the text of `config.pbtxt` that the version was proven under;
-    `reference` says what the gate compared with (`torch` or `onnx`). `opset` and `ir` are read back
-    from the file.
+    `reference` says what the gate compared with (`torch` or `onnx`), `loaded_by` which version of
+    the target's own ONNX Runtime has loaded the file, None where it was not at hand. `opset` and
+    `ir` are read back from the file.
     """
 
     source: str
@@ -49,6 +50,7 @@ class Manifest:
     ir: int
     max_batch_size: int
     reference: str
+    loaded_by: str | None
     config: str
     versions: Mapping[str, str]
     signature: Signature

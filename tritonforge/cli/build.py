@@ -66,19 +66,16 @@ if TYPE_CHECKING:
 @options.tolerance
 @options.sample_seed
 @click.option("--force", is_flag=True, help="Replace the version that -x names.")
-@click.option(
-    "--update-config", "standing", flag_value="update", help="Replace a config that differs."
-)
-@click.option(
-    "--keep-config", "standing", flag_value="keep", help="Build for the config that stands."
-)
+@click.option("--update-config", is_flag=True, help="Replace a config that differs.")
+@click.option("--keep-config", is_flag=True, help="Build for the config that stands.")
 @click.option("--dry-run", is_flag=True, help="Export and prove, but publish nothing.")
 @options.output_format
 def command(
     model_repository: Any,
     model_version: int | None,
     force: bool,
-    standing: str | None,
+    update_config: bool,
+    keep_config: bool,
     dry_run: bool,
     output_format: str,
     atol: float | None,
@@ -94,6 +91,10 @@ def command(
     from tritonforge.build import build
     from tritonforge.spec import ModelSpec, Tolerance
 
+    if update_config and keep_config:
+        raise click.UsageError("--update-config and --keep-config contradict each other")
+    if force and model_version is None:
+        raise click.UsageError("--force replaces the version that -x names: name one")
     spec = ModelSpec(tolerance=Tolerance(atol=atol, rtol=rtol), **wishes)
     try:
         with output.progress() as progress:
@@ -102,7 +103,7 @@ def command(
                 model_repository,
                 version=model_version,
                 force=force,
-                standing=standing or "stop",  # type: ignore[arg-type] # click's flag values
+                standing="update" if update_config else "keep" if keep_config else "stop",
                 dry_run=dry_run,
                 progress=progress,
             )
@@ -124,11 +125,15 @@ def _print(built: "Built", *, dry_run: bool) -> None:
     batch = f"batches up to {record.max_batch_size}"
     if built.unbatched is not None:
         batch = f"no batching: {built.unbatched}"
+    tried = f"loaded by ONNX Runtime {record.loaded_by}"
+    if record.loaded_by is None:
+        tried = f"not tried on its ONNX Runtime {record.versions['target onnxruntime']}"
     click.echo(
         f"{built.name} {built.version}: opset {record.opset}, IR {record.ir} for {record.target}"
-        f" by {record.exporter}; {record.weights_origin}; {batch}"
+        f" ({tried}) by {record.exporter}; {record.weights_origin}; {batch}"
     )
-    gate_table(record.gate, f"{record.reference} against ONNX Runtime")
+    runtime = record.versions["onnxruntime"]
+    gate_table(record.gate, f"{record.reference} against ONNX Runtime {runtime}")
     for note in built.notes:
         click.echo(f"Note: {note}")
     if built.entry is None:
@@ -177,6 +182,7 @@ def _document(built: "Built") -> dict[str, Any]:
         "target": record.target,
         "opset": record.opset,
         "ir": record.ir,
+        "loaded_by": record.loaded_by,
         "exporter": record.exporter,
         "weights": record.weights_origin,
         "max_batch_size": record.max_batch_size,

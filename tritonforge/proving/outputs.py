@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from tritonforge import gate, graph, samples
-from tritonforge.errors import ForgeError
+from tritonforge.errors import ExportError, ForgeError
 from tritonforge.proving.case import Case, smallest
 from tritonforge.spec import Tolerance
 from tritonforge.tensors import Dim, Run, Signature
@@ -26,20 +26,18 @@ def as_seen(stated: Signature, seen: Sequence[Seen]) -> Signature:
     for tensor in stated.outputs:
         found = [(sizes, shapes[tensor.name]) for sizes, shapes in seen]
         dims = tuple(
-            dim if isinstance(dim, str) else _seen_dim(tensor.name, axis, dim, found)
+            dim if isinstance(dim, str) else _seen_dim(tensor.name, axis, found)
             for axis, dim in enumerate(tensor.dims)
         )
         outputs.append(replace(tensor, dims=dims))
     return replace(stated, outputs=tuple(outputs))
 
 
-def _seen_dim(
-    tensor: str, axis: int, stated: int, seen: Sequence[tuple[samples.Sizes, tuple[int, ...]]]
-) -> Dim:
-    """Return the stated size where it was always seen, else the dynamic dimension it follows."""
+def _seen_dim(tensor: str, axis: int, seen: Sequence[tuple[samples.Sizes, tuple[int, ...]]]) -> Dim:
+    """Return the size where it was always the same, else the dynamic dimension it follows."""
     found = [(sizes, shape[axis]) for sizes, shape in seen if axis < len(shape)]
-    if all(size == stated for _, size in found):
-        return stated
+    if len(constant := {size for _, size in found}) == 1:
+        return constant.pop()
     for name in dict.fromkeys(name for sizes, _ in found for name in sizes):
         if all(sizes[name] == size for sizes, size in found):
             return name
@@ -49,11 +47,23 @@ def _seen_dim(
 def restate(case: Case) -> None:
     """Write the signature's output dimensions into the file.
 
-    A server refuses a config whose output dims are not the file's, and a client is misled by both.
+    A server refuses a config whose output dims are not those that ONNX Runtime infers, and inner
+    shapes that an exporter froze along with the output would have it infer the old ones: they go.
+    Raises `ExportError` where it still infers others.
     """
     model = graph.load(case.path)
     graph.name_output_dims(model, {tensor.name: tensor.dims for tensor in case.signature.outputs})
+    del model.graph.value_info[:]
     graph.write(model, case.path)
+    known = graph.output_dims(case.path)
+    for tensor in case.signature.outputs:
+        for dim, inferred in zip(tensor.dims, known[tensor.name], strict=True):
+            if isinstance(dim, str) and isinstance(inferred, int):
+                raise ExportError(
+                    f"output {tensor.name!r} has {dim!r} where ONNX Runtime infers {inferred}"
+                    " from the file, so no server would take its config",
+                    hint="try another --exporter, or fix that dimension with --input",
+                )
 
 
 def is_steady(case: Case, reference: Run) -> bool:

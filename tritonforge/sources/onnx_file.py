@@ -28,6 +28,8 @@ def load(text: str, spec: ModelSpec) -> Loaded:
         raise SourceError(
             "--weights does not apply to an .onnx file", hint="its weights are inside it"
         )
+    if spec.exporter != "auto":
+        raise SourceError("--exporter does not apply to an .onnx file", hint="leave it out")
     if spec.inputs:
         raise SourceError(
             "--input does not apply to an .onnx file", hint="the file itself states its inputs"

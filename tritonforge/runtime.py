@@ -1,0 +1,45 @@
+"""The target's own ONNX Runtime, where it is at hand: whether it loads a file.
+
+The gate runs on the ONNX Runtime that is installed beside tritonforge, usually a newer one, which
+has kernels that the target's may lack.
+"""
+
+from pathlib import Path
+
+from tritonforge import process, toolchain
+from tritonforge.errors import GraphError
+from tritonforge.release import Release
+
+_SECONDS = 600.0
+_LOAD = """
+import sys, onnxruntime as ort
+options = ort.SessionOptions()
+options.log_severity_level = 4
+options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+try:
+    ort.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+except Exception as error:
+    sys.exit(str(error))
+"""
+
+
+def loads(path: Path, target: Release) -> str | None:
+    """Load a file in the embedded server's ONNX Runtime where that is the target's version.
+
+    Returns the version, None where it is not at hand: the toolchain is not installed, or carries
+    another. Raises `GraphError` where it refuses the file, such as for a kernel that it lacks.
+    """
+    tools = toolchain.installed()
+    if tools is None or tools.onnxruntime != target.onnxruntime:
+        return None
+    python = str(tools.root / "bin" / "python")
+    ended = process.run([python, "-I", "-c", _LOAD, str(path)], timeout=_SECONDS, quiet=True)
+    if ended.returncode != 0:
+        said = ended.output.strip().splitlines()
+        raise GraphError(
+            f"ONNX Runtime {target.onnxruntime} of release {target.tag} refuses the file:"
+            f" {said[0] if said else ended.tail}",
+            hint="cast to a dtype that has a kernel (FLOAT), try another --opset, or a newer "
+            "--target",
+        )
+    return tools.onnxruntime
