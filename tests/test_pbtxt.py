@@ -396,18 +396,6 @@ def test_comments_and_other_spellings_are_read():
     assert list(message.input[0].dims) == [1, -1]
 
 
-def test_what_a_config_promises_to_clients():
-    message = pbtxt.config("m", TOKENS, max_batch_size=8)
-    assert pbtxt.tensors(message) == signature(
-        ["ids INT64 batch ids_0", "mask BOOL batch mask_0"],
-        ["pooled FP16 batch 6", "text BYTES batch text_0"],
-    )
-    message = pbtxt.config("m", SCORE, max_batch_size=0)
-    assert pbtxt.tensors(message) == signature(["x FP32 x_0 3"], ["score FP32 score_0"])
-    message = pbtxt.config("m", SCORE, max_batch_size=4)
-    assert pbtxt.tensors(message).outputs == (tensor("score FP32 batch 1"),)
-
-
 # --- without a GPU ------------------------------------------------------------------------------
 
 GPU = """

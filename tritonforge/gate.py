@@ -9,7 +9,7 @@ import numpy as np
 
 from tritonforge.errors import GateError
 from tritonforge.spec import Tolerance
-from tritonforge.tensors import Arrays, DType, Run
+from tritonforge.tensors import Arrays, DType
 
 # Absolute (for values around 1) and relative, by dtype: what float arithmetic in another order
 # explains, no more. Whole numbers, booleans and strings must agree exactly.
@@ -82,13 +82,6 @@ class GateReport:
 def _default(output: OutputReport) -> float:
     """Return the absolute tolerance of an output of which nothing is known."""
     return DEFAULTS.get(DType.parse(output.dtype), (0.0, 0.0))[0]
-
-
-def judge(
-    reference: Run, candidate: Run, samples: Iterable[Arrays], tolerance: Tolerance
-) -> GateReport:
-    """Run both on every sample and compare; holds one sample at a time."""
-    return compare(((reference(sample), candidate(sample)) for sample in samples), tolerance)
 
 
 def compare(

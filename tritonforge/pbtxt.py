@@ -1,6 +1,6 @@
 """`config.pbtxt`: from a signature to the protobuf message `ModelConfig`, to text, and back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from tritonclient.grpc import model_config_pb2
 
 from tritonforge.errors import ConfigError
-from tritonforge.tensors import Dim, DType, Signature, TensorSpec
+from tritonforge.tensors import Signature, TensorSpec
 
 ModelConfig = model_config_pb2.ModelConfig
 
@@ -73,28 +73,6 @@ def _describe(entry: Any, tensor: TensorSpec, *, batched: bool) -> None:
     entry.dims.extend([-1 if isinstance(dim, str) else dim for dim in dims] or [1])
     if batched and not dims:
         entry.reshape.SetInParent()
-
-
-def tensors(message: Any) -> Signature:
-    """Return what the config promises to clients: dynamic dimensions named, the batch included."""
-
-    def specs(entries: Iterable[Any]) -> tuple[TensorSpec, ...]:
-        batch = ("batch",) if message.max_batch_size > 0 else ()
-        return tuple(
-            TensorSpec(
-                name=entry.name,
-                dtype=DType.parse(model_config_pb2.DataType.Name(entry.data_type)),
-                dims=batch + _named(entry),
-            )
-            for entry in entries
-        )
-
-    return Signature(inputs=specs(message.input), outputs=specs(message.output))
-
-
-def _named(entry: Any) -> tuple[Dim, ...]:
-    """Return the dims of an entry, each dynamic one under a name of its own."""
-    return tuple(f"{entry.name}_{i}" if dim < 0 else dim for i, dim in enumerate(entry.dims))
 
 
 def render(message: Any) -> str:

@@ -56,19 +56,19 @@ def command(
                 progress=progress,
             )
             endpoint = stack.enter_context(serve)
+        _wait(endpoint)
+
+
+def _wait(endpoint: "Endpoint") -> None:
+    """Print the URLs; return on ^C and SIGTERM, or when the server has gone."""
+    from tritonforge.health import alive
+
+    try:
         click.echo(f"http://{endpoint.http}")
         click.echo(f"grpc://{endpoint.grpc}")
         click.echo(f"http://{endpoint.metrics}/metrics")
         if endpoint.rehearsal:
             _on_stderr("rehearsal: cpu (the difference is above)")
-        _wait(endpoint)
-
-
-def _wait(endpoint: "Endpoint") -> None:
-    """Return on ^C and SIGTERM, or when the server has gone."""
-    from tritonforge.health import alive
-
-    try:
         while alive(endpoint):
             time.sleep(0.5)
     except KeyboardInterrupt:
