@@ -163,7 +163,7 @@ def test_the_command_measures_a_repository_of_the_users(tmp_path: Path) -> None:
     assert report["triton"] == "2.51.0"
     assert report["failures"] == []
     assert (tmp_path / "out.csv").read_text().count("\n") == 2
-    assert result.stderr.count("perf_analyzer -m relu") == 2
+    assert result.stderr.count("perf_analyzer -m relu") == 1  # the warm-up is not echoed
 
 
 def test_a_failed_level_exits_2_after_the_report(tmp_path: Path) -> None:
@@ -221,6 +221,31 @@ def test_an_interrupt_ends_everything_and_exits_130(tmp_path: Path) -> None:
     assert "Traceback" not in rest
     assert not _running(tmp_path)
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_an_interrupt_reports_the_levels_that_are_done(tmp_path: Path) -> None:
+    place(tmp_path / "models")
+    arguments = ["perf", "-r", str(tmp_path / "models"), "--measurement-interval", "300"]
+    levels = [*("--concurrency", "1..100"), "--format", "json", "--csv", str(tmp_path / "out.csv")]
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *arguments, *levels],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as command:
+        assert command.stderr is not None
+        for line in command.stderr:
+            if "--concurrency-range 3 " in line:
+                break
+        time.sleep(0.3)
+        command.send_signal(signal.SIGINT)
+        answer, rest = command.communicate(timeout=30)
+    assert command.returncode == 130
+    assert "Interrupted." in rest
+    (report,) = json.loads(answer)["reports"]
+    assert [level["concurrency"] for level in report["levels"]] == [1, 2]
+    assert {failure["reason"] for failure in report["failures"]} == {"interrupted"}
+    assert (tmp_path / "out.csv").read_text().count("\n") == 101
 
 
 def _running(folder: Path) -> list[str]:

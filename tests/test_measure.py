@@ -309,6 +309,30 @@ def test_what_was_never_asked_has_no_protocol(repository: Repository, served: En
     assert absent.protocol is None
 
 
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_a_model_without_inputs_loses_no_other(tmp_path: Path, protocol: str) -> None:
+    value = helper.make_tensor("value", TensorProto.FLOAT, [2], [1, 2])
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [2])
+    graph = helper.make_graph(
+        [helper.make_node("Constant", [], ["y"], value=value)], "c", [], [output]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (tmp_path / "constant" / "1").mkdir(parents=True)
+    onnx.save(model, tmp_path / "constant" / "1" / "model.onnx")
+    (tmp_path / "constant" / "config.pbtxt").write_text(
+        'backend: "onnxruntime"\nmax_batch_size: 0\n'
+        'output { name: "y" data_type: TYPE_FP32 dims: [2] }\n'
+    )
+    relu = [helper.make_node("Relu", ["x"], ["y"])]
+    place(tmp_path, "relu", relu, dims=("n", "m"), batch=4)
+    wish = Wish(load=replace(QUICK, concurrencies=(1,)))
+    with serving(tmp_path) as both:
+        spoken = replace(both, http=None) if protocol == "grpc" else replace(both, grpc=None)
+        constant, other = measure(Repository(tmp_path), (), wish, endpoint=spoken, rehearsed=print)
+    assert "takes no inputs, perf_analyzer cannot drive it" in constant.failures[0].reason
+    assert len(other.levels) == 1
+
+
 def test_one_model_is_not_lost_to_another(repository: Repository, served: Endpoint) -> None:
     wish = Wish(load=replace(QUICK, concurrencies=(1,)))
     absent, relu = measure(repository, ("absent", "relu"), wish, endpoint=served, rehearsed=print)
@@ -365,8 +389,10 @@ def test_the_report_equals_what_the_exported_record_gives(
     assert records.requests(finished.output) == pytest.approx(inside.sum(), abs=2)
     assert throughput == pytest.approx(inside.sum() / seconds, rel=0.01)
     for percent, latency in percentiles.items():
-        exact = np.percentile((ends - starts)[inside], percent) / 1000
-        assert latency == pytest.approx(exact, rel=0.02, abs=2)
+        # In a thin tail the ways to interpolate differ by more than any tolerance says.
+        near = (percent - 0.5, min(percent + 0.5, 100))
+        low, high = np.percentile((ends - starts)[inside], near) / 1000
+        assert 0.98 * low - 2 <= latency <= 1.02 * high + 2
 
 
 @pytest.mark.parametrize(

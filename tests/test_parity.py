@@ -65,7 +65,7 @@ def test_every_kind_agrees_over_both_protocols(repository):
         assert report.error is None
         assert report.passed, report
         names = [(check.name, check.protocol) for check in report.checks]
-        assert names == [
+        assert names == [("files", None)] + [
             (name, protocol)
             for protocol in ("http", "grpc")
             for name in ("golden", "sizes", "concurrent")
@@ -81,13 +81,13 @@ def test_other_references(repository, reference):
     (report,) = compared(repository, "nets_mlp", reference=reference)
     assert report.passed
     assert {check.name for check in report.checks} == (
-        {"golden"} if reference == "golden" else {"golden", "sizes", "concurrent"}
+        {"files", "golden"} if reference == "golden" else {"files", "golden", "sizes", "concurrent"}
     )
     assert all(check.passed for check in report.checks)
 
 
-def spoil(copy, scale=1.01):
-    """Change the weights of the served file."""
+def spoil(copy, scale=1.01, *, owned=False):
+    """Change the weights of the served file; where it is `owned` the manifest knows of it."""
     path = copy.path / "nets_mlp" / "1" / "model.onnx"
     model = onnx.load(path)
     for tensor in model.graph.initializer:
@@ -95,6 +95,9 @@ def spoil(copy, scale=1.01):
         if array.dtype == np.float32 and array.ndim == 2:
             tensor.CopyFrom(numpy_helper.from_array(array * np.float32(scale), tensor.name))
     onnx.save(model, path)
+    if owned:
+        known = manifest.read(path.parent)
+        manifest.write(replace(known, files=manifest.hashes(path.parent)), path.parent)
 
 
 def test_other_weights_differ_from_the_golden_sample(copy):
@@ -110,10 +113,12 @@ def test_other_weights_differ_from_the_golden_sample(copy):
     assert sizes.passed  # ONNX Runtime reads the same spoilt file
     (torch_report,) = compared(copy, "nets_mlp", reference="torch")
     assert not any(check.passed for check in torch_report.checks)
+    files = report.checks[0]
+    assert files.refused == "model.onnx is not the file that was built"
 
 
 def test_a_tolerance_can_be_given(copy):
-    spoil(copy)
+    spoil(copy, owned=True)
     (report,) = compared(copy, "nets_mlp", tolerance=Tolerance(atol=1.0))
     assert report.passed
 
@@ -123,15 +128,17 @@ def test_the_command_says_where_and_how_much(copy):
     words = ["parity", "nets_mlp", "-r", str(copy.path)]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 1
-    assert "nets_mlp 1: NO parity against onnx: golden over http: output 'output' differs" in (
-        result.stdout
+    said = (
+        "NO parity against onnx: files: model.onnx is not the file that was built; golden over http"
     )
+    assert f"nets_mlp 1: {said}: output 'output' differs" in result.stdout
     assert "it would take --atol" in result.stdout
     answer = json.loads(CliRunner().invoke(main, [*words, "--format", "json"]).stdout)
     (report,) = answer["reports"]
     assert report["passed"] is False
     assert report["rehearsal"] is None
-    assert report["checks"][0]["report"]["outputs"][0]["worst"]["got"]
+    assert report["checks"][0]["name"] == "files"
+    assert report["checks"][1]["report"]["outputs"][0]["worst"]["got"]
 
 
 def test_against_a_running_server(repository):
@@ -143,7 +150,7 @@ def test_against_a_running_server(repository):
         assert CliRunner().invoke(main, [*words, *urls]).exit_code == 0
         only = CliRunner().invoke(main, [*words, *urls[:2], "--format", "json"])
         checks = json.loads(only.stdout)["reports"][0]["checks"]
-        assert {check["protocol"] for check in checks} == {"http"}
+        assert {check["protocol"] for check in checks} == {None, "http"}
         with pytest.raises(ServerError, match="unknown model"):
             compared(repository, "nets_score", endpoint=endpoint)
 
@@ -233,7 +240,7 @@ def test_outputs_that_the_config_does_not_list_are_not_asked_for(tmp_path):
     for reference in ("onnx", "torch"):
         (report,) = compared(place, reference=reference)
         assert report.passed, report
-        for check in report.checks:
+        for check in report.checks[1:]:
             assert [output.name for output in check.report.outputs] == ["pooled"]
 
 
@@ -243,11 +250,11 @@ def test_each_part_of_the_tolerance_is_by_default_what_was_proven(tmp_path):
     )
     place = Repository(tmp_path / "models")
     build(spec, place)
-    spoil(place)
+    spoil(place, owned=True)
     (report,) = compared(place)
     assert report.passed
     (report,) = compared(place, tolerance=Tolerance(rtol=0.0))
-    assert {(o.atol, o.rtol) for c in report.checks for o in c.report.outputs} == {(1.0, 0.0)}
+    assert {(o.atol, o.rtol) for c in report.checks[1:] for o in c.report.outputs} == {(1.0, 0.0)}
     (report,) = compared(place, tolerance=Tolerance(atol=1e-7, rtol=0.0))
     assert not report.passed
 

@@ -334,6 +334,23 @@ def test_a_program_that_cannot_start_fails_every_level(tmp_path: Path) -> None:
     assert "cannot run" in failed[0].reason
 
 
+def test_an_interrupt_keeps_the_levels_that_are_done(tmp_path: Path) -> None:
+    def interrupt(what: str, done: float | None = None) -> None:
+        del done
+        if "(2 of 3)" in what:
+            raise KeyboardInterrupt
+
+    found, failed = perf.run(
+        plan(concurrencies=(1, 2, 3)),
+        stand_in(tmp_path, f"cat <<'EOS'\n{STEADY}\nEOS\nreport 100\n"),
+        samples=SAMPLES,
+        statistics=lambda: None,
+        progress=interrupt,
+    )
+    assert [one.concurrency for one in found] == [1]
+    assert failed == perf.interrupted((2, 3))
+
+
 def test_an_interrupt_leaves_neither_child_nor_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,14 +106,17 @@ def remote(
 
 
 def metadata(endpoint: Endpoint, model: str, *, version: int | None = None) -> Metadata:
-    """Ask a server what a model takes and gives; raises `ServerError`."""
+    """Ask a server what a model takes and gives; raises `ServerError`.
+
+    gRPC leaves an empty list out.
+    """
     with _open(endpoint, endpoint.protocols[0]) as connection:
         said = connection.call("get_model_metadata", **_named(model, version))
     return Metadata(
         name=said["name"],
         versions=tuple(said.get("versions", ())),
-        inputs=tuple(map(_tensor, said["inputs"])),
-        outputs=tuple(map(_tensor, said["outputs"])),
+        inputs=tuple(map(_tensor, said.get("inputs", ()))),
+        outputs=tuple(map(_tensor, said.get("outputs", ()))),
     )
 
 

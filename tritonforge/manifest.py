@@ -95,6 +95,12 @@ def hashes(version_dir: Path) -> dict[str, str]:
     }
 
 
+def altered(known: Manifest, version_dir: Path) -> tuple[str, ...]:
+    """Name the files of a version that are missing or not those that were built."""
+    found = hashes(version_dir)
+    return tuple(name for name, digest in known.files.items() if found.get(name) != digest)
+
+
 def sha256(path: Path) -> str:
     """Return the hex sha256 of a file, read in blocks."""
     with path.open("rb") as file:
@@ -117,12 +123,17 @@ def read_golden(version_dir: Path) -> tuple[Arrays, Arrays]:
             arrays = {name: _restored(stored[name]) for name in stored.files}
     except Exception as error:  # zipfile, zlib and numpy have an error each
         raise RepositoryError(
-            f"{path} cannot be read: {error}", hint="build the version again"
+            f"{path} cannot be read: {_plainly(error)}", hint="build the version again"
         ) from error
     return tuple(
         {name.removeprefix(mark): arrays[name] for name in arrays if name.startswith(mark)}
         for mark in (_IN, _OUT)
     )  # type: ignore[return-value]
+
+
+def _plainly(error: Exception) -> str:
+    """Say why numpy cannot read a file, without its advice to unpickle it."""
+    return "it holds no plain arrays" if "pickle" in str(error) else str(error)
 
 
 def _storable(array: np.ndarray) -> np.ndarray:

@@ -41,9 +41,9 @@ def command(
 ) -> None:
     """Compare what a server answers with what the model gives.
 
-    The golden sample first, then fresh samples over batch sizes and shapes, then many requests at
-    once; over HTTP and gRPC. Without MODEL every model of the repository is compared. Exit code 1
-    says that something differs.
+    The version's files against its manifest and the golden sample first, then fresh samples over
+    batch sizes and shapes, then many requests at once; over HTTP and gRPC. Without MODEL every
+    model of the repository is compared. Exit code 1 says that something differs.
     """
     from tritonforge import endpoint
     from tritonforge.parity import Wish, parity
@@ -76,7 +76,7 @@ def command(
 def _print(reports: "tuple[ParityReport, ...]") -> None:
     """Print one row per check and output, then a sentence for whatever did not agree."""
     rows = [
-        (f"{report.model} {report.version}", f"{check.name} {check.protocol}", *cells)
+        (f"{report.model} {report.version}", f"{check.name} {check.protocol or ''}".strip(), *cells)
         for report in reports
         for check in report.checks
         for cells in _cells(check)
@@ -98,7 +98,7 @@ def _title(reports: "tuple[ParityReport, ...]") -> str:
 def _cells(check: "Check") -> list[tuple[str, ...]]:
     """Return the cells of one check, one row an output."""
     if check.report is None:
-        return [("", "FAIL", "", "", "", "")]
+        return [("", "pass" if check.passed else "FAIL", "", "", "", "")]
     return [
         (
             each.name,
@@ -123,7 +123,7 @@ def _verdict(report: "ParityReport") -> str:
     if report.passed:
         return f"{name}: parity {against}{_batching(report)}"
     said = [
-        f"{check.name} over {check.protocol}: "
+        f"{check.name}{f' over {check.protocol}' if check.protocol else ''}: "
         + (summary(check.report) if check.report is not None else check.refused or "")
         for check in report.checks
         if not check.passed

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tritonforge.cli import options, output
+from tritonforge.cli.group import INTERRUPTED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,7 +118,8 @@ def command(
 
     Without MODEL every model of the repository is measured, each on a server of its own, or where
     --url says. Inputs are drawn from what the model's inputs mean. A level that does not settle is
-    reported and marked; where one fails the others are reported and the exit code is 2.
+    reported and marked; where one fails the others are reported and the exit code is 2. After ^C
+    what has been measured is reported.
     What follows -- goes to perf_analyzer as it is.
     """
     from tritonforge import endpoint
@@ -157,5 +159,8 @@ def command(
         measured.as_json(reports)
     else:
         measured.as_tables(reports)
+    if any(report.interrupted for report in reports):
+        output.aside("Interrupted.")
+        raise click.exceptions.Exit(INTERRUPTED)
     if any(report.failures for report in reports):
         raise click.exceptions.Exit(2)

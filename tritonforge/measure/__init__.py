@@ -8,7 +8,7 @@ from tritonforge import client, health, perf, toolchain
 from tritonforge.endpoint import Endpoint
 from tritonforge.errors import ForgeError, ServerError, SpecError
 from tritonforge.measure.inputs import Draft, Shapes, prepare
-from tritonforge.perf import Counters, Failure, Load, PerfPlan, PerfReport, Tool
+from tritonforge.perf import Counters, Failure, Load, PerfPlan, PerfReport, Tool, interrupted
 from tritonforge.progress import Progress, share, silent
 from tritonforge.repository import Repository
 from tritonforge.serving import serving
@@ -53,7 +53,8 @@ def measure(
 
     Without `endpoint` each has an embedded server to itself, so that none takes another's cores;
     `rehearsed` then gets the difference of a config that was changed to run on CPU. What fails is
-    in the reports, beside what was measured. Raises `RepositoryError` for a model that is not
+    in the reports, beside what was measured; ^C ends it with the reports that there are, where
+    there are any. Raises `RepositoryError` for a model that is not
     there, and where there is but one model whatever keeps it from being measured: `SpecError` for a
     wish that does not fit it, `ServerError`, `ConfigError`.
     """
@@ -61,7 +62,7 @@ def measure(
     if endpoint is None or not names:
         names = tuple(entry.model for entry in repository.select(names, wish.version))
     tools = toolchain.find(progress=progress)
-    reports = []
+    reports: list[PerfReport] = []
     for index, model in enumerate(names):
         part = share(progress, index, len(names))
         subject = _Subject(repository=repository, model=model, wish=wish, tools=tools)
@@ -73,10 +74,16 @@ def measure(
         except ForgeError as error:  # the other models are measured all the same
             if len(names) == 1:
                 raise
-            report = _failed(subject, error.message)
+            report = _failed(subject, _failures(subject, error.message))
+        except KeyboardInterrupt:  # what has been measured is reported all the same
+            if not reports:
+                raise
+            report = _failed(subject, interrupted(wish.load.concurrencies))
         if endpoint is None:  # the server was ours, so what ran in it is known
             report = replace(report, triton=tools.triton, onnxruntime=tools.onnxruntime)
         reports.append(report)
+        if report.interrupted:
+            break
     return tuple(reports)
 
 
@@ -160,7 +167,7 @@ def _tool(tools: Toolchain) -> Tool:
     return Tool(program=tools.perf_analyzer, environment={"LD_LIBRARY_PATH": libraries})
 
 
-def _failed(subject: _Subject, reason: str) -> PerfReport:
+def _failed(subject: _Subject, failures: tuple[Failure, ...]) -> PerfReport:
     """Return the report of a model of which no level could be measured."""
     load = subject.wish.load
     return PerfReport(
@@ -169,8 +176,14 @@ def _failed(subject: _Subject, reason: str) -> PerfReport:
         protocol=subject.wish.protocol,
         batch_size=load.batch_size,
         levels=(),
-        failures=tuple(Failure(concurrency=level, reason=reason) for level in load.concurrencies),
+        failures=failures,
     )
+
+
+def _failures(subject: _Subject, reason: str) -> tuple[Failure, ...]:
+    """Return the same failure for every level."""
+    levels = subject.wish.load.concurrencies
+    return tuple(Failure(concurrency=level, reason=reason) for level in levels)
 
 
 def _count(endpoint: Endpoint, model: str, version: int) -> Counters:

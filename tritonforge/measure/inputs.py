@@ -77,6 +77,8 @@ def prepare(
     for a draft that does not fit, `ServerError` with the server's words.
     """
     said = client.metadata(endpoint, model, version=draft.version)
+    if not said.inputs:
+        raise SpecError(f"{model!r} takes no inputs, perf_analyzer cannot drive it")
     version = draft.version or max((int(each) for each in said.versions), default=1)
     inputs = _inputs(repository, model, version, said.inputs)
     with client.remote(

@@ -1,7 +1,8 @@
 """Parity: whether a server gives what the model gives.
 
-The golden sample first, then fresh samples over batch sizes and shapes, then many at once, so that
-the server merges them into batches; each over every protocol that the server speaks.
+The files against the manifest and the golden sample first, then fresh samples over batch sizes and
+shapes, then many at once, so that the server merges them into batches; over every protocol that
+the server speaks.
 """
 
 import secrets
@@ -41,20 +42,21 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One comparison: `golden`, `sizes` or `concurrent`, over one protocol.
+    """One comparison: `golden`, `sizes` or `concurrent`, over one protocol; or `files`, over none.
 
-    `refused` holds what kept it from being made, in the words of the server or the gate.
+    `refused` holds what kept it from being made, in the words of the server or the gate, or which
+    files are not those that were built.
     """
 
     name: str
-    protocol: str
+    protocol: str | None
     report: gate.GateReport | None
     refused: str | None = None
 
     @property
     def passed(self) -> bool:
-        """Say whether it was made and every output agreed."""
-        return self.report is not None and self.report.passed
+        """Say whether it was made and every output, or file, agreed."""
+        return self.refused is None and (self.report is None or self.report.passed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +144,7 @@ def _report(
     """Make every check of one version."""
     tolerance = each.tolerance(wish.tolerance)
     triton = client.identity(endpoint).version or None
-    checks: list[Check] = []
+    checks = [] if each.altered is None else [_files(each.altered)]
     batching: Batching | None = None
     # What an earlier run or the other protocol has asked a response cache would answer, unbatched.
     first = 0 if embedded else secrets.randbelow(_SEEDS)
@@ -170,6 +172,12 @@ def _report(
         checks=tuple(checks),
         batching=batching if each.batches else None,
     )
+
+
+def _files(altered: tuple[str, ...]) -> Check:
+    """Tell altered files: what is read here is then no witness of what was built."""
+    said = "; ".join(f"{name} is not the file that was built" for name in altered)
+    return Check(name="files", protocol=None, report=None, refused=said or None)
 
 
 def _one_by_one(

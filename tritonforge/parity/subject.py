@@ -26,6 +26,7 @@ class Subject:
     `reference` is None where only the golden sample counts, `golden` where there is none; both
     hold the outputs of the signature alone. `proven` is the tolerance that the version passed with,
     `noise` what an output may differ by for its own rounding.
+    `altered` names files that are not those that were built, None where none were built here.
     `wire` holds, for a tensor that the config reshapes, the dims a client sees beside the batch.
     """
 
@@ -40,6 +41,7 @@ class Subject:
     reference: Run | None
     proven: Tolerance
     noise: Mapping[str, float]
+    altered: tuple[str, ...] | None
     seed: int
 
     def tolerance(self, said: Tolerance) -> Tolerance:
@@ -136,6 +138,7 @@ def opened(entry: Entry, reference: Reference, seed: int) -> Iterator[Subject]:
             reference=_listed(run, signature) if run is not None else None,
             proven=known.tolerance if known else Tolerance(),
             noise=known.gate.noise if known else {},
+            altered=manifest.altered(known, entry.version_dir) if known else None,
             seed=seed,
         )
 

@@ -15,7 +15,14 @@ from tritonforge.errors import ForgeError, PerfError
 from tritonforge.perf import plan as planning
 from tritonforge.perf import records
 from tritonforge.perf.plan import STRETCH, WINDOWS, Files, Load, PerfPlan, levels
-from tritonforge.perf.report import Counters, Failure, Level, PerfReport, Window
+from tritonforge.perf.report import (
+    Counters,
+    Failure,
+    Level,
+    PerfReport,
+    Window,
+    interrupted,
+)
 from tritonforge.process import Finished
 from tritonforge.progress import Progress, silent
 from tritonforge.tensors import Arrays
@@ -29,6 +36,7 @@ __all__ = [
     "PerfReport",
     "Tool",
     "Window",
+    "interrupted",
     "levels",
     "run",
 ]
@@ -57,7 +65,8 @@ def run(
     """Measure every level of `plan` with `samples` (batch dimension left out), in its order.
 
     `statistics` looks at what the server has counted, `alive` whether there still is one. A level
-    that fails is returned as such and the others are measured all the same.
+    that fails is returned as such and the others are measured all the same; so are those that ^C
+    left unmeasured, unless it left all of them.
     """
     found: list[Level] = []
     failed: list[Failure] = []
@@ -76,6 +85,11 @@ def run(
                 failed.append(
                     Failure(concurrency=concurrency, reason=error.message, unserved=not alive())
                 )
+            except KeyboardInterrupt:
+                if not found:
+                    raise
+                failed += interrupted(plan.load.concurrencies[index:])
+                break
             else:
                 rate = level.throughput / plan.load.batch_size
                 found.append(level)
@@ -92,7 +106,12 @@ class _Bench:
     statistics: Callable[[], Counters | None]
 
     def call(
-        self, argv: Sequence[str], watch: Callable[[], None], *, seconds: float = 0.0
+        self,
+        argv: Sequence[str],
+        watch: Callable[[], None],
+        *,
+        seconds: float = 0.0,
+        quiet: bool = False,
     ) -> Finished:
         """Run `perf_analyzer` once, the report of the last run out of the way."""
         self.files.csv.unlink(missing_ok=True)
@@ -101,6 +120,7 @@ class _Bench:
             timeout=seconds + _PATIENCE_SECONDS,
             environment=self.tool.environment,
             watch=watch,
+            quiet=quiet,
         )
 
 
@@ -110,7 +130,7 @@ def _measure(bench: _Bench, concurrency: int, *, rate: float, watch: Callable[[]
     Raises `PerfError` with perf_analyzer's own reason.
     """
     plan, files, program = bench.plan, bench.files, bench.tool.program
-    warm = bench.call(planning.warm_up_argv(program, plan, concurrency, files), watch)
+    warm = bench.call(planning.warm_up_argv(program, plan, concurrency, files), watch, quiet=True)
     if warm.returncode != 0:
         raise PerfError(records.reason(warm))
     latency_us = max(records.row(files.csv)[1][50], 1)

@@ -1,6 +1,6 @@
 """What a measurement found, as data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
@@ -97,12 +97,20 @@ class Level:
 class Failure:
     """One concurrency that could not be measured, and why in `perf_analyzer`'s own words.
 
-    `unserved` is true where there was no server any more.
+    `unserved` is true where there was no server any more, `interrupted` where ^C came first.
     """
 
     concurrency: int
     reason: str
     unserved: bool = False
+    interrupted: bool = False
+
+
+def interrupted(concurrencies: Sequence[int]) -> tuple[Failure, ...]:
+    """Return the failures of levels that ^C left unmeasured."""
+    return tuple(
+        Failure(concurrency=each, reason="interrupted", interrupted=True) for each in concurrencies
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +131,11 @@ class PerfReport:
     triton: str | None = None
     onnxruntime: str | None = None
     rehearsal: bool = False
+
+    @property
+    def interrupted(self) -> bool:
+        """Say whether ^C ended it."""
+        return any(failure.interrupted for failure in self.failures)
 
     @property
     def best(self) -> Level | None:
