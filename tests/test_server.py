@@ -157,6 +157,23 @@ def test_a_busy_port_is_named_with_its_option(repository, embedded):
     assert "--grpc-port" in caught.value.hint
 
 
+def test_one_port_for_two_is_refused(repository, embedded):
+    with (
+        pytest.raises(ServerError, match="--http-port and --grpc-port are both 8123"),
+        server.serving(repository, embedded, http_port=8123, grpc_port=8123),
+    ):
+        pass
+
+
+def test_a_few_logs_of_failed_starts_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    log = tmp_path / "server.log"
+    log.write_text("said")
+    kept = [serverlog.keep(log) for _ in range(15)]
+    assert len(list(tmp_path.glob("tritonserver-*.log"))) == 10
+    assert kept[-1].read_text() == "said"
+
+
 def test_a_wanted_port_is_taken(repository, embedded):
     port = ports.choose({"http": None})["http"]
     with server.serving(repository, embedded, http_port=port) as endpoint:

@@ -1,10 +1,16 @@
+from dataclasses import replace
+
+import nets
 import numpy as np
 import pytest
 import tiny
 
-from tritonforge import client
+from tritonforge import client, manifest, release
+from tritonforge.build import build
 from tritonforge.errors import ConfigError, RepositoryError, ServerError
+from tritonforge.repository import Repository
 from tritonforge.serving import serving
+from tritonforge.spec import ModelSpec
 
 GPU = """instance_group { kind: KIND_GPU gpus: 0 }
 optimization { execution_accelerators { gpu_execution_accelerator { name: "tensorrt" } } }
@@ -57,6 +63,28 @@ def test_a_model_without_a_version_keeps_no_other_from_being_served(embedded, tm
         np.testing.assert_array_equal(run({"x": ROWS})["y"], 2)
     said = "'later' has no version"
     with pytest.raises(RepositoryError, match=said), serving(tmp_path, models=["later"]):
+        pass
+
+
+def test_a_model_that_does_not_load_says_how_the_others_are_served(embedded, tmp_path):
+    del embedded
+    tiny.double(tmp_path)
+    (tiny.double(tmp_path, "broken") / "1" / "model.onnx").write_bytes(b"no model")
+    said = "'broken' version 1 does not load"
+    with pytest.raises(ServerError, match=said) as caught, serving(tmp_path):
+        pass
+    assert "name the others to leave it out: tritonforge serve double;" in caught.value.hint
+
+
+def test_a_model_that_does_not_load_says_what_it_was_built_for(embedded, tmp_path):
+    del embedded
+    spec = ModelSpec(source=f"{nets.__file__}:mlp", target=release.find("24.10"))
+    build(spec, Repository(tmp_path))
+    folder = Repository(tmp_path).entry("nets_mlp").version_dir
+    manifest.write(replace(manifest.read(folder), target="25.08"), folder)
+    (folder / "model.onnx").write_bytes(b"no model")
+    said = r"was built for 25\.08, the embedded server is 24\.10"
+    with pytest.raises(ServerError, match=said), serving(tmp_path):
         pass
 
 

@@ -12,9 +12,18 @@ _LISTEN = "0A"  # linux/tcp_states.h
 
 
 def check(wanted: Mapping[str, int | None]) -> None:
-    """Raise `ServerError` that names the option of a port that is taken."""
+    """Raise `ServerError` that names the option of a port that is taken, or given twice."""
+    options: dict[int, str] = {}
     for kind, port in wanted.items():
-        if port is not None and not is_free(port):
+        if port is None:
+            continue
+        if port in options:
+            raise ServerError(
+                f"{options[port]} and --{kind}-port are both {port}",
+                hint="each needs a port of its own; 0 takes a free one",
+            )
+        options[port] = f"--{kind}-port"
+        if not is_free(port):
             raise ServerError(
                 f"port {port} is in use on {HOST}",
                 hint=f"end what listens there, or choose another with --{kind}-port",

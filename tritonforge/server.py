@@ -28,6 +28,12 @@ _GRACE_SECONDS = 10.0
 _SMALL_BYTES = 64 << 20  # docker's default size of /dev/shm
 
 
+class UnloadedError(ServerError):
+    """Models that did not load, named by `models`."""
+
+    models: tuple[str, ...] = ()
+
+
 class _PortTakenError(ServerError):
     """A port that was free a moment ago."""
 
@@ -187,13 +193,20 @@ def _wait(server: _Server, timeout: float) -> None:
 def _unloaded(server: _Server) -> ServerError:
     """Tell each model that did not load, in the server's words."""
     log = _text(server)
-    reasons = {repr(model): why for model, why in serverlog.unloaded(log).items()} | {
-        f"{state['name']!r} version {state['version']}": serverlog.sentence(state["reason"])
+    unread = serverlog.unloaded(log)
+    states = [
+        state
         for state in health.index(server.address)
         if state.get("state") == "UNAVAILABLE" and state.get("reason") not in {None, "unloaded"}
+    ]
+    reasons = {repr(model): why for model, why in unread.items()} | {
+        f"{state['name']!r} version {state['version']}": serverlog.sentence(state["reason"])
+        for state in states
     }
     said = "; ".join(f"model {model} does not load: {why}" for model, why in reasons.items())
-    return ServerError(said or serverlog.reason(log), hint=_hint(server.log))
+    error = UnloadedError(said or serverlog.reason(log), hint=_hint(server.log))
+    error.models = tuple(dict.fromkeys([*unread, *(str(state["name"]) for state in states)]))
+    return error
 
 
 def _died(server: _Server) -> ServerError:

@@ -5,7 +5,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 
@@ -28,6 +28,7 @@ _UNREADABLE = re.compile(r"^\[libprotobuf ERROR .*ModelConfig: (?P<where>\d+:\d+
 _INCOMPLETE = "failed to load all models"
 _DRAINED = "All models are stopped, unloading models"
 _KEPT_LINES = 5
+_KEPT_LOGS = 10
 
 
 def sentence(said: str) -> str:
@@ -109,7 +110,17 @@ def followed(log: Path, show: Show) -> Iterator[None]:
 
 
 def keep(log: Path) -> Path:
-    """Copy a log to where it outlives the server."""
+    """Copy a log to where it outlives the server; of this user's older ones a few stay."""
+    kept = Path(tempfile.gettempdir()).glob("tritonserver-*.log")
+    ages: dict[Path, float] = {}
+    for path in kept:
+        with suppress(OSError):  # another start was faster
+            status = path.lstat()
+            if status.st_uid == os.getuid():
+                ages[path] = status.st_mtime
+    for path in sorted(ages, key=ages.__getitem__, reverse=True)[_KEPT_LOGS - 1 :]:
+        with suppress(OSError):
+            path.unlink()
     handle, name = tempfile.mkstemp(prefix="tritonserver-", suffix=".log")
     os.close(handle)
     return Path(shutil.copyfile(log, name))

@@ -9,14 +9,15 @@ import difflib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from tritonforge import leftovers, pbtxt, server, toolchain
+from tritonforge import leftovers, manifest, pbtxt, release, server, toolchain
 from tritonforge.endpoint import Endpoint
+from tritonforge.errors import RepositoryError, ServerError
 from tritonforge.progress import Progress, silent
-from tritonforge.repository import CONFIG, Repository
+from tritonforge.repository import CONFIG, Entry, Repository
 
 Told = Callable[[str], None]
 
@@ -61,20 +62,41 @@ def serving(
             served = stack.enter_context(_copied(source, names, changed, version))
         explicit = ["--model-control-mode=explicit", *(f"--load-model={name}" for name in names)]
         some = bool(models) or bool(source.unbuilt())  # which Triton would count as a failure
-        endpoint = stack.enter_context(
-            server.serving(
-                served,
-                toolchain.find(progress=progress),
-                http_port=http_port,
-                grpc_port=grpc_port,
-                metrics_port=metrics_port,
-                arguments=[*(explicit if some else ()), *arguments],
-                show=show,
-                progress=progress,
-                timeout=timeout,
-            )
+        starting = server.serving(
+            served,
+            toolchain.find(progress=progress),
+            http_port=http_port,
+            grpc_port=grpc_port,
+            metrics_port=metrics_port,
+            arguments=[*(explicit if some else ()), *arguments],
+            show=show,
+            progress=progress,
+            timeout=timeout,
         )
+        try:
+            endpoint = stack.enter_context(starting)
+        except server.UnloadedError as error:
+            raise _explained(error, entries) from error
         yield replace(endpoint, rehearsal=bool(changed))
+
+
+def _explained(error: server.UnloadedError, entries: Sequence[Entry]) -> ServerError:
+    """Say what models that do not load were built for, and how the others are served."""
+    said = error.message
+    for entry in entries:
+        with suppress(RepositoryError):  # a manifest that is damaged
+            known = manifest.read(entry.version_dir) if entry.model in error.models else None
+            if known is not None and known.target != release.EMBEDDED:
+                said += (
+                    f" ({entry.model!r} was built for {known.target},"
+                    f" the embedded server is {release.EMBEDDED})"
+                )
+    others = [entry.model for entry in entries if entry.model not in error.models]
+    hint = error.hint
+    if others and len(others) < len(entries):
+        named = " ".join(others) if len(others) <= 5 else "MODEL…"
+        hint = f"name the others to leave it out: tritonforge serve {named}; {hint}"
+    return ServerError(said, hint=hint)
 
 
 def _rehearsals(repository: Repository, models: Sequence[str]) -> dict[str, str]:
