@@ -25,9 +25,6 @@ from tritonforge.tensors import Arrays, Run, Signature
 
 __all__ = ["Case", "Proof", "prove"]
 
-# Batches whose rows are compared one by one: the largest, and then so many of two.
-_BATCH_SEEDS = 3
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
@@ -106,19 +103,18 @@ def _pairs(
 
 
 def _cannot_batch(case: Case, run: Run) -> str | None:
-    """Say why the model cannot batch, None where it can; the largest batch speaks for all.
+    """Say why the model cannot batch, None where each row of a batch could have come alone.
 
-    Two rows that go the same way prove nothing, so a model that decides by its data is asked with
-    many seeds.
+    Rows that go the same way prove nothing, so a model that decides by its data is asked with many
+    seeds.
     """
     if case.max_batch_size == 0:
         return "max_batch_size 0 was asked for"
     batch = case.signature.batch
     if batch is None or case.max_batch_size == 1:
         return batching.refused(case.signature)
-    seeds = SEEDS_FOR_BRANCHES if case.conditions or case.hidden_conditions else _BATCH_SEEDS
-    for seed in range(seeds):
-        rows = 2 if seed else case.max_batch_size
+    rows = min(case.max_batch_size, batching.ROWS)
+    for seed in range(SEEDS_FOR_BRANCHES if case.conditions or case.hidden_conditions else 1):
         sample = case.draw({**smallest(case), batch: rows}, seed)
         reason = batching.entangled(run, sample, case.tolerance, case.noise)
         if reason is not None:
