@@ -248,3 +248,11 @@ def test_nothing_leaks_out_of_a_process_whose_output_is_a_pipe(tmp_path):
         check=False,
     )
     assert (ended.stdout, ended.stderr) == ("exotic refused\n", "")
+
+
+def test_a_complex_output_is_told_as_such():
+    with pytest.raises(ExportError, match="the output 'output' is complex") as caught:
+        export.output_names(
+            Returning(torch.ones(2, dtype=torch.complex64)), ["x"], {"x": np.ones(1, np.float32)}
+        )
+    assert "view_as_real" in caught.value.hint

@@ -474,3 +474,8 @@ def test_a_fifo_does_not_hang(tmp_path):
     os.mkfifo(tmp_path / "a" / "weights.bin")
     with pytest.raises(GraphError, match="which is missing"):
         graph.external_files(path)
+
+
+def test_an_assertion_of_the_converter_loses_its_place():
+    raw = "/onnx/BaseConverter.h:66: lookup: Assertion `false` failed: No Adapter From Version $14"
+    assert graph.file.first_line(RuntimeError(raw)) == "No Adapter From Version $14"

@@ -89,3 +89,9 @@ def test_the_default_opset_keeps_the_gpu_kernels():
 @pytest.mark.parametrize(("tag", "takes"), [("23.09", False), ("23.10", True), ("24.10", True)])
 def test_which_releases_take_tensors_without_dimensions(tag, takes):
     assert release.find(tag).scalars is takes
+
+
+def test_a_target_that_is_like_none_is_told_the_range():
+    with pytest.raises(SpecError) as caught:
+        release.find("abc")
+    assert caught.value.hint == f"known are {TAGS[0]} to {TAGS[-1]}"

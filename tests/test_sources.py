@@ -507,3 +507,20 @@ def test_a_name_that_is_wrong_is_told_before_the_source_is_read():
 
 def test_arrays_of_examples_are_numpy():
     assert all(isinstance(each, np.ndarray) for each in load(f"{NETS}:scripted").examples.values())
+
+
+def test_weights_of_a_parallel_training_lose_their_prefix(tmp_path):
+    trained, module = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    state = {f"module.{name}": value for name, value in trained.state_dict().items()}
+    torch.save(state, tmp_path / "trained.pt")
+    weights.load_file(module, tmp_path / "trained.pt")
+    assert torch.equal(module.weight, trained.weight)
+    wrapped = torch.nn.ModuleDict({"module": torch.nn.Linear(2, 2)})
+    weights.load_file(wrapped, tmp_path / "trained.pt")
+    assert torch.equal(wrapped["module"].weight, trained.weight)
+
+
+def test_a_module_that_is_not_there_is_told_with_a_hint():
+    with pytest.raises(SourceError, match="cannot import nosuch_module") as caught:
+        sources.load(ModelSpec(source="nosuch_module:f", target=release.find("24.10")))
+    assert "install nosuch_module" in caught.value.hint

@@ -68,8 +68,9 @@ def find(tag: str) -> Release:
     tag = tag.removesuffix("-py3")
     rows = _table()["releases"]
     if tag not in rows:
-        near = get_close_matches(tag, rows, n=1, cutoff=0.8) or [_newest()]
-        raise SpecError(f"unknown target {tag!r}", hint=f"did you mean {near[0]}?")
+        near = get_close_matches(tag, rows, n=1, cutoff=0.8)
+        hint = f"did you mean {near[0]}?" if near else f"known are {min(rows)} to {_newest()}"
+        raise SpecError(f"unknown target {tag!r}", hint=hint)
     row = rows[tag]
     if not row["backend"]:
         raise SpecError(

@@ -62,11 +62,16 @@ def exact(module: nn.Module, inputs: Sequence[str], outputs: Sequence[str]) -> R
 def output_names(module: nn.Module, inputs: Sequence[str], sample: Arrays) -> tuple[str, ...]:
     """Run the module once and name its outputs: dict keys and field names, else by position."""
     taken = list(inputs)
-    for name, _ in _values(module, binder(module, inputs)(tensors(sample))):
+    for name, value in _values(module, binder(module, inputs)(tensors(sample))):
         free = name
         while free in taken:
             free += "_out"
         taken.append(free)
+        if value.is_complex():
+            raise ExportError(
+                f"the output {name!r} is complex, which Triton cannot serve",
+                hint="return torch.view_as_real of it, or its abs()",
+            )
     if len(taken) == len(inputs):
         raise ExportError("the model returns no tensor", hint="return at least one tensor")
     return tuple(taken[len(inputs) :])

@@ -1,5 +1,6 @@
 """An `.onnx` file on disk: reading, writing, converting, whether it is sound and whole."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -10,6 +11,8 @@ from onnx import TensorProto
 from tritonforge.errors import GraphError
 
 _LARGEST_PROTOBUF = 2**31 - 1
+# onnx's converter says which line of its own failed before it says why
+_ASSERTION = re.compile(r"^.*: Assertion `?'?.*?'? failed: ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,4 +136,5 @@ def _held_beside(path: Path, entry: Mapping[str, str]) -> str:
 def first_line(error: BaseException) -> str:
     """Return the first line of an error that says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:400]
+    first = lines[0] if lines else type(error).__name__
+    return _ASSERTION.sub("", first)[:400]

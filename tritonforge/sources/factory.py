@@ -129,7 +129,10 @@ def _failed(what: str, error: BaseException) -> SourceError:
     last = next((each for each in reversed(own) if each.filename != __file__), None)
     outside = last is not None and "importlib" not in last.filename
     where = f" at {Path(last.filename).name}:{last.lineno}" if last and outside else ""
-    return SourceError(f"{what}{where}: {type(error).__name__}: {error}")
+    hint = "mend it there, or run it once in Python to see the whole traceback"
+    if isinstance(error, ModuleNotFoundError):
+        hint = f"install {error.name}, or run where it can be imported; a file is file.py:factory"
+    return SourceError(f"{what}{where}: {type(error).__name__}: {error}", hint=hint)
 
 
 def _examples(text: str, module: "nn.Module", given: Any) -> Arrays:

@@ -14,16 +14,23 @@ from tritonforge.errors import SourceError
 # Under these keys training scripts keep the state dict beside other things.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 
+_PARALLEL = "module."  # before every key of what DistributedDataParallel saves
+
 _REFUSED = re.compile(r"unsupported (?:global: )?(?:global|operand|class) \S+", re.IGNORECASE)
 
 
 def load_file(module: nn.Module, path: Path) -> None:
     """Load a state dict (`.safetensors`, or torch's own format) into a module, strictly.
 
+    One that a DistributedDataParallel saved loses its `module.`, unless the module has it too.
+
     Raises `SourceError` for a file that is missing, damaged, holds more than tensors, or fits
     another architecture.
     """
     state = _read(path)
+    own = any(key.startswith(_PARALLEL) for key in module.state_dict())
+    if state and not own and all(str(key).startswith(_PARALLEL) for key in state):
+        state = {str(key).removeprefix(_PARALLEL): value for key, value in state.items()}
     try:
         module.load_state_dict(state, strict=True)
     except Exception as error:  # RuntimeError for what does not fit, others for what is no tensor
