@@ -479,3 +479,13 @@ def test_a_fifo_does_not_hang(tmp_path):
 def test_an_assertion_of_the_converter_loses_its_place():
     raw = "/onnx/BaseConverter.h:66: lookup: Assertion `false` failed: No Adapter From Version $14"
     assert graph.file.first_line(RuntimeError(raw)) == "No Adapter From Version $14"
+
+
+def test_a_division_by_zero_is_told_how_to_be_avoided(tmp_path):
+    ints = [("a", onnx.TensorProto.INT64, ["n"]), ("b", onnx.TensorProto.INT64, ["n"])]
+    quotient = [("y", onnx.TensorProto.INT64, ["n"])]
+    path = tiny.save(tmp_path / "m.onnx", [("Div", ["a", "b"], ["y"], {})], ints, quotient)
+    zeros = {"a": np.ones(2, np.int64), "b": np.zeros(2, np.int64)}
+    with graph.session(path) as run, pytest.raises(GraphError, match="by zero") as caught:
+        run(zeros)
+    assert "--domain NAME=1..N" in caught.value.hint

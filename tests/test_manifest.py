@@ -311,4 +311,5 @@ def test_a_golden_sample_that_cannot_be_read_is_told(tmp_path, change):
     change(tmp_path / GOLDEN)
     with pytest.raises(RepositoryError, match=r"golden\.npz cannot be read") as caught:
         manifest.read_golden(tmp_path)
+    assert "pickle" not in caught.value.message
     assert caught.value.hint == "build the version again"

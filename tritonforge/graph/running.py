@@ -32,9 +32,12 @@ def session(
             return dict(zip(names, opened.run(None, fed), strict=True))
         except Exception as error:  # as above
             shapes = ", ".join(f"{name} {list(each.shape)}" for name, each in arrays.items())
+            hint = "sizes and values must suit the model: bound them by --range and --domain"
+            if "division by zero" in str(error):
+                hint = "keep zero out of what it divides by: --domain NAME=1..N"
             raise GraphError(
                 f"ONNX Runtime fails on {shapes}: {first_line(error)}",
-                hint="sizes and values must suit the model: bound them by --range and --domain",
+                hint=hint,
             ) from error
 
     yield run
