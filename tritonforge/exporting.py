@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # A dimension of size 1 broadcasts, so an exporter may bake it in; two is the smallest honest batch.
 EXPORT_BATCH = 2
+_FOREIGN_HINT = "the file asks for what this ONNX Runtime lacks: export it again, or mend it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,7 +236,11 @@ def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exp
     else:
         graph.write(model, path)
     del model
-    return _read_back(path, way, opset, spec, {}, None)
+    try:
+        return _read_back(path, way, opset, spec, {}, None)
+    except GraphError as error:  # said of the copy, but the user knows the file by its own name
+        hint = error.hint if "--exporter" not in str(error.hint) else _FOREIGN_HINT
+        raise GraphError(error.message.replace(path.name, source.name), hint=hint) from error
 
 
 def check_ranges(spec: ModelSpec, signature: Signature) -> None:
