@@ -5,7 +5,7 @@ import re
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from difflib import get_close_matches
 from http.client import HTTPException
 from pathlib import Path
@@ -128,12 +128,13 @@ def _make(name: str, default: Any, spec: ModelSpec) -> Any:
 
 @contextmanager
 def _safe_download() -> Iterator[None]:
-    """Bound the wait for the network, and let torch unpickle nothing but tensors."""
+    """Bound the wait for the network, let torch unpickle nothing but tensors and print aside."""
     before, forced = socket.getdefaulttimeout(), os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD")
     socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT)
     os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
     try:
-        yield
+        with redirect_stdout(sys.stderr):  # stdout carries the answer alone
+            yield
     finally:
         socket.setdefaulttimeout(before)
         if forced is None:
