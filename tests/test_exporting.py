@@ -364,7 +364,7 @@ def test_weights_beside_a_file_come_inside(tmp_path, path):
         ({"offset": "4"}, "needs more weights than"),
         ({"length": "many"}, "needs more weights than"),
         ({"offset": "-8"}, "needs more weights than"),
-        ({"length": "12"}, "model.onnx"),
+        ({"length": "12"}, "given.onnx"),
     ],
 )
 def test_weights_that_are_wrong_are_told(tmp_path, path, entries, said):
