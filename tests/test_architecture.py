@@ -20,7 +20,8 @@ LAYERS = (
     {"sources", "export", "graph", "placement", "pbtxt", "repository"}
     | {"server", "client", "perf", "runtime"},
     # Adapters composed, for the use cases.
-    {"exporting", "proving", "served", "serving", "standing"},
+    {"exporting", "proving", "served", "serving", "standing", "wishes"},
+    {"reference"},
     {"build", "parity", "measure"},
     {"cli"},
 )

@@ -9,17 +9,18 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tritonforge import (
     __version__,
     exporting,
     gate,
-    graph,
     leftovers,
     manifest,
     proving,
+    reference,
     sources,
+    wishes,
 )
 from tritonforge.errors import GateError
 from tritonforge.exporting import Exported
@@ -30,10 +31,6 @@ from tritonforge.repository import MODEL, Entry, Repository, Stage
 from tritonforge.sources import Loaded
 from tritonforge.spec import ModelSpec, Range
 from tritonforge.standing import Standing, decide, fresh, kept_batch, write_labels
-from tritonforge.tensors import Run
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,19 +67,21 @@ def build(
     largest = spec.max_batch_size if kept is None else kept
     progress(f"loading {spec.source}")
     loaded = sources.load(spec)
+    spec = wishes.with_samples(spec, loaded)
     with _workplace(repository, name, dry_run=dry_run) as stage:
         path = stage.version_dir / MODEL
         exported = exporting.make(loaded, spec, path, progress)
-        exporting.check_ranges(spec, exported.signature)
+        wishes.check_ranges(spec, exported.signature)
         labels = write_labels(stage, loaded.labels, exported.signature)
-        with _reference(loaded, exported) as reference:
+        with reference.opened(loaded, exported) as (judge, judged):
             case = _case(path, spec, exported, largest)
-            exact = None if loaded.module is None else partial(_exact, loaded, exported)
-            proof = proving.prove(case, reference, progress, exact)
+            exact = None if loaded.module is None else partial(reference.exact, loaded, exported)
+            proof = proving.prove(case, judge, progress, exact)
         if not proof.report.passed:
             raise GateError(gate.summary(proof.report), hint=_gate_hint(proof), report=proof.report)
         progress("publishing")
         manifest.write_golden(stage.version_dir, *proof.golden)
+        manifest.write_recorded(stage.version_dir, exported.domains)
         record = _record(spec, loaded, exported, proof, manifest.hashes(stage.version_dir))
         config = fresh(name, spec, proof.signature, proof.max_batch_size, labels)
         entry, number, record = _place(
@@ -102,7 +101,7 @@ def build(
         entry=entry,
         manifest=record,
         unbatched=unbatched if proof.max_batch_size == 0 else None,
-        notes=(*exported.notes, *proof.notes),
+        notes=(*exported.notes, *judged, *proof.notes),
     )
 
 
@@ -117,32 +116,6 @@ def _workplace(repository: Repository, name: str, *, dry_run: bool) -> Iterator[
         stage = Stage(path=Path(folder))
         stage.version_dir.mkdir()
         yield stage
-
-
-@contextlib.contextmanager
-def _reference(loaded: Loaded, exported: Exported) -> Iterator[Run]:
-    """Open what the file is judged by: eager torch, or the given file run as it is written."""
-    if loaded.path is not None:
-        with graph.session(loaded.path, optimize=False) as run:
-            yield run
-        return
-    from tritonforge import export
-
-    yield export.eager(*_called(loaded, exported))
-
-
-def _exact(loaded: Loaded, exported: Exported) -> Run:
-    """Make the reference in double precision."""
-    from tritonforge import export
-
-    return export.exact(*_called(loaded, exported))
-
-
-def _called(loaded: Loaded, exported: Exported) -> "tuple[nn.Module, list[str], list[str]]":
-    """Return the module and the names of its inputs and outputs."""
-    assert loaded.module is not None  # noqa: S101 - a source is a module or a file
-    inputs = [each.name for each in loaded.inputs]
-    return loaded.module, inputs, [each.name for each in exported.signature.outputs]
 
 
 def _case(path: Path, spec: ModelSpec, exported: Exported, largest: int) -> Case:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tritonforge import graph, runtime, samples
-from tritonforge.errors import ExportError, GraphError, SpecError
+from tritonforge.errors import ExportError, GraphError
 from tritonforge.progress import Progress
 from tritonforge.sources import Loaded
 from tritonforge.spec import Domain, ModelSpec
@@ -241,23 +241,3 @@ def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exp
     except GraphError as error:  # said of the copy, but the user knows the file by its own name
         hint = error.hint if "--exporter" not in str(error.hint) else _FOREIGN_HINT
         raise GraphError(error.message.replace(path.name, source.name), hint=hint) from error
-
-
-def check_ranges(spec: ModelSpec, signature: Signature) -> None:
-    """Raise `SpecError` where `--range` or `--domain` names what the model does not have."""
-    inputs = tuple(tensor.name for tensor in signature.inputs)
-    if signature.batch in dict(spec.ranges):
-        raise SpecError(
-            f"--range cannot bound {signature.batch!r}, which is the batch",
-            hint="bound it with --max-batch-size",
-        )
-    for option, pairs, known in (
-        ("--range", spec.ranges, signature.dynamic),
-        ("--domain", spec.domains, inputs),
-    ):
-        for name, _ in pairs:
-            if name not in known:
-                raise SpecError(
-                    f"{option} names {name!r}, which the model does not have",
-                    hint=f"it has {', '.join(known) or 'none'}",
-                )

@@ -1,13 +1,14 @@
 """`manifest.json` beside a model: what it was built from, what was checked, and a golden sample.
 
 The golden sample, `golden.npz`, holds inputs and what the original model made of them, so that any
-later server can be judged without torch and without the source.
+later server can be judged without torch and without the source. `recorded.npz` holds what a person
+has recorded of the inputs, where the samples were not drawn.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tritonforge.tensors import Arrays, DType, Signature, TensorSpec
 
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
+RECORDED = "recorded.npz"
 _FORMAT = 1
 _IN, _OUT = "in:", "out:"
 _END = "."  # closes every string: numpy drops zeros at an end
@@ -64,7 +66,8 @@ class Manifest:
 
 def write(manifest: Manifest, version_dir: Path) -> None:
     """Write the manifest as the last file of a version."""
-    text = json.dumps({"format": _FORMAT, **asdict(manifest)}, indent=2, default=_encode)
+    document = asdict(replace(manifest, domains=_unrecorded(manifest.domains)))
+    text = json.dumps({"format": _FORMAT, **document}, indent=2, default=_encode)
     (version_dir / MANIFEST).write_text(text + "\n", "utf-8")
 
 
@@ -80,7 +83,7 @@ def read(version_dir: Path) -> Manifest | None:
                 f"{path} has format {document['format']}, this tritonforge reads {_FORMAT}",
                 hint="use the tritonforge that built it, or build it again",
             )
-        return _decode(document)
+        return _decode(document, _read_recorded(version_dir))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RepositoryError(
             f"{path} is damaged: {error}", hint="restore it, or build the version again"
@@ -116,19 +119,44 @@ def write_golden(version_dir: Path, inputs: Arrays, outputs: Arrays) -> None:
 
 def read_golden(version_dir: Path) -> tuple[Arrays, Arrays]:
     """Return the inputs and outputs of the golden sample; raises `RepositoryError`."""
-    path = version_dir / GOLDEN
-    try:
-        # Opened here, since numpy leaves a damaged file open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: _restored(stored[name]) for name in stored.files}
-    except Exception as error:  # zipfile, zlib and numpy have an error each
-        raise RepositoryError(
-            f"{path} cannot be read: {_plainly(error)}", hint="build the version again"
-        ) from error
+    arrays = _arrays(version_dir / GOLDEN)
     return tuple(
         {name.removeprefix(mark): arrays[name] for name in arrays if name.startswith(mark)}
         for mark in (_IN, _OUT)
     )  # type: ignore[return-value]
+
+
+def write_recorded(version_dir: Path, domains: Mapping[str, Domain]) -> None:
+    """Write the values of recorded inputs; no file where there are none."""
+    arrays = {
+        f"{number}:{name}": _storable(array)
+        for name, domain in domains.items()
+        for number, array in enumerate(domain.values)
+    }
+    if arrays:
+        np.savez(version_dir / RECORDED, allow_pickle=False, **arrays)
+
+
+def _read_recorded(version_dir: Path) -> dict[str, tuple[np.ndarray, ...]]:
+    """Return the recorded values of each input; raises `RepositoryError`."""
+    found: dict[str, tuple[np.ndarray, ...]] = {}
+    if (path := version_dir / RECORDED).is_file():
+        for key, array in _arrays(path).items():
+            name = key.partition(":")[2]
+            found[name] = (*found.get(name, ()), array)
+    return found
+
+
+def _arrays(path: Path) -> Arrays:
+    """Read an npz file; raises `RepositoryError` for a damaged one."""
+    try:
+        # Opened here, since numpy leaves a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return {name: _restored(stored[name]) for name in stored.files}
+    except Exception as error:  # zipfile, zlib and numpy have an error each
+        raise RepositoryError(
+            f"{path} cannot be read: {_plainly(error)}", hint="build the version again"
+        ) from error
 
 
 def _plainly(error: Exception) -> str:
@@ -154,6 +182,11 @@ def _restored(array: np.ndarray) -> np.ndarray:
     return np.array(items, dtype=object).reshape(array.shape)
 
 
+def _unrecorded(domains: Mapping[str, Domain]) -> dict[str, Domain]:
+    """Leave the recorded values out, which have a file of their own."""
+    return {name: replace(domain, values=()) for name, domain in domains.items()}
+
+
 def _encode(value: Any) -> Any:
     """Encode what JSON does not know."""
     if isinstance(value, DType):
@@ -161,7 +194,7 @@ def _encode(value: Any) -> Any:
     raise TypeError(f"cannot store {type(value).__name__}")
 
 
-def _decode(document: dict[str, Any]) -> Manifest:
+def _decode(document: dict[str, Any], recorded: Mapping[str, tuple[np.ndarray, ...]]) -> Manifest:
     """Build the manifest from its JSON; unknown keys of newer writers are left out."""
     names = {each.name for each in fields(Manifest)}
     plain = {key: value for key, value in document.items() if key in names}
@@ -171,7 +204,10 @@ def _decode(document: dict[str, Any]) -> Manifest:
             for kind in ("inputs", "outputs")
         }
     )
-    plain["domains"] = {name: Domain(**value) for name, value in document["domains"].items()}
+    plain["domains"] = {
+        name: Domain(**{**value, "values": recorded.get(name, ())})
+        for name, value in document["domains"].items()
+    }
     plain["ranges"] = {name: Range(**value) for name, value in document["ranges"].items()}
     plain["tolerance"] = Tolerance(**document["tolerance"])
     plain["input_specs"] = tuple(document["input_specs"])

@@ -27,7 +27,11 @@ def draw(
     for number, tensor in enumerate(inputs):
         shape, rng = tensor.shape(sizes), np.random.default_rng([seed, number])
         try:
-            arrays[tensor.name] = _array(tensor, domains.get(tensor.name), shape, rng)
+            domain = domains.get(tensor.name)
+            if domain is not None and domain.kind == "recorded":
+                arrays[tensor.name] = _recorded(tensor, domain.values, shape, seed)
+            else:
+                arrays[tensor.name] = _array(tensor, domain, shape, rng)
         except (MemoryError, ValueError) as error:
             raise SpecError(
                 f"input {tensor.name!r} of shape {list(shape)} does not fit into memory",
@@ -55,6 +59,29 @@ def _array(
         # A narrow float rounds onto the end, which the domain leaves out: log(1 - x) would mind.
         return np.where((array >= domain.low) & (array < domain.high), array, middle)
     return rng.normal(domain.low, domain.high, shape).astype(dtype.numpy)
+
+
+def _recorded(
+    tensor: TensorSpec, values: Sequence[np.ndarray], shape: tuple[int, ...], seed: int
+) -> np.ndarray:
+    """Take the recorded array whose turn it is, cut or repeated along each axis to fit.
+
+    A shape of one dimension less is a row of it, one of as many elements the wire's own form.
+    """
+    array = values[seed % len(values)]
+    if array.ndim == len(shape) + 1 and len(array):
+        array = array[seed // len(values) % len(array)]
+    if array.size == np.prod(shape, dtype=int):
+        return array.reshape(shape)
+    if array.ndim != len(shape) or not array.size:
+        raise SpecError(
+            f"the recorded {tensor.name!r} of shape {list(array.shape)} does not make one of"
+            f" shape {list(shape)}",
+            hint="record samples of the sizes that are to be served",
+        )
+    for axis, size in enumerate(shape):
+        array = np.take(array, np.arange(size) % array.shape[axis], axis)
+    return array
 
 
 def _holdable(tensor: TensorSpec, domain: Domain) -> tuple[int, int]:

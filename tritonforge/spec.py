@@ -4,8 +4,11 @@ None means «not said»: the default is then chosen by whoever knows more.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from tritonforge.errors import SpecError
 from tritonforge.release import Release
@@ -17,7 +20,7 @@ _WIDEST = 2**63  # numbers are drawn as 64 bit integers and floats
 _DIM = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 Exporter = Literal["auto", "dynamo", "torchscript"]
-DomainKind = Literal["normal", "uniform", "integers", "mask"]
+DomainKind = Literal["normal", "uniform", "integers", "mask", "recorded"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +68,13 @@ class Domain:
     `normal`: mean `low`, deviation `high`. `uniform`: `low` ≤ x < `high`. `integers`: the same in
     whole numbers, such as token ids below a vocabulary; a float input is drawn as `uniform`.
     `mask`: ones then zeros along the last dimension, at least one 1, as tokenizers pad.
+    `recorded`: the arrays of `values` in turn, cut or repeated to the size that is asked for.
     """
 
     kind: DomainKind
     low: float = 0
     high: float = 1
+    values: tuple[np.ndarray, ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.kind in {"uniform", "integers"} and not self.low < self.high:
@@ -103,7 +108,7 @@ class Domain:
         return name, cls(kind=kind, low=ends[0], high=ends[1])
 
     def __str__(self) -> str:
-        ends = "" if self.kind == "mask" else f" {self.low:g}..{self.high:g}"
+        ends = "" if self.kind in {"mask", "recorded"} else f" {self.low:g}..{self.high:g}"
         return f"{self.kind}{ends}"
 
 
@@ -125,8 +130,9 @@ class Tolerance:
 class ModelSpec:
     """All that `build` was asked.
 
-    `weights` is `default`, `random` or a path to a state dict. `max_batch_size` counts samples,
-    `cores` the CPU cores that the server will have for this model.
+    `weights` is `default`, `random` or a path to a state dict. `samples` are files or folders of
+    recorded inputs. `max_batch_size` counts samples, `cores` the CPU cores that the server will
+    have for this model.
     """
 
     source: str
@@ -138,6 +144,7 @@ class ModelSpec:
     inputs: tuple[TensorSpec, ...] = ()
     ranges: tuple[tuple[str, Range], ...] = ()
     domains: tuple[tuple[str, Domain], ...] = ()
+    samples: tuple[Path, ...] = ()
     max_batch_size: int = 16
     opset: int | None = None
     exporter: Exporter = "auto"

@@ -48,6 +48,14 @@ if TYPE_CHECKING:
     help="What an input holds: ids=0..30000, x=0.0..1.0, m=mask or x=normal. Repeatable.",
 )
 @click.option(
+    "--sample",
+    "samples",
+    multiple=True,
+    type=options.FILE,
+    help="Recorded inputs to prove with, in place of drawn ones: an .npz file, or a folder of "
+    "ONNX test data (input_0.pb). Repeatable.",
+)
+@click.option(
     "--max-batch-size",
     type=click.IntRange(min=0),
     default=16,

@@ -8,7 +8,8 @@ from tritonforge.graph.described import (
     signature,
 )
 from tritonforge.graph.file import Stamp, check, converted, external_files, load, stamp_of, write
-from tritonforge.graph.running import output_dims, session
+from tritonforge.graph.recorded import recorded
+from tritonforge.graph.running import evaluator, output_dims, session
 
 __all__ = [
     "Stamp",
@@ -16,11 +17,13 @@ __all__ = [
     "conditions",
     "converted",
     "domains",
+    "evaluator",
     "external_files",
     "hidden_conditions",
     "load",
     "name_output_dims",
     "output_dims",
+    "recorded",
     "session",
     "signature",
     "stamp_of",

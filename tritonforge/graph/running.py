@@ -16,14 +16,20 @@ from tritonforge.tensors import Arrays, Dim, Run
 
 @contextmanager
 def session(
-    path: Path, *, optimize: bool = True, extra_outputs: tuple[str, ...] = ()
+    path: Path,
+    *,
+    optimize: bool = True,
+    extra_outputs: tuple[str, ...] = (),
+    ir: int | None = None,
 ) -> Iterator[Run]:
     """Open a CPU session of ONNX Runtime on a file and yield it as a `Run`.
 
     `optimize` False runs the graph as it is written. `extra_outputs` names inner values to return
-    besides the outputs. Raises `GraphError`, when it opens and when a run fails.
+    besides the outputs. A file of a newer IR than `ir` is stamped so: what it computes does not
+    depend on it, but ONNX Runtime refuses what is newer than itself. Raises `GraphError`, when it
+    opens and when a run fails.
     """
-    opened = _open(path, optimize=optimize, extra_outputs=extra_outputs)
+    opened = _open(path, optimize=optimize, extra_outputs=extra_outputs, ir=ir)
     names = [each.name for each in opened.get_outputs()]
 
     def run(arrays: Arrays) -> Arrays:
@@ -43,6 +49,33 @@ def session(
     yield run
 
 
+def evaluator(path: Path) -> Run:
+    """Return a file run by ONNX's own reference implementation: slow, but it knows every opset.
+
+    Raises `GraphError`, when it opens and when a run fails.
+    """
+    from onnx.reference import ReferenceEvaluator
+
+    try:
+        opened = ReferenceEvaluator(load(path, weights=True))
+    except Exception as error:  # it has no base for its errors
+        raise GraphError(
+            f"ONNX's reference implementation cannot run {path.name}: {first_line(error)}"
+        ) from error
+
+    def run(arrays: Arrays) -> Arrays:
+        try:
+            fed = {name: _text(array) for name, array in arrays.items()}
+            answers = zip(opened.output_names, opened.run(None, fed), strict=True)
+            return {name: np.asarray(answer) for name, answer in answers}
+        except Exception as error:  # as above
+            raise GraphError(
+                f"ONNX's reference implementation fails on {path.name}: {first_line(error)}"
+            ) from error
+
+    return run
+
+
 def output_dims(path: Path) -> dict[str, tuple[Dim | None, ...]]:
     """Open a session once and return each output's dims as ONNX Runtime infers them.
 
@@ -53,7 +86,9 @@ def output_dims(path: Path) -> dict[str, tuple[Dim | None, ...]]:
     return {each.name: tuple(each.shape) for each in opened.get_outputs()}
 
 
-def _open(path: Path, *, optimize: bool, extra_outputs: tuple[str, ...] = ()) -> Any:
+def _open(
+    path: Path, *, optimize: bool, extra_outputs: tuple[str, ...] = (), ir: int | None = None
+) -> Any:
     """Open a session; raises `GraphError`."""
     import onnxruntime
 
@@ -64,8 +99,12 @@ def _open(path: Path, *, optimize: bool, extra_outputs: tuple[str, ...] = ()) ->
     if not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     source: Any = str(path)
-    if extra_outputs:
-        model = load(path)
+    model = load(path) if extra_outputs or ir is not None else None
+    if model is not None and ir is not None and model.ir_version > ir:
+        model = load(path, weights=True)
+        model.ir_version = ir
+        source = model.SerializeToString()
+    if model is not None and extra_outputs:
         model.graph.output.extend(
             onnx.helper.make_tensor_value_info(name, TensorProto.BOOL, None)
             for name in extra_outputs

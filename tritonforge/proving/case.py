@@ -58,3 +58,19 @@ def plan_of(case: Case) -> Iterator[tuple[samples.Sizes, int]]:
         yield sizes, seed
     for extra in range(_MORE_SEEDS):
         yield sizes_list[0], len(sizes_list) + extra
+    yield from _recorded(case)
+
+
+def _recorded(case: Case) -> Iterator[tuple[samples.Sizes, int]]:
+    """Name each recorded sample once more, just as it is, as far as a server takes its batch."""
+    tensors = {tensor.name: tensor for tensor in case.signature.inputs}
+    told = {name: domain.values for name, domain in case.domains.items() if domain.values}
+    count = max(map(len, told.values()), default=0)
+    for number in range(count):
+        sizes = dict(smallest(case))
+        for name, values in told.items():
+            pairs = zip(tensors[name].dims, values[number].shape, strict=True)
+            sizes |= {dim: size for dim, size in pairs if isinstance(dim, str)}
+        if case.signature.batch and case.max_batch_size:
+            sizes[case.signature.batch] = min(sizes[case.signature.batch], case.max_batch_size)
+        yield sizes, (number - case.sample_seed) % count

@@ -1,0 +1,53 @@
+"""What was wished of a model's inputs, held against the inputs that it has."""
+
+from dataclasses import replace
+
+from tritonforge import graph
+from tritonforge.errors import SpecError
+from tritonforge.sources import Loaded
+from tritonforge.spec import ModelSpec
+from tritonforge.tensors import Signature
+
+
+def with_samples(spec: ModelSpec, loaded: Loaded) -> ModelSpec:
+    """Read the recorded samples and wish for what they hold: their values, and their sizes.
+
+    A size that `--range` states holds. Raises `SpecError` for a sample that does not fit the model,
+    and for an input that `--domain` names too.
+    """
+    if not spec.samples:
+        return spec
+    signature = Signature(inputs=loaded.inputs, outputs=())
+    if loaded.path is not None:
+        signature = graph.signature(graph.load(loaded.path))
+    domains, ranges = graph.recorded(spec.samples, signature)
+    for name, _ in spec.domains:
+        if name in domains:
+            raise SpecError(
+                f"--domain and --sample both say what {name!r} holds", hint="leave one of them out"
+            )
+    return replace(
+        spec,
+        domains=(*spec.domains, *domains.items()),
+        ranges=tuple({**ranges, **dict(spec.ranges)}.items()),
+    )
+
+
+def check_ranges(spec: ModelSpec, signature: Signature) -> None:
+    """Raise `SpecError` where `--range` or `--domain` names what the model does not have."""
+    inputs = tuple(tensor.name for tensor in signature.inputs)
+    if signature.batch in dict(spec.ranges):
+        raise SpecError(
+            f"--range cannot bound {signature.batch!r}, which is the batch",
+            hint="bound it with --max-batch-size",
+        )
+    for option, pairs, known in (
+        ("--range", spec.ranges, signature.dynamic),
+        ("--domain", spec.domains, inputs),
+    ):
+        for name, _ in pairs:
+            if name not in known:
+                raise SpecError(
+                    f"{option} names {name!r}, which the model does not have",
+                    hint=f"it has {', '.join(known) or 'none'}",
+                )
