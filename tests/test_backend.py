@@ -171,17 +171,18 @@ def test_a_file_of_another_name_with_its_weights_beside_it(embedded, tmp_path):
 def test_feeds_are_grouped_by_their_shape_without_the_batch(parts):
     feeds = [{"a": np.zeros(shape)} for shape in ((1, 2), (3, 2), (1, 5), (2, 2))]
     feeds.append({"b": np.zeros((1, 2))})
-    assert parts.ort_batch.alike(feeds) == [[0, 1, 3], [2], [4]]
+    assert parts.ort_batch.alike(dict(enumerate(feeds))) == [[0, 1, 3], [2], [4]]
 
 
-def test_merged_and_split_again(parts):
-    feeds = [{"a": np.full((n, 2), n)} for n in (1, 3, 2)]
+def test_merged_in_order_and_held_to_the_batch(parts):
+    feeds = [{"a": np.full((rows, 2), rows)} for rows in (1, 3, 2)]
     merged = parts.ort_batch.merge(feeds)["a"]
-    counts = parts.ort_batch.sizes(feeds)
-    for feed, part in zip(feeds, parts.ort_batch.split("a", merged, counts), strict=True):
-        np.testing.assert_array_equal(part, feed["a"])
-    with pytest.raises(parts.ort_batch.SplitError, match="does not follow the batch"):
-        parts.ort_batch.split("a", merged[1:], counts)
+    assert merged[:, 0].tolist() == [1, 3, 3, 3, 2, 2]
+    total = sum(map(parts.ort_batch.rows, feeds))
+    parts.ort_batch.check(["a"], [merged], total)
+    for other in (merged[1:], np.float32(1)):
+        with pytest.raises(parts.ort_batch.SplitError, match="does not follow the batch"):
+            parts.ort_batch.check(["a"], [other], total)
 
 
 @pytest.mark.parametrize(

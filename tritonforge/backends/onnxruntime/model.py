@@ -5,6 +5,7 @@ Triton takes this file for the backend of that name where it finds no C++ librar
 knows nothing of tritonforge.
 """
 
+import gc
 import json
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class TritonPythonModel:
 
     def initialize(self, args):
         """Open the session; refuse a config that does not fit the file."""
+        gc.freeze()  # what has been imported stays, and need not be looked at between requests
         config = json.loads(args["model_config"])
         try:
             self._open(config, args)
@@ -66,7 +68,6 @@ class TritonPythonModel:
         known = {**inputs, **optional}
         self.inputs = [entry["name"] for entry in config["input"]]
         self.scalar_inputs = {name for name in self.inputs if not known[name].dims}
-        self.outputs = [entry["name"] for entry in config["output"]]
         self.scalar_outputs = {
             entry["name"]: ort_match.shape_of(entry)
             for entry in config["output"]
@@ -75,6 +76,8 @@ class TritonPythonModel:
 
     def execute(self, requests):
         """Answer each request; those that may run together do."""
+        if len(requests) == 1 or not self.batching:
+            return [self._alone(request) for request in requests]
         responses = [None] * len(requests)
         feeds = {}
         for position, request in enumerate(requests):
@@ -82,14 +85,19 @@ class TritonPythonModel:
                 feeds[position] = self._feed(request)
             except UnicodeDecodeError as error:
                 responses[position] = _failure(f"a BYTES input is not valid UTF-8: {error}")
-        positions = list(feeds)
-        groups = ort_batch.alike(list(feeds.values())) if self.batching else []
-        for group in groups or [[index] for index in range(len(positions))]:
-            members = [positions[index] for index in group]
-            answers = self._answer([requests[m] for m in members], [feeds[m] for m in members])
-            for member, answer in zip(members, answers, strict=True):
-                responses[member] = answer
+        for group in ort_batch.alike(feeds):
+            members = [requests[position] for position in group]
+            answers = self._together(members, [feeds[position] for position in group])
+            for position, answer in zip(group, answers, strict=True):
+                responses[position] = answer
         return responses
+
+    def _alone(self, request):
+        """Answer a request that runs by itself: its inputs go in and its outputs out uncopied."""
+        try:
+            return self._answer(request, self._feed(request))
+        except UnicodeDecodeError as error:
+            return _failure(f"a BYTES input is not valid UTF-8: {error}")
 
     def _feed(self, request):
         """Return a request's inputs as ONNX Runtime wants them; without copies except for text."""
@@ -105,50 +113,51 @@ class TritonPythonModel:
             feed[name] = array.reshape(()) if name in self.scalar_inputs else array
         return feed
 
-    def _answer(self, requests, feeds):
-        """Run a group of requests; where that fails run each by itself, so that one fails alone."""
-        wanted = [set(request.requested_output_names()) for request in requests]
-        names = [name for name in self.outputs if any(name in each for each in wanted)]
-        try:
-            if len(feeds) == 1:
-                results = [self._run(names, feeds[0])]
-            else:
-                results = self._run_merged(names, feeds)
-        except Exception as error:  # noqa: BLE001 - ONNX Runtime has no base for its errors
-            if len(feeds) == 1:
-                return [_failure(ort_options.words(error))]
-            each = zip(requests, feeds, strict=True)
-            return [self._answer([request], [feed])[0] for request, feed in each]
-        return [
-            pb_utils.InferenceResponse(
-                [ort_tensors.tensor_of(name, result[name]) for name in names if name in mine]
-            )
-            for result, mine in zip(results, wanted, strict=True)
-        ]
-
-    def _run(self, names, feed):
+    def _answer(self, request, feed):
         """Run one feed as it is."""
-        results = dict(zip(names, self.session.run(names, feed), strict=True))
-        if self.batching:
-            for name, array in results.items():
-                ort_batch.split(name, array, ort_batch.sizes([feed]))
+        names = list(request.requested_output_names())
+        try:
+            arrays = self.session.run(names, feed)
+            if self.batching:
+                ort_batch.check(names, arrays, ort_batch.rows(feed))
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime has no base for its errors
+            return _failure(ort_options.words(error))
+        answer = dict(zip(names, arrays, strict=True))
         for name, shape in self.scalar_outputs.items():
-            if name in results:
-                results[name] = np.asarray(results[name]).reshape(shape)
-        return results
+            if name in answer:
+                answer[name] = np.asarray(answer[name]).reshape(shape)
+        return _response(answer)
 
-    def _run_merged(self, names, feeds):
-        """Run several feeds at once and give each its own part."""
-        counts = ort_batch.sizes(feeds)
-        arrays = self.session.run(names, ort_batch.merge(feeds))
-        parts = [
-            ort_batch.split(name, array, counts) for name, array in zip(names, arrays, strict=True)
-        ]
-        return [dict(zip(names, mine, strict=True)) for mine in zip(*parts, strict=True)]
+    def _together(self, requests, feeds):
+        """Run a group of requests at once; where that fails each alone, so that one fails alone."""
+        if len(feeds) == 1:
+            return [self._answer(requests[0], feeds[0])]
+        wanted = [request.requested_output_names() for request in requests]
+        names = list(set().union(*wanted))
+        counts = [ort_batch.rows(feed) for feed in feeds]
+        try:
+            arrays = self.session.run(names, ort_batch.merge(feeds))
+            ort_batch.check(names, arrays, sum(counts))
+        except Exception:  # noqa: BLE001 - as above; each then says its own
+            return [self._answer(*pair) for pair in zip(requests, feeds, strict=True)]
+        responses, start = [], 0
+        for mine, count in zip(wanted, counts, strict=True):
+            cut = zip(names, arrays, strict=True)
+            parts = {name: array[start : start + count] for name, array in cut if name in mine}
+            responses.append(_response(parts))
+            start += count
+        return responses
 
     def finalize(self):
         """Let go of the session."""
         self.session = None
+
+
+def _response(arrays):
+    """Answer one request with its outputs."""
+    return pb_utils.InferenceResponse(
+        [ort_tensors.tensor_of(name, array) for name, array in arrays.items()]
+    )
 
 
 def _failure(message):

@@ -8,11 +8,11 @@ class SplitError(Exception):
 
 
 def alike(feeds):
-    """Group the positions of feeds that may be merged: same inputs, same shapes but the batch."""
+    """Group the keys of feeds that may be merged: same inputs, same shapes but the batch."""
     groups = {}
-    for position, feed in enumerate(feeds):
-        key = tuple((name, array.shape[1:]) for name, array in feed.items())
-        groups.setdefault(key, []).append(position)
+    for position, feed in feeds.items():
+        shapes = [(name, array.shape[1:]) for name, array in feed.items()]
+        groups.setdefault(tuple(shapes), []).append(position)
     return list(groups.values())
 
 
@@ -21,18 +21,16 @@ def merge(feeds):
     return {name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]}
 
 
-def sizes(feeds):
-    """Return how many samples each feed holds."""
-    return [next(iter(feed.values())).shape[0] for feed in feeds]
+def rows(feed):
+    """Return how many samples a feed holds."""
+    return len(next(iter(feed.values())))
 
 
-def split(name, array, counts):
-    """Cut an output into the parts of the feeds; the parts share the output's memory."""
-    total = sum(counts)
-    if array.ndim == 0 or array.shape[0] != total:
-        raise SplitError(
-            f"output '{name}' has shape {list(array.shape)} for a batch of {total}: "
-            "its first dimension does not follow the batch"
-        )
-    ends = np.cumsum(counts)
-    return [array[end - count : end] for end, count in zip(ends, counts, strict=True)]
+def check(names, arrays, total):
+    """Raise `SplitError` where an output cannot be cut into the parts of a batch."""
+    for name, array in zip(names, arrays, strict=True):
+        if not array.shape or array.shape[0] != total:
+            raise SplitError(
+                f"output '{name}' has shape {list(array.shape)} for a batch of {total}: "
+                "its first dimension does not follow the batch"
+            )
