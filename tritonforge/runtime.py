@@ -15,7 +15,6 @@ _LOAD = """
 import sys, onnxruntime as ort
 options = ort.SessionOptions()
 options.log_severity_level = 4
-options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
 try:
     ort.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
 except Exception as error:
