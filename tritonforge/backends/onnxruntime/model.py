@@ -6,6 +6,7 @@ knows nothing of tritonforge.
 """
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,10 @@ import ort_batch
 import ort_complete
 import ort_match
 import ort_options
+import ort_ragged
+import ort_sequence
+import ort_special
+import ort_state
 import ort_tensors
 import triton_python_backend_utils as pb_utils
 
@@ -44,13 +49,9 @@ class TritonPythonModel:
             self._open(config, args)
         except ort_options.ConfigError as error:
             raise pb_utils.TritonModelException(str(error)) from error
-        self.batching = int(config.get("max_batch_size", 0)) > 0
-        self.strings = {
-            entry["name"] for entry in config["input"] if entry["data_type"] == "TYPE_STRING"
-        }
-        if ort_tensors.BY_DLPACK and "TYPE_STRING" in {
-            entry["data_type"] for entry in (*config["input"], *config["output"])
-        }:
+        if ort_tensors.BY_DLPACK and (
+            self.strings or "TYPE_STRING" in {entry["data_type"] for entry in config["output"]}
+        ):
             raise pb_utils.TritonModelException(ort_tensors.NO_STRINGS)
 
     def _open(self, config, args):
@@ -62,9 +63,26 @@ class TritonPythonModel:
         inputs = ort_match.tensors(self.session.get_inputs())
         optional = ort_match.tensors(self.session.get_overridable_initializers())
         outputs = ort_match.tensors(self.session.get_outputs())
-        ort_match.check(config, inputs, optional, outputs)
+        states = ort_sequence.states(config)
+        added = [*ort_sequence.controls(config), *states]
+        ort_sequence.check_controls(config, inputs)
+        ort_match.check(
+            config,
+            inputs,
+            optional,
+            outputs,
+            added=len(added) + len(ort_ragged.batch_inputs(config)),
+            scattered=ort_ragged.scattered(config),
+        )
+        ort_sequence.check_states(config, inputs, outputs)
+        ort_ragged.check(config, inputs)
         known = {**inputs, **optional}
-        self.inputs = [entry["name"] for entry in config["input"]]
+        self.batching = int(config.get("max_batch_size", 0)) > 0
+        self.inputs = [
+            *(entry["name"] for entry in config["input"]),
+            *(each.name for each in added),
+        ]
+        self.strings = {name for name in self.inputs if known[name].type == "TYPE_STRING"}
         self.scalar_inputs = {name for name in self.inputs if not known[name].dims}
         self.outputs = [entry["name"] for entry in config["output"]]
         self.scalar_outputs = {
@@ -72,6 +90,21 @@ class TritonPythonModel:
             for entry in config["output"]
             if not outputs[entry["name"]].dims
         }
+        run_options = ort_options.run_options(config)
+        self.run = (
+            partial(self.session.run, run_options=run_options) if run_options else self.session.run
+        )
+        self._specialise(config, states)
+
+    def _specialise(self, config, states):
+        """Take another way for models with state or ragged batches, so that others pay nothing."""
+        batches = ort_ragged.Batches(config)
+        if not states and not batches.special:
+            return
+        kept = ort_state.States(states, config) if states else None
+        self.execute = ort_special.Executor(
+            self._feed, self.run, self.outputs, self.scalar_outputs, batches, kept
+        ).execute
 
     def execute(self, requests):
         """Answer each request; those that may run together do."""
@@ -128,7 +161,7 @@ class TritonPythonModel:
 
     def _run(self, names, feed):
         """Run one feed as it is."""
-        results = dict(zip(names, self.session.run(names, feed), strict=True))
+        results = dict(zip(names, self.run(names, feed), strict=True))
         if self.batching:
             for name, array in results.items():
                 ort_batch.split(name, array, ort_batch.sizes([feed]))
@@ -140,7 +173,7 @@ class TritonPythonModel:
     def _run_merged(self, names, feeds):
         """Run several feeds at once and give each its own part."""
         counts = ort_batch.sizes(feeds)
-        arrays = self.session.run(names, ort_batch.merge(feeds))
+        arrays = self.run(names, ort_batch.merge(feeds))
         parts = [
             ort_batch.split(name, array, counts) for name, array in zip(names, arrays, strict=True)
         ]
@@ -148,7 +181,7 @@ class TritonPythonModel:
 
     def finalize(self):
         """Let go of the session."""
-        self.session = None
+        self.session = self.run = None
 
 
 def _failure(message):

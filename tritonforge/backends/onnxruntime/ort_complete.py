@@ -15,7 +15,7 @@ _SCHEDULERS = ("dynamic_batching", "sequence_batching", "ensemble_scheduling")
 
 def needed(config):
     """Say whether anything is to be completed."""
-    return not (config.get("input") and config.get("output"))
+    return not ((config.get("input") or config.get("batch_input")) and config.get("output"))
 
 
 def model_path():
