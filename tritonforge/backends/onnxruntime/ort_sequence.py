@@ -87,6 +87,11 @@ def check_controls(config, inputs):
                 f"{where}, the model expects data-type {known} but the model configuration "
                 f"specifies data-type {control.type}"
             )
+        if control.type == "TYPE_STRING":
+            raise ConfigError(
+                f"{where} cannot be TYPE_STRING: Triton 2.51 hands on more bytes than the text "
+                "has, and fails every request for it"
+            )
 
 
 def check_states(config, inputs, outputs):
