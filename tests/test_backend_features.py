@@ -180,18 +180,21 @@ def served(embedded, library, said, tmp_path_factory):
     tiny.double(repository, "cached", f"{cached} {warm_up('FP32', 4, 'random_data: true')}")
     tiny.double(repository, "shrinks", parameter(SHRINK, "cpu:0"))
     tiny.double(repository, "shrinks_nothing", parameter(SHRINK, "nonsense"))
+    flat = [("Add", ["x", "x"], ["y"], {})], [("x", T.FLOAT, ["n"])], [("y", T.FLOAT, ["n"])]
+    tiny.place(repository, "flat", None, *flat)
+    tiny.place(repository, "partial", 'backend: "onnxruntime"\nmax_batch_size: 8\n', *tiny.DOUBLE)
     operations = f'model_operations {{ op_library_filename: "{library}" }}'
     folder = tiny.double(
         repository,
         "inside",
         f'{operations} default_model_filename: "net" '
-        'instance_group { count: 2 name: "pair" kind: KIND_CPU }',
+        'instance_group { count: 2 name: "pair" kind: KIND_CPU '
+        'rate_limiter { resources { name: "R" count: 1 } priority: 2 } }',
     )
     (folder / "1" / "net").mkdir()
     (folder / "1" / "model.onnx").rename(folder / "1" / "net" / "model.onnx")
-    with server.serving(
-        repository, embedded, arguments=["--cache-config=local,size=1048576"], show=said.append
-    ) as ready:
+    flags = ["--cache-config=local,size=1048576", "--rate-limit=execution_count"]
+    with server.serving(repository, embedded, arguments=flags, show=said.append) as ready:
         yield ready
 
 
@@ -263,6 +266,21 @@ def test_warmed_up_and_cached(served):
     counted = connection.get_inference_statistics("cached")["model_stats"][0]["inference_stats"]
     connection.close()
     assert (counted["cache_hit"]["count"], counted["cache_miss"]["count"]) == (2, 2)
+
+
+def test_a_vector_is_completed_as_a_batch_of_scalars_and_a_size_with_a_batcher(served):
+    import tritonclient.http as triton
+
+    connection = triton.InferenceServerClient(served.http)
+    flat, partial = (connection.get_model_config(model) for model in ("flat", "partial"))
+    connection.close()
+    assert flat["max_batch_size"] == 4
+    for tensor in (*flat["input"], *flat["output"]):
+        assert (tensor["dims"], tensor["reshape"]) == ([1], {"shape": []})
+    assert partial["max_batch_size"] == 8
+    assert "dynamic_batching" in partial
+    with client.remote(served, "flat") as run:
+        np.testing.assert_array_equal(run({"x": ROW.T})["y"], ROW.T * 2)
 
 
 def test_run_options_reach_the_run(served):

@@ -159,7 +159,8 @@ def served(embedded, tmp_path_factory):
     oldest = "oldest { max_candidate_sequences: 8 max_queue_delay_microseconds: 100000 }"
     tells(repository)
     adds(repository, "adds", sequences(oldest, LONG, state("INT32", 1, ZEROS)))
-    two = sequences("direct { }", LONG, state("INT32", 1, ZEROS))
+    shared = f"{ZEROS} use_same_buffer_for_input_output: true"
+    two = sequences("direct { }", LONG, state("INT32", 1, shared))
     adds(repository, "adds_in_two", f'{two} instance_group {{ name: "more" kind: KIND_CPU }}')
     short = "max_sequence_idle_microseconds: 100000"
     adds(repository, "forgets", sequences("direct { }", short, state("INT32", 1, ZEROS)))
