@@ -330,7 +330,7 @@ WRONG = {
     "ragged_of_two": r"input with shape \[-1\] for ragged input 'x', model provides \[7\]",
     "no_target": "unexpected inference input 'elsewhere', allowed inputs are: x, w",
     "cold": "warmup setting expects 16 bytes, but the data provided from short ?only has 4 bytes",
-    "too_hot": "onnx runtime error 2",
+    "too_hot": "failed to run warmup sample 'first': onnx runtime error 2: .*out of data bounds",
     "on_gpu": "instance group .* has kind KIND_GPU but",
     "bfloat": "unsupported datatype TYPE_BF16 for input 'x' for model 'bfloat'",
 }

@@ -19,6 +19,7 @@ import ort_sequence
 import ort_special
 import ort_state
 import ort_tensors
+import ort_warmup
 import triton_python_backend_utils as pb_utils
 
 
@@ -63,19 +64,8 @@ class TritonPythonModel:
         inputs = ort_match.tensors(self.session.get_inputs())
         optional = ort_match.tensors(self.session.get_overridable_initializers())
         outputs = ort_match.tensors(self.session.get_outputs())
-        states = ort_sequence.states(config)
-        added = [*ort_sequence.controls(config), *states]
-        ort_sequence.check_controls(config, inputs)
-        ort_match.check(
-            config,
-            inputs,
-            optional,
-            outputs,
-            added=len(added) + len(ort_ragged.batch_inputs(config)),
-            scattered=ort_ragged.scattered(config),
-        )
-        ort_sequence.check_states(config, inputs, outputs)
-        ort_ragged.check(config, inputs)
+        _check(config, inputs, optional, outputs)
+        added = ort_sequence.added(config)
         known = {**inputs, **optional}
         self.batching = int(config.get("max_batch_size", 0)) > 0
         self.inputs = [
@@ -94,17 +84,18 @@ class TritonPythonModel:
         self.run = (
             partial(self.session.run, run_options=run_options) if run_options else self.session.run
         )
-        self._specialise(config, states)
-
-    def _specialise(self, config, states):
-        """Take another way for models with state or ragged batches, so that others pay nothing."""
-        batches = ort_ragged.Batches(config)
-        if not states and not batches.special:
-            return
-        kept = ort_state.States(states, config) if states else None
-        self.execute = ort_special.Executor(
-            self._feed, self.run, self.outputs, self.scalar_outputs, batches, kept
-        ).execute
+        batches, states = ort_ragged.Batches(config), ort_sequence.states(config)
+        if states or batches.special:  # a way of their own, so that all others pay nothing
+            self.execute = ort_special.Executor(
+                read=self._feed,
+                run=self.run,
+                outputs=self.outputs,
+                scalars=self.scalar_outputs,
+                batches=batches,
+                states=ort_state.States(states, config) if states else None,
+            ).execute
+        elif not (added or self.scalar_inputs):
+            ort_warmup.check(config, args["model_repository"], self.run)
 
     def execute(self, requests):
         """Answer each request; those that may run together do."""
@@ -182,6 +173,21 @@ class TritonPythonModel:
     def finalize(self):
         """Let go of the session."""
         self.session = self.run = None
+
+
+def _check(config, inputs, optional, outputs):
+    """Raise ConfigError where the config cannot serve a file with these tensors."""
+    ort_sequence.check_controls(config, inputs)
+    ort_match.check(
+        config,
+        inputs,
+        optional,
+        outputs,
+        added=len(ort_sequence.added(config)) + len(ort_ragged.batch_inputs(config)),
+        scattered=ort_ragged.scattered(config),
+    )
+    ort_sequence.check_states(config, inputs, outputs)
+    ort_ragged.check(config, inputs)
 
 
 def _failure(message):

@@ -41,7 +41,7 @@ class State(Added):
 def controls(config):
     """Return the control tensors, in the order in which they are checked."""
     asked = [
-        (control["control_kind" if "control_kind" in control else "kind"], entry["name"], control)
+        (control["kind"], entry["name"], control)
         for entry in config.get("sequence_batching", {}).get("control_input", [])
         for control in entry.get("control", [])
     ]
@@ -65,6 +65,11 @@ def states(config):
         State(name=state["input_name"], type=state["data_type"], output=state["output_name"])
         for state in config.get("sequence_batching", {}).get("state", [])
     ]
+
+
+def added(config):
+    """Return all inputs of the file that the core adds to a request."""
+    return [*controls(config), *states(config)]
 
 
 def check_controls(config, inputs):

@@ -1,7 +1,8 @@
 """The implicit state of running sequences, kept from one request to the next.
 
 Triton's core keeps it where a backend hands it back, for which the Python backend has no call. The
-core adds the initial state to every request, though; that is used when a sequence starts.
+core adds the initial state to every request, though; that is used when a sequence starts. Where the
+config names no `initial_state` it is whatever lay in the memory, here as there.
 """
 
 import time
