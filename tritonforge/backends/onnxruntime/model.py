@@ -7,6 +7,7 @@ knows nothing of tritonforge.
 
 import gc
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,12 @@ import ort_batch
 import ort_complete
 import ort_match
 import ort_options
+import ort_ragged
+import ort_sequence
+import ort_special
+import ort_state
 import ort_tensors
+import ort_warmup
 import triton_python_backend_utils as pb_utils
 
 
@@ -46,13 +52,9 @@ class TritonPythonModel:
             self._open(config, args)
         except ort_options.ConfigError as error:
             raise pb_utils.TritonModelException(str(error)) from error
-        self.batching = int(config.get("max_batch_size", 0)) > 0
-        self.strings = {
-            entry["name"] for entry in config["input"] if entry["data_type"] == "TYPE_STRING"
-        }
-        if ort_tensors.BY_DLPACK and "TYPE_STRING" in {
-            entry["data_type"] for entry in (*config["input"], *config["output"])
-        }:
+        if ort_tensors.BY_DLPACK and (
+            self.strings or "TYPE_STRING" in {entry["data_type"] for entry in config["output"]}
+        ):
             raise pb_utils.TritonModelException(ort_tensors.NO_STRINGS)
 
     def _open(self, config, args):
@@ -64,15 +66,37 @@ class TritonPythonModel:
         inputs = ort_match.tensors(self.session.get_inputs())
         optional = ort_match.tensors(self.session.get_overridable_initializers())
         outputs = ort_match.tensors(self.session.get_outputs())
-        ort_match.check(config, inputs, optional, outputs)
+        _check(config, inputs, optional, outputs)
+        added = ort_sequence.added(config)
         known = {**inputs, **optional}
-        self.inputs = [entry["name"] for entry in config["input"]]
+        self.batching = int(config.get("max_batch_size", 0)) > 0
+        self.inputs = [
+            *(entry["name"] for entry in config["input"]),
+            *(each.name for each in added),
+        ]
+        self.strings = {name for name in self.inputs if known[name].type == "TYPE_STRING"}
         self.scalar_inputs = {name for name in self.inputs if not known[name].dims}
         self.scalar_outputs = {
             entry["name"]: ort_match.shape_of(entry)
             for entry in config["output"]
             if not outputs[entry["name"]].dims
         }
+        run_options = ort_options.run_options(config)
+        self.run = (
+            partial(self.session.run, run_options=run_options) if run_options else self.session.run
+        )
+        batches, states = ort_ragged.Batches(config), ort_sequence.states(config)
+        if states or batches.special:  # a way of their own, so that all others pay nothing
+            self.execute = ort_special.Executor(
+                read=self._feed,
+                run=self.run,
+                outputs=[entry["name"] for entry in config["output"]],
+                scalars=self.scalar_outputs,
+                batches=batches,
+                states=ort_state.States(states, config) if states else None,
+            ).execute
+        elif not (added or self.scalar_inputs):
+            ort_warmup.check(config, args["model_repository"], self.run)
 
     def execute(self, requests):
         """Answer each request; those that may run together do."""
@@ -116,8 +140,10 @@ class TritonPythonModel:
     def _answer(self, request, feed):
         """Run one feed as it is."""
         names = list(request.requested_output_names())
+        if not names:  # a request that the core made up to fill a slot
+            return _response({})
         try:
-            arrays = self.session.run(names, feed)
+            arrays = self.run(names, feed)
             if self.batching:
                 ort_batch.check(names, arrays, ort_batch.rows(feed))
         except Exception as error:  # noqa: BLE001 - ONNX Runtime has no base for its errors
@@ -136,21 +162,34 @@ class TritonPythonModel:
         names = list(set().union(*wanted))
         counts = [ort_batch.rows(feed) for feed in feeds]
         try:
-            arrays = self.session.run(names, ort_batch.merge(feeds))
+            arrays = self.run(names, ort_batch.merge(feeds))
             ort_batch.check(names, arrays, sum(counts))
         except Exception:  # noqa: BLE001 - as above; each then says its own
             return [self._answer(*pair) for pair in zip(requests, feeds, strict=True)]
-        responses, start = [], 0
-        for mine, count in zip(wanted, counts, strict=True):
-            cut = zip(names, arrays, strict=True)
-            parts = {name: array[start : start + count] for name, array in cut if name in mine}
-            responses.append(_response(parts))
-            start += count
-        return responses
+        parts = zip(*(ort_batch.split(array, counts) for array in arrays), strict=True)
+        return [
+            _response({name: part for name, part in zip(names, each, strict=True) if name in mine})
+            for each, mine in zip(parts, wanted, strict=True)
+        ]
 
     def finalize(self):
         """Let go of the session."""
-        self.session = None
+        self.session = self.run = None
+
+
+def _check(config, inputs, optional, outputs):
+    """Raise ConfigError where the config cannot serve a file with these tensors."""
+    ort_sequence.check_controls(config, inputs)
+    ort_match.check(
+        config,
+        inputs,
+        optional,
+        outputs,
+        added=len(ort_sequence.added(config)) + len(ort_ragged.batch_inputs(config)),
+        scattered=ort_ragged.scattered(config),
+    )
+    ort_sequence.check_states(config, inputs, outputs)
+    ort_ragged.check(config, inputs)
 
 
 def _response(arrays):

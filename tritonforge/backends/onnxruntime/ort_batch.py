@@ -34,3 +34,11 @@ def check(names, arrays, total):
                 f"output '{name}' has shape {list(array.shape)} for a batch of {total}: "
                 "its first dimension does not follow the batch"
             )
+
+
+def split(array, counts):
+    """Yield the parts of an output, which share its memory."""
+    start = 0
+    for count in counts:
+        yield array[start : start + count]
+        start += count

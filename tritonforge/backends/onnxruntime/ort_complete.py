@@ -15,7 +15,7 @@ _SCHEDULERS = ("dynamic_batching", "sequence_batching", "ensemble_scheduling")
 
 def needed(config):
     """Say whether anything is to be completed."""
-    return not (config.get("input") and config.get("output"))
+    return not ((config.get("input") or config.get("batch_input")) and config.get("output"))
 
 
 def model_path():
@@ -39,17 +39,18 @@ def complete(completed, inputs, outputs):
     if batch == 0 and capable:
         batch = DEFAULT_BATCH
         completed.set_max_batch_size(batch)
-        if not any(scheduler in config for scheduler in _SCHEDULERS):
-            completed.set_dynamic_batching()
-    if not config.get("input"):
-        for tensor in inputs.values():
-            completed.add_input(_entry(tensor, batch))
-    if not config.get("output"):
-        for tensor in outputs.values():
-            completed.add_output(_entry(tensor, batch))
+    if batch > 1 and not any(scheduler in config for scheduler in _SCHEDULERS):
+        completed.set_dynamic_batching()
+    # the config's own lists: `add_input` and `add_output` know no reshape
+    for kind, tensors in (("input", inputs), ("output", outputs)):
+        if not config.get(kind):
+            config[kind] = [_entry(tensor, batch) for tensor in tensors.values()]
 
 
 def _entry(tensor, batch):
-    """Describe a tensor for the config: without the batch; a scalar as one value."""
+    """Describe a tensor for the config: without the batch; what is then a scalar as one value."""
     dims = tensor.dims[1:] if batch else tensor.dims
-    return {"name": tensor.name, "data_type": tensor.type, "dims": list(dims) or [1]}
+    entry = {"name": tensor.name, "data_type": tensor.type, "dims": list(dims) or [1]}
+    if batch and not dims:
+        entry["reshape"] = {"shape": []}
+    return entry

@@ -57,43 +57,70 @@ def _tensor(node):
     return Tensor(name=node.name, type=TYPES.get(node.type, "TYPE_INVALID"), dims=dims)
 
 
-def check(config, inputs, optional, outputs):
+def check(config, inputs, optional, outputs, *, added=0, scattered=()):
     """Raise ConfigError where the config cannot serve a file with these tensors.
 
-    `optional` are the initializers that a request may override.
+    `optional` are the initializers that a request may override, `added` is how many inputs of the
+    file the config names elsewhere, `scattered` are outputs that take their shapes from an input.
     """
     model, batching = config["name"], int(config.get("max_batch_size", 0)) > 0
     asked = config.get("input", [])
-    required = [entry for entry in asked if not entry.get("optional")]
-    expected = [entry["name"] for entry in required if entry["name"] not in optional]
-    if len(expected) != len(inputs):
+    expected = sum(not entry.get("optional") for entry in asked) + added
+    if expected != len(inputs):
         raise ConfigError(
-            f"unable to load model '{model}', configuration expects {len(expected)} inputs, "
+            f"unable to load model '{model}', configuration expects {expected} inputs, "
             f"model provides {len(inputs)}"
         )
     for entry in asked:
-        _check_one(model, entry, {**inputs, **optional}, "input", batching)
         if batching and entry.get("optional"):
             raise ConfigError(
                 f"unable to load model '{model}', optional input '{entry['name']}' is not "
                 "supported for models that support batching"
             )
+        tensor = _typed(model, entry, {**inputs, **optional}, "input")
+        if entry.get("allow_ragged_batch"):
+            _check_ragged(model, entry, tensor)
+        else:
+            _check_shape(model, entry, tensor, "input", batching)
     for entry in config.get("output", []):
-        _check_one(model, entry, outputs, "output", batching)
+        tensor = _typed(model, entry, outputs, "output")
+        if entry["name"] not in scattered:
+            _check_shape(model, entry, tensor, "output", batching)
 
 
-def _check_one(model, entry, known, kind, batching):
-    """Compare one tensor of the config with the file's."""
+def _typed(model, entry, known, kind):
+    """Return the file's tensor of a name, which must be of the config's type."""
     name, tensor = entry["name"], known.get(entry["name"])
     if tensor is None:
         allowed = ", ".join(known)
         raise ConfigError(f"unexpected inference {kind} '{name}', allowed {kind}s are: {allowed}")
+    if entry["data_type"] not in TYPES.values():
+        raise ConfigError(
+            f"unsupported datatype {entry['data_type']} for {kind} '{name}' for model '{model}'"
+        )
     if tensor.type != entry["data_type"]:
         raise ConfigError(
             f"unable to load model '{model}', configuration expects datatype "
             f"{entry['data_type']} for {kind} '{name}', model provides {tensor.type}"
         )
-    dims = shape_of(entry)
+    return tensor
+
+
+def _check_ragged(model, entry, tensor):
+    """Compare an input whose requests are put end to end."""
+    wanted = (
+        f"unable to load model '{model}', configuration expects model provides input with shape "
+        f"[-1] for ragged input '{entry['name']}'"
+    )
+    if entry.get("optional"):
+        raise ConfigError(f"{wanted}, which is not supported for optional input")
+    if tensor.dims != (-1,):
+        raise ConfigError(f"{wanted}, model provides {text(tensor.dims)}")
+
+
+def _check_shape(model, entry, tensor, kind, batching):
+    """Compare the dims of a tensor; a scalar is one value, where there is no batch."""
+    name, dims = entry["name"], shape_of(entry)
     if not tensor.dims and not batching:
         if any(size != 1 for size in dims):
             raise ConfigError(

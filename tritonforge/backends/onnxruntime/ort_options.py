@@ -15,6 +15,7 @@ _LEVELS = {
 }
 _MODES = {0: ort.ExecutionMode.ORT_SEQUENTIAL, 1: ort.ExecutionMode.ORT_PARALLEL}
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_SHRINKAGE = "memory.enable_memory_arena_shrinkage"
 _ORT_ERROR = re.compile(r"^\[ONNXRuntimeError\] : (\d+) : \w+ : (.*)$", re.DOTALL)
 
 
@@ -42,6 +43,21 @@ def session_options(config):
     options.inter_op_num_threads = max(0, _integer(parameters, "inter_op_thread_count", 0))
     options.enable_cpu_mem_arena = _boolean(parameters, "enable_mem_arena")
     options.enable_mem_pattern = _boolean(parameters, "enable_mem_pattern")
+    for library in config.get("model_operations", {}).get("op_library_filename", []):
+        try:
+            options.register_custom_ops_library(library)
+        except Exception as error:  # ONNX Runtime has no common base for its errors
+            raise ConfigError(words(error)) from error
+    return options
+
+
+def run_options(config):
+    """Return the options of every run, None where the config asks for nothing."""
+    shrunk = config.get("parameters", {}).get(_SHRINKAGE)
+    if shrunk is None:
+        return None
+    options = ort.RunOptions()
+    options.add_run_config_entry(_SHRINKAGE, shrunk.get("string_value", ""))
     return options
 
 

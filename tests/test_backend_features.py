@@ -1,0 +1,389 @@
+"""What else the stand-in for Triton's ONNX Runtime backend serves: ragged batches, optional inputs,
+warm-up, caching, custom operators; and what becomes of others when one fails."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from onnx import TensorProto as T
+from onnx import helper
+
+from tritonforge import client, server
+from tritonforge.errors import RefusedError, ServerError
+
+both = pytest.mark.parametrize("protocol", ["http", "grpc"])
+WAITS = "dynamic_batching { max_queue_delay_microseconds: 300000 }"
+ROW = np.ones((1, 4), np.float32)
+
+BATCH_INPUTS = {
+    "count": ("BATCH_ELEMENT_COUNT", "INT32", ["m"]),
+    "ends": ("BATCH_ACCUMULATED_ELEMENT_COUNT", "INT32", ["m"]),
+    "bounds": ("BATCH_ACCUMULATED_ELEMENT_COUNT_WITH_ZERO", "FP32", ["m1"]),
+    "widest": ("BATCH_MAX_ELEMENT_COUNT_AS_SHAPE", "INT32", ["w"]),
+    "shape": ("BATCH_ITEM_SHAPE", "INT32", ["n", 1]),
+    "flat": ("BATCH_ITEM_SHAPE_FLATTEN", "INT32", ["f"]),
+}
+
+
+def batch_input(name: str, kind: str, dtype: str) -> str:
+    return (
+        f'batch_input {{ kind: {kind} target_name: "{name}" data_type: TYPE_{dtype} '
+        'source_input: "x" }'
+    )
+
+
+def ragged(repository: Path, name: str = "ragged", x: str | int = "all") -> None:
+    """Place a model of one ragged input that sums each request by where it begins and ends."""
+    extra = [batch_input(name, kind, dtype) for name, (kind, dtype, _) in BATCH_INPUTS.items()]
+    scatter = (
+        'batch_output { target_name: "doubled" kind: BATCH_SCATTER_WITH_INPUT_SHAPE '
+        'source_input: "x" }'
+    )
+    text = tiny.config(
+        8,
+        "x FP32 -1",
+        "sum FP32 1;doubled FP32 -1;most INT64 1;sizes INT32 1;edges INT32 1;shapes INT32 1",
+        "\n".join([WAITS, scatter, *extra]),
+    )
+    text = text.replace("dims: [ -1 ] }", "dims: [ -1 ] allow_ragged_batch: true }", 1)
+    outs = [("sum", T.FLOAT), ("most", T.INT64), ("sizes", T.INT32), ("edges", T.INT32)]
+    tiny.place(
+        repository,
+        name,
+        text,
+        [
+            ("CumSum", ["x", "axis"], ["running"], {}),
+            ("Concat", ["zero", "running"], ["totals"], {"axis": 0}),
+            ("Cast", ["bounds"], ["where"], {"to": T.INT64}),
+            ("Slice", ["where", "one", "far"], ["till"], {}),
+            ("Slice", ["where", "axes", "last"], ["from"], {}),
+            ("Gather", ["totals", "till"], ["upper"], {}),
+            ("Gather", ["totals", "from"], ["lower"], {}),
+            ("Sub", ["upper", "lower"], ["each"], {}),
+            ("Unsqueeze", ["each", "one"], ["sum"], {}),
+            ("Add", ["x", "x"], ["doubled"], {}),
+            ("Unsqueeze", ["count", "one"], ["sizes"], {}),
+            ("Unsqueeze", ["ends", "one"], ["edges"], {}),
+            ("Unsqueeze", ["flat", "one"], ["flattened"], {}),
+            ("Sub", ["flattened", "shape"], ["nothing"], {}),
+            ("Add", ["nothing", "shape"], ["shapes"], {}),
+            ("Shape", ["widest"], ["width"], {}),
+            ("Shape", ["shape"], ["column"], {}),
+            ("Expand", ["width", "column"], ["most"], {}),
+        ],
+        [("x", T.FLOAT, [x])]
+        + [
+            (name, T.FLOAT if dtype == "FP32" else T.INT32, dims)
+            for name, (_, dtype, dims) in BATCH_INPUTS.items()
+        ],
+        [("doubled", T.FLOAT, ["all2"]), ("shapes", T.INT32, ["n", 1])]
+        + [(name, dtype, ["n", 1]) for name, dtype in outs],
+        initializers=[
+            helper.make_tensor("axis", T.INT64, [], [0]),
+            helper.make_tensor("axes", T.INT64, [1], [0]),
+            helper.make_tensor("one", T.INT64, [1], [1]),
+            helper.make_tensor("last", T.INT64, [1], [-1]),
+            helper.make_tensor("far", T.INT64, [1], [1000]),
+            helper.make_tensor("zero", T.FLOAT, [1], [0.0]),
+        ],
+    )
+
+
+def optional(repository: Path, name: str = "optional", batch: int = 0) -> None:
+    """Place a model whose weight a request may override."""
+    text = tiny.config(batch, "x FP32 4;w FP32 4", "y FP32 4", "")
+    folder = tiny.place(
+        repository,
+        name,
+        text.replace('name: "w"', 'name: "w" optional: true'),
+        [("Mul", ["x", "w"], ["y"], {})],
+        [("x", T.FLOAT, [4] if not batch else ["n", 4]), ("w", T.FLOAT, [4])],
+        [("y", T.FLOAT, [4] if not batch else ["n", 4])],
+        initializers=[helper.make_tensor("w", T.FLOAT, [4], [2.0] * 4)],
+    )
+    assert folder.is_dir()
+
+
+def picks(repository: Path) -> None:
+    """Place a model that gives back only the rows that begin with something positive."""
+    tiny.place(
+        repository,
+        "picks",
+        tiny.config(8, "x FP32 1", "y FP32 1", WAITS),
+        [
+            ("Greater", ["x", "zero"], ["positive"], {}),
+            ("Squeeze", ["positive", "one"], ["which"], {}),
+            ("Compress", ["x", "which"], ["y"], {"axis": 0}),
+        ],
+        [("x", T.FLOAT, ["n", 1])],
+        [("y", T.FLOAT, ["m", 1])],
+        initializers=[
+            helper.make_tensor("zero", T.FLOAT, [1], [0.0]),
+            helper.make_tensor("one", T.INT64, [1], [1]),
+        ],
+    )
+
+
+def warm_up(dtype: str, dims: int, data: str) -> str:
+    return (
+        'model_warmup { name: "first" batch_size: 1 inputs { key: "x" value { '
+        f"data_type: TYPE_{dtype} dims: [ {dims} ] {data} }} }} }}"
+    )
+
+
+def parameter(key: str, value: str) -> str:
+    return f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}'
+
+
+SHRINK = "memory.enable_memory_arena_shrinkage"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """Compile a library of custom operators that says when it is asked for them, if that can be."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return None
+    folder = tmp_path_factory.mktemp("library")
+    source, made = folder / "ops.c", folder / "libops.so"
+    source.write_text(
+        "#include <stdio.h>\n"
+        "void *RegisterCustomOps(void *options, void *api) {\n"
+        '  fputs("the custom operators were asked for\\n", stderr);\n'
+        "  return options && api ? 0 : options;\n}\n"
+    )
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", made, source], check=True)
+    return made
+
+
+@pytest.fixture(scope="module")
+def said():
+    return []
+
+
+@pytest.fixture(scope="module")
+def served(embedded, library, said, tmp_path_factory):
+    """Serve a model of each kind."""
+    repository = tmp_path_factory.mktemp("features")
+    ragged(repository)
+    optional(repository)
+    picks(repository)
+    tiny.double(repository, "warm", warm_up("FP32", 4, "zero_data: true"))
+    tiny.double(repository, "victim")
+    cached = "response_cache { enable: true }"
+    tiny.double(repository, "cached", f"{cached} {warm_up('FP32', 4, 'random_data: true')}")
+    tiny.double(repository, "shrinks", parameter(SHRINK, "cpu:0"))
+    tiny.double(repository, "shrinks_nothing", parameter(SHRINK, "nonsense"))
+    flat = [("Add", ["x", "x"], ["y"], {})], [("x", T.FLOAT, ["n"])], [("y", T.FLOAT, ["n"])]
+    tiny.place(repository, "flat", None, *flat)
+    tiny.place(repository, "partial", 'backend: "onnxruntime"\nmax_batch_size: 8\n', *tiny.DOUBLE)
+    if library:
+        tiny.double(
+            repository, "custom", f'model_operations {{ op_library_filename: "{library}" }}'
+        )
+    folder = tiny.double(
+        repository,
+        "inside",
+        'default_model_filename: "net" '
+        'instance_group { count: 2 name: "pair" kind: KIND_CPU '
+        'rate_limiter { resources { name: "R" count: 1 } priority: 2 } }',
+    )
+    (folder / "1" / "net").mkdir()
+    (folder / "1" / "model.onnx").rename(folder / "1" / "net" / "model.onnx")
+    flags = ["--cache-config=local,size=1048576", "--rate-limit=execution_count"]
+    with server.serving(repository, embedded, arguments=flags, show=said.append) as ready:
+        yield ready
+
+
+def together(endpoint, model, asks):
+    """Send all at once; return answers and errors in order."""
+
+    def ask(arrays):
+        with client.remote(endpoint, model) as run:
+            try:
+                return run(arrays)
+            except ServerError as error:
+                return error
+
+    with ThreadPoolExecutor(len(asks)) as pool:
+        return list(pool.map(ask, asks))
+
+
+def test_ragged_requests_run_as_one_and_are_told_apart_by_batch_inputs(served):
+    asks = [{"x": np.arange(1, n + 1, dtype=np.float32)[None] * n} for n in (1, 5, 3)]
+    before = client.statistics(served, "ragged")
+    answers = together(served, "ragged", asks)
+    after = client.statistics(served, "ragged")
+    assert after.executions - before.executions < after.inferences - before.inferences == 3
+    assert max(answer["edges"].item() for answer in answers) > 5  # the end of one after another
+    for ask, answer in zip(asks, answers, strict=True):
+        np.testing.assert_array_equal(answer["sum"], ask["x"].sum(axis=1, keepdims=True))
+        np.testing.assert_array_equal(answer["doubled"], ask["x"] * 2)
+        assert answer["sizes"].item() == answer["shapes"].item() == ask["x"].size
+        assert answer["most"].item() >= ask["x"].size
+    assert {answer["most"].item() for answer in answers} <= {1, 3, 5}
+
+
+@both
+def test_a_ragged_request_alone(served, protocol):
+    with client.remote(served, "ragged", protocol=protocol) as run:
+        answer = run({"x": np.array([[1, 2, 4]], np.float32)})
+    found = {name: array.tolist() for name, array in answer.items()}
+    assert found.pop("doubled") == [[2.0, 4.0, 8.0]]
+    assert found.pop("sum") == [[7.0]]
+    assert found == {"most": [[3]], "sizes": [[3]], "edges": [[3]], "shapes": [[3]]}
+
+
+@both
+def test_an_optional_input_may_be_left_out(served, protocol):
+    with client.remote(served, "optional", protocol=protocol) as run:
+        x = np.ones(4, np.float32)
+        np.testing.assert_array_equal(run({"x": x})["y"], 2)
+        np.testing.assert_array_equal(run({"x": x, "w": x * 7})["y"], 7)
+        np.testing.assert_array_equal(run({"x": x})["y"], 2)
+
+
+def test_another_number_of_rows_than_came_in_is_an_error_for_that_request_alone(served):
+    asks = [{"x": np.array([[value]], np.float32)} for value in (1, -1, 3)]
+    one, none, three = together(served, "picks", asks)
+    assert (one["y"].item(), three["y"].item()) == (1.0, 3.0)
+    assert isinstance(none, RefusedError)
+    assert "its first dimension does not follow the batch" in none.message
+
+
+def test_warmed_up_and_cached(served):
+    import tritonclient.http as triton
+
+    with client.remote(served, "warm") as run:
+        np.testing.assert_array_equal(run({"x": ROW})["y"], 2)
+    with client.remote(served, "cached") as run:
+        for value in (3, 3, 4, 3):
+            np.testing.assert_array_equal(run({"x": ROW * value})["y"], 2 * value)
+    connection = triton.InferenceServerClient(served.http)
+    counted = connection.get_inference_statistics("cached")["model_stats"][0]["inference_stats"]
+    connection.close()
+    assert (counted["cache_hit"]["count"], counted["cache_miss"]["count"]) == (2, 2)
+
+
+def test_a_vector_is_completed_as_a_batch_of_scalars_and_a_size_with_a_batcher(served):
+    import tritonclient.http as triton
+
+    connection = triton.InferenceServerClient(served.http)
+    flat, partial = (connection.get_model_config(model) for model in ("flat", "partial"))
+    connection.close()
+    assert flat["max_batch_size"] == 4
+    for tensor in (*flat["input"], *flat["output"]):
+        assert (tensor["dims"], tensor["reshape"]) == ([1], {"shape": []})
+    assert partial["max_batch_size"] == 8
+    assert "dynamic_batching" in partial
+    with client.remote(served, "flat") as run:
+        np.testing.assert_array_equal(run({"x": ROW.T})["y"], ROW.T * 2)
+
+
+def test_run_options_reach_the_run(served):
+    with client.remote(served, "shrinks") as run:
+        np.testing.assert_array_equal(run({"x": ROW})["y"], 2)
+    with (
+        client.remote(served, "shrinks_nothing") as run,
+        pytest.raises(RefusedError, match=r"onnx runtime error 2: .*nonsense"),
+    ):
+        run({"x": ROW})
+
+
+def test_a_library_of_custom_operators_is_asked_for_them(served, library, said):
+    if library is None:
+        pytest.skip("no C compiler to build a library with")
+    with client.remote(served, "custom") as run:
+        np.testing.assert_array_equal(run({"x": ROW})["y"], 2)
+    assert any("the custom operators were asked for" in line for line in said)
+
+
+def test_a_file_in_a_folder_and_a_named_group_of_instances(served):
+    with client.remote(served, "inside") as run:
+        np.testing.assert_array_equal(run({"x": ROW})["y"], 2)
+
+
+def test_a_killed_instance_is_told_and_the_others_serve_on(served):
+    found = [path for path in Path("/proc").glob("[0-9]*/cmdline") if _serves(path, "victim")]
+    assert len(found) == 1
+    os.kill(int(found[0].parent.name), signal.SIGKILL)
+    for _ in range(2):  # it stays so
+        with (
+            client.remote(served, "victim") as run,
+            pytest.raises(RefusedError, match="Stub process 'victim_0_0' is not healthy"),
+        ):
+            run({"x": ROW})
+        with client.remote(served, "warm") as run:
+            np.testing.assert_array_equal(run({"x": ROW})["y"], 2)
+
+
+def _serves(path, model):
+    try:
+        arguments = path.read_bytes().split(b"\0")
+    except OSError:  # it ended meanwhile
+        return False
+    return b"stub" in arguments[0] and any(f"/{model}/".encode() in each for each in arguments)
+
+
+# --- what is refused ----------------------------------------------------------------------------
+
+WRONG = {
+    "no_library": "onnx runtime error 1: Failed to load library /nowhere/libops.so with error",
+    "no_operators": "onnx runtime error 1: Failed to get symbol RegisterCustomOps with error",
+    "optional_in_a_batch": "optional input 'w' is not supported for models that support batching",
+    "ragged_of_two": r"input with shape \[-1\] for ragged input 'x', model provides \[7\]",
+    "no_target": "unexpected inference input 'elsewhere', allowed inputs are: x, w",
+    "cold": "warmup setting expects 16 bytes, but the data provided from short ?only has 4 bytes",
+    "too_hot": "failed to run warmup sample 'first': onnx runtime error 2: .*out of data bounds",
+    "on_gpu": "instance group .* has kind KIND_GPU but",
+    "bfloat": "unsupported datatype TYPE_BF16 for input 'x' for model 'bfloat'",
+}
+
+
+def test_more_configs_are_refused_in_the_words_of_the_real_backend(embedded, tmp_path):
+    libraries = {"no_library": "/nowhere/libops.so", "no_operators": "libm.so.6"}
+    for name, path in libraries.items():
+        operations = f'model_operations {{ op_library_filename: "{path}" }}'
+        tiny.double(tmp_path, name, operations)
+    optional(tmp_path, "optional_in_a_batch", batch=4)
+    ragged(tmp_path, "ragged_of_two", x=7)
+    tiny.place(
+        tmp_path,
+        "no_target",
+        tiny.config(
+            4, "x FP32 4", "y FP32 4", batch_input("elsewhere", "BATCH_ELEMENT_COUNT", "INT32")
+        ),
+        [("Add", ["x", "w"], ["y"], {})],
+        [("x", T.FLOAT, ["n", 4]), ("w", T.FLOAT, ["m"])],
+        [("y", T.FLOAT, ["n", 4])],
+    )
+    folder = tiny.double(tmp_path, "cold", warm_up("FP32", 4, 'input_data_file: "short"'))
+    (folder / "warmup").mkdir()
+    (folder / "warmup" / "short").write_bytes(b"\0" * 4)
+    gather = tiny.config(8, "x INT64 1", "y FP32 1", warm_up("INT64", 1, 'input_data_file: "far"'))
+    folder = tiny.place(
+        tmp_path,
+        "too_hot",
+        gather,
+        [("Gather", ["table", "x"], ["y"], {})],
+        [("x", T.INT64, ["n", 1])],
+        [("y", T.FLOAT, ["n", 1])],
+        initializers=[helper.make_tensor("table", T.FLOAT, [2], [0.0, 1.0])],
+    )
+    (folder / "warmup").mkdir()
+    (folder / "warmup" / "far").write_bytes(b"\x7f" * 8)
+    folder = tiny.double(tmp_path, "on_gpu")
+    text = (folder / "config.pbtxt").read_text()
+    (folder / "config.pbtxt").write_text(text.replace("KIND_CPU", "KIND_GPU"))
+    tiny.place(tmp_path, "bfloat", tiny.config(4, "x BF16 4", "y FP32 4"), *tiny.DOUBLE)
+    with pytest.raises(ServerError) as caught, server.serving(tmp_path, embedded):
+        pass
+    for name, words in WRONG.items():
+        assert re.search(f"model '{name}'[^;]*{words}", caught.value.message), caught.value.message

@@ -1,0 +1,119 @@
+"""What `sequence_batching` asks of a model file: control tensors and states, and whether it fits.
+
+Both are inputs of the file that the config does not list among its own; Triton's core adds them to
+every request, controls with the sequence's flags in them and states with their initial data.
+
+Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ValidateBooleanSequence-
+Control, ValidateTypedSequenceControl, ValidateOutputs) for the rules and their words.
+"""
+
+from dataclasses import dataclass
+
+from ort_match import text
+from ort_options import ConfigError
+
+_CORRELATION = "CONTROL_SEQUENCE_CORRID"
+_KINDS = ("CONTROL_SEQUENCE_START", "CONTROL_SEQUENCE_END", "CONTROL_SEQUENCE_READY", _CORRELATION)
+_VALUES = {
+    "int32_false_true": "TYPE_INT32",
+    "fp32_false_true": "TYPE_FP32",
+    "bool_false_true": "TYPE_BOOL",
+}
+# ONNX's names of types where they differ from Triton's
+_ONNX = {"TYPE_FP16": "FLOAT16", "TYPE_FP32": "FLOAT", "TYPE_FP64": "DOUBLE"}
+
+
+@dataclass(frozen=True)
+class Added:
+    """An input of the file that the core adds to every request."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class State(Added):
+    """A state: the input that takes it and the output that gives the next."""
+
+    output: str
+
+
+def controls(config):
+    """Return the control tensors, in the order in which they are checked."""
+    asked = [
+        (control["kind"], entry["name"], control)
+        for entry in config.get("sequence_batching", {}).get("control_input", [])
+        for control in entry.get("control", [])
+    ]
+    return [
+        Added(name=name, type=_type(kind, control))
+        for known in _KINDS
+        for kind, name, control in asked
+        if kind == known
+    ]
+
+
+def _type(kind, control):
+    if kind == _CORRELATION:
+        return control["data_type"]
+    return next(dtype for key, dtype in _VALUES.items() if control.get(key))
+
+
+def states(config):
+    """Return the states."""
+    return [
+        State(name=state["input_name"], type=state["data_type"], output=state["output_name"])
+        for state in config.get("sequence_batching", {}).get("state", [])
+    ]
+
+
+def added(config):
+    """Return all inputs of the file that the core adds to a request."""
+    return [*controls(config), *states(config)]
+
+
+def check_controls(config, inputs):
+    """Raise ConfigError where the file lacks a control tensor, or has it otherwise."""
+    batching = int(config.get("max_batch_size", 0)) > 0
+    for control in controls(config):
+        tensor = inputs.get(control.name)
+        if tensor is None:
+            raise ConfigError(
+                f"configuration specified sequence control '{control.name}', but model does not "
+                "provide that input"
+            )
+        where = f"unable to load model '{config['name']}', sequence control '{control.name}'"
+        dims = tensor.dims[1:] if batching else tensor.dims
+        if dims != (1,):
+            raise ConfigError(f"{where} in model has dims {text(dims)} but dims [1] is expected")
+        if tensor.type != control.type:
+            known = _ONNX.get(tensor.type, tensor.type.removeprefix("TYPE_"))
+            raise ConfigError(
+                f"{where}, the model expects data-type {known} but the model configuration "
+                f"specifies data-type {control.type}"
+            )
+        if control.type == "TYPE_STRING":
+            raise ConfigError(
+                f"{where} cannot be TYPE_STRING: Triton 2.51 hands on more bytes than the text "
+                "has, and fails every request for it"
+            )
+
+
+def check_states(config, inputs, outputs):
+    """Raise ConfigError where the file lacks a state's tensor, or has it in another type.
+
+    The C++ backend means to check this too, but its condition is the wrong way round: such a model
+    loads there and every request to it fails.
+    """
+    for state in states(config):
+        for kind, name, known in (("input", state.name, inputs), ("output", state.output, outputs)):
+            if name not in known:
+                allowed = ", ".join(known)
+                raise ConfigError(
+                    f"unexpected inference {kind} '{name}', allowed {kind}s are: {allowed}"
+                )
+            if known[name].type != state.type:
+                raise ConfigError(
+                    f"unable to load model '{config['name']}', configuration expects datatype "
+                    f"{state.type} for {kind} state '{name}', model provides {known[name].type}"
+                )
