@@ -71,7 +71,9 @@ def _recorded(
     array = values[seed % len(values)]
     if array.ndim == len(shape) + 1 and len(array):
         array = array[seed // len(values) % len(array)]
-    if array.size == np.prod(shape, dtype=int):
+    if array.shape == shape:
+        return array
+    if array.ndim != len(shape) and array.size == np.prod(shape, dtype=int):
         return array.reshape(shape)
     if array.ndim != len(shape) or not array.size:
         raise SpecError(
