@@ -15,7 +15,6 @@ from pathlib import Path
 
 from tritonforge import process
 from tritonforge.errors import ForgeError, ToolchainError
-from tritonforge.toolchain import pins
 
 DOCKER = "or serve the model repository with docker, see docker/README.md"
 BUNDLED = {"3.13"}  # `nvidia_pytriton.libs/libpython3-….13.so.1.0`
@@ -61,33 +60,49 @@ def check(
             f"the embedded server runs on Linux x86_64 only; this is {system} {architecture}",
             hint=f"use such a machine, {DOCKER}",
         )
-    name, _, version = libc.partition(" ")
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if name != "glibc" or numbers < GLIBC:
+    if glibc(libc) < GLIBC:
         raise ToolchainError(
             f"the embedded server needs glibc 2.35 or newer; this system has {libc or 'another'}",
             hint=f"use Ubuntu 22.04, Debian 12 or newer, {DOCKER}",
         )
 
 
-def interpreter(minors: tuple[str, ...]) -> Interpreter:
+def glibc(libc: str | None = None) -> tuple[int, ...]:
+    """Return the version of the GNU C library, empty where it is another; None asks this machine.
+
+    `libc` is what `confstr` says, such as `glibc 2.36`.
+    """
+    name, _, version = (_libc() if libc is None else libc).partition(" ")
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    return numbers if name == "glibc" else ()
+
+
+def preferred(minors: tuple[str, ...]) -> tuple[str, ...]:
+    """Sort Python versions: the newest first, but last those that numpy below 2 has no wheel for.
+
+    Strings cannot pass the server's Python backend there (`backends/onnxruntime/ort_tensors.py`).
+    """
+    return tuple(sorted(minors, key=lambda minor: (minor in BUNDLED, -_number(minor)[1])))
+
+
+def interpreter(minors: tuple[str, ...], what: str = "the embedded server") -> Interpreter:
     """Return the first usable interpreter: this one, else `python3.X` from PATH, as `minors` order.
 
-    This one comes first only where it is no stand-in. Raises `ToolchainError` that says what each
-    one lacks.
+    This one comes first only where it is no last choice. Raises `ToolchainError` that says for
+    `what` there is none, and what each one lacks.
     """
     named = [shutil.which(f"python{minor}") for minor in minors]
     this = "{}.{}".format(*sys.version_info)
-    first = [] if this in pins.minors() and pins.stands_in(this) else [sys.executable]
+    first = [] if this in BUNDLED else [sys.executable]
     complaints = []
     for program in dict.fromkeys([*first, *(name for name in named if name), sys.executable]):
         found = _probe(Path(program), minors)
         if isinstance(found, Interpreter):
             return found
         complaints.append(found)
-    newest = max(set(minors) - BUNDLED, key=_number)
+    newest = max(set(minors) - BUNDLED or set(minors), key=_number)
     raise ToolchainError(
-        f"no Python for the embedded server: {'; '.join(complaints)}",
+        f"no Python for {what}: {'; '.join(complaints)}",
         hint=f"install Python {' or '.join(minors)} with its shared library (Debian, Ubuntu: apt "
         f"install python{newest}-venv libpython{newest}; anywhere: uv python install {newest}), "
         f"{DOCKER}",
