@@ -78,6 +78,7 @@ def _facts(found: "Survey") -> dict[str, Any]:
             "triton": server.triton,
             "release": server.release,
             "onnxruntime": server.onnxruntime,
+            "onnxruntime_why": found.runtime_why,
         }
     if found.analyzer is not None:
         facts |= {

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tritonforge import toolchain
+from tritonforge import release, toolchain
 from tritonforge.release import Release
 from tritonforge.toolchain import home, layout, machine, onpath, pins
 from tritonforge.toolchain.layout import Toolchain
@@ -30,6 +30,7 @@ class Survey:
     folder_why: str
     server: Toolchain | Installation | None
     server_why: str
+    runtime_why: str
     analyzer: Analyzer | None
     analyzer_why: str
     refused: tuple[Refused, ...]
@@ -39,21 +40,35 @@ class Survey:
 def survey(target: Release | None = None) -> Survey:
     """Look at everything and change nothing."""
     pinned = pins.perf_analyzer()[1]
-    server = onpath.tritonserver(None if target is None else target.onnxruntime)
+    found = onpath.tritonserver(None if target is None else target.onnxruntime)
+    server = found if isinstance(found, Installation) else toolchain.installed(target)
     analyzer = onpath.perf_analyzer(pinned)
     return Survey(
         folder=home.folder(),
         folder_why=f"{home.VARIABLE} is set" if home.named() else "the user's cache",
-        server=server if isinstance(server, Installation) else toolchain.installed(target),
+        server=server,
         server_why="on PATH, with its own backends"
         if isinstance(server, Installation)
         else "pinned wheel",
+        runtime_why=_runtime(server, target or release.find(release.EMBEDDED)),
         analyzer=analyzer if isinstance(analyzer, Analyzer) else toolchain.analyzer(),
         analyzer_why=f"on PATH, newer than the pinned {pinned}"
         if isinstance(analyzer, Analyzer)
         else f"pinned wheel, the newest for glibc {'.'.join(map(str, machine.glibc()))}",
-        refused=tuple(each for each in (server, analyzer) if isinstance(each, Refused)),
+        refused=tuple(each for each in (found, analyzer) if isinstance(each, Refused)),
         environments=tuple(_environments()),
+    )
+
+
+def _runtime(server: Toolchain | Installation | None, target: Release) -> str:
+    """Say why a server runs the ONNX Runtime that it runs."""
+    if isinstance(server, Installation):
+        return "the server's own"
+    if server is None or server.onnxruntime == target.onnxruntime:
+        return f"pinned wheel, that of release {target.tag}"
+    return (
+        f"pinned wheel, for {target.onnxruntime} of release {target.tag}, which has none for"
+        f" Python {server.python}"
     )
 
 
