@@ -127,12 +127,23 @@ def test_a_server_on_path_is_used_where_it_has_the_targets_onnx_runtime(embedded
     installation(bin_directory, HELP)
     found = toolchain.find(release.find("24.09"))
     assert isinstance(found, toolchain.Installation)
-    assert (found.release, found.onnxruntime) == ("24.10", embedded.onnxruntime)
+    assert (found.release, found.onnxruntime) == ("24.10", "1.19.2")
     (refused,) = survey(release.find("25.03")).refused
     assert refused.reason == "its ONNX Runtime is 1.19.2, wanted is 1.21.0"
     (bin_directory.parent / "TRITON_VERSION").write_text("9.9.9")
     assert toolchain.find().onnxruntime is None
     assert toolchain.find(release.find("24.10")) == embedded
+
+
+def test_a_server_on_path_sees_the_gpus_that_are_not_hidden(bin_directory, tmp_path, monkeypatch):
+    installation(bin_directory, HELP)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(onpath, "_GPUS", tmp_path / "gpus")
+    assert not onpath.tritonserver().sees_gpu
+    (tmp_path / "gpus" / "0000:3b:00.0").mkdir(parents=True)
+    assert onpath.tritonserver().sees_gpu
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert not onpath.tritonserver().sees_gpu
 
 
 @pytest.mark.parametrize(

@@ -150,11 +150,23 @@ def test_another_python_is_taken_where_this_one_will_not_do(tmp_path, monkeypatc
     with pytest.raises(ToolchainError, match="cannot run /nowhere/python") as caught:
         machine.interpreter(("3.11", "3.12"))
     assert "docker" in caught.value.hint
-    assert "libpython3.12" in caught.value.hint
+    near = this.minor if this.minor in {"3.11", "3.12"} else "3.12"
+    assert f"apt install python{near}-venv libpython{near};" in caught.value.hint
+
+
+@pytest.mark.parametrize(("files", "of_use"), [("true", True), ("false", False)])
+def test_the_library_of_the_wheel_does_where_modules_are_files(tmp_path, files, of_use):
+    answer = f'{{"cpython": true, "minor": "3.13", "files": {files}, "places": ["/nowhere"]}}'
+    program(tmp_path, "python3.13", f"echo '{answer}'")
+    found = machine._probe(tmp_path / "python3.13", ("3.13",))
+    if of_use:
+        assert (found.minor, found.library) == ("3.13", None)
+    else:
+        assert found.endswith("has no libpython3.13.so.1.0")
 
 
 def test_a_python_without_a_shared_library_is_no_use(tmp_path, monkeypatch):
-    answer = '{"cpython": true, "minor": "3.12", "places": ["/nowhere"]}'
+    answer = '{"cpython": true, "minor": "3.12", "files": true, "places": ["/nowhere"]}'
     program(tmp_path, "python3.12", f"echo '{answer}'")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python3.12"))
@@ -178,7 +190,7 @@ def test_the_stand_in_serves_too(tmp_path):
     wheels = pins.choices()[-1]
     environment.make(root, wheels, found, progress=silent)
     made = layout.read(root, wheels)
-    assert made.libpython is None
+    assert made.libpython == found.library
     tiny.double(tmp_path / "models")
     tiny.place(
         tmp_path / "models",

@@ -131,6 +131,12 @@ def _link(toolchain: Toolchain) -> None:
         (toolchain.links / name).symlink_to(os.path.relpath(source, toolchain.links))
     if toolchain.libpython is not None:
         (toolchain.links / toolchain.libpython.name).symlink_to(toolchain.libpython)
+        # the one that the wheel brings is found first (DT_RPATH), and is no match for the
+        # interpreter's own modules
+        minor = toolchain.python.partition(".")[2]
+        for bundled in toolchain.libraries_directory.glob(f"libpython3-*.{minor}.so.1.0"):
+            bundled.unlink()
+            bundled.symlink_to(toolchain.libpython)
     stubs = toolchain.triton_directory / "python_backend_stubs" / toolchain.python
     shutil.copy2(stubs / _STUB, toolchain.python_backend / _STUB)
 

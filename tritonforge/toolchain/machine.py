@@ -1,8 +1,9 @@
 """What this machine is to the embedded server: its C library and its Python interpreters.
 
 The server's wheels want Linux x86_64 with glibc 2.35; the program that runs a Python backend is
-linked against `libpython3.X.so.1.0`, so an interpreter without a shared library is of no use, but
-for 3.13, whose library the server's wheel brings.
+linked against `libpython3.X.so.1.0`, so an interpreter without a shared library is of no use. The
+server's wheel brings one for 3.13, which does for an interpreter that keeps `math` and its like in
+files; one that has them built in (Debian's, uv's) has no files of them for that library to load.
 """
 
 import json
@@ -28,6 +29,7 @@ multiarch = get("MULTIARCH") or "x86_64-linux-gnu"
 print(json.dumps({
     "cpython": sys.implementation.name == "cpython" and sys.maxsize > 2**32,
     "minor": "%d.%d" % sys.version_info[:2],
+    "files": "math" not in sys.builtin_module_names,
     "places": [p for place in places if place for p in (place, place + "/" + multiarch)],
 }))
 """
@@ -37,7 +39,7 @@ print(json.dumps({
 class Interpreter:
     """A CPython that can make environments: its program, minor version and shared library.
 
-    `library` is None where the server's wheel brings it.
+    `library` is None where that of the server's wheel has to do.
     """
 
     program: Path
@@ -100,11 +102,12 @@ def interpreter(minors: tuple[str, ...], what: str = "the embedded server") -> I
         if isinstance(found, Interpreter):
             return found
         complaints.append(found)
-    newest = max(set(minors) - BUNDLED or set(minors), key=_number)
+    # the Python that is here may lack no more than its library
+    near = this if this in minors else max(set(minors) - BUNDLED or minors, key=_number)
     raise ToolchainError(
         f"no Python for {what}: {'; '.join(complaints)}",
         hint=f"install Python {' or '.join(minors)} with its shared library (Debian, Ubuntu: apt "
-        f"install python{newest}-venv libpython{newest}; anywhere: uv python install {newest}), "
+        f"install python{near}-venv libpython{near}; anywhere: uv python install {near}), "
         f"{DOCKER}",
     )
 
@@ -122,12 +125,12 @@ def _probe(program: Path, minors: tuple[str, ...]) -> Interpreter | str:
     minor = str(facts["minor"])
     if not facts["cpython"] or minor not in minors:
         return f"{program} is Python {minor}, wanted is 64-bit CPython {', '.join(minors)}"
-    if minor in BUNDLED:
-        return Interpreter(program=program, minor=minor, library=None)
     name = f"libpython{minor}.so.1.0"
     for place in facts["places"]:
         if (library := Path(place, name)).is_file():
             return Interpreter(program=program, minor=minor, library=library)
+    if minor in BUNDLED and facts["files"]:
+        return Interpreter(program=program, minor=minor, library=None)
     return f"{program} has no {name}"
 
 
