@@ -104,7 +104,7 @@ def serve() -> Iterator[Ratio]:
     from tritonforge.serving import serving
 
     ratios = []
-    python = toolchain.find().root / "bin" / "python"  # the same ONNX Runtime as the server's
+    python = toolchain.own().root / "bin" / "python"  # the same ONNX Runtime as the server's
     with tempfile.TemporaryDirectory() as folder:
         repository = Repository(Path(folder) / "model_repository")
         command = ("tritonforge", "build", "resnet50", "--weights", "random")

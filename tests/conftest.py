@@ -20,7 +20,7 @@ _ONNX = {"FP16": T.FLOAT16, "FP32": T.FLOAT, "FP64": T.DOUBLE}
 @pytest.fixture(scope="session")
 def embedded() -> Toolchain:
     """Return the real server, installed on first need."""
-    return toolchain.find()
+    return toolchain.own()
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import tiny
 from onnx import TensorProto as T
 from onnx import numpy_helper
 
-from tritonforge import graph, manifest, pbtxt, release
+from tritonforge import graph, manifest, pbtxt, release, toolchain
 from tritonforge.build import build
 from tritonforge.errors import (
     ConfigError,
@@ -463,3 +463,7 @@ def test_the_targets_own_runtime_must_load_the_file(repository, embedded):
     assert build(spec("mlp"), repository).manifest.loaded_by == embedded.onnxruntime
     newer = replace(spec("bytes8", inputs=inputs), target=release.find("26.08"))
     assert build(newer, repository).manifest.loaded_by is None
+    other = release.find("25.03")
+    toolchain.own(other)
+    built = build(replace(spec("mlp", name="other"), target=other), repository)
+    assert built.manifest.loaded_by == other.onnxruntime == "1.21.0"

@@ -41,7 +41,6 @@ def urls(child):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_it_is_told_to_stop_which_is_success(embedded, tmp_path, number):
-    del embedded
     tiny.double(tmp_path)
     child = command("serve", "-r", tmp_path, *FREE, "--", "--log-verbose=0")
     http, grpc, metrics = urls(child)
@@ -55,6 +54,7 @@ def test_it_serves_until_it_is_told_to_stop_which_is_success(embedded, tmp_path,
     assert child.returncode == 0, errors
     assert output == ""
     assert errors.startswith("+ ")
+    assert f"Triton {embedded.triton}, ONNX Runtime {embedded.onnxruntime}" in errors
     assert "--log-verbose=0" in errors
     assert "Traceback" not in errors
 
@@ -111,10 +111,46 @@ def test_the_toolchain_is_shown(embedded):
     assert str(embedded.perf_analyzer) in output
 
 
+def test_what_is_not_used_is_shown_with_the_reason(embedded, tmp_path, monkeypatch):
+    program = tmp_path / "perf_analyzer"
+    program.write_text("#!/bin/sh\necho GLIBC_2.99 not found\n")
+    program.chmod(0o700)
+    other = tmp_path / "environments" / "24.10-python3.11-0123456789ab"
+    other.mkdir(parents=True)
+    (other.parent / embedded.root.name).symlink_to(embedded.root)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("TRITONFORGE_TOOLCHAIN", str(other.parent))
+    output, _ = command("toolchain", "show").communicate(timeout=30)
+    assert "TRITONFORGE_TOOLCHAIN is set" in output
+    assert f"{program}: TRITONFORGE_TOOLCHAIN is set" in output
+    assert f"{other}: made from other pins" in output
+    monkeypatch.delenv("TRITONFORGE_TOOLCHAIN")
+    output, _ = command("toolchain", "show").communicate(timeout=30)
+    assert f"{program}: it does not run: GLIBC_2.99 not found" in output
+    assert str(embedded.perf_analyzer) in output
+
+
+def test_the_other_environments_are_named_for_their_onnx_runtime(embedded):
+    output, _ = command("toolchain", "install", "--target", "25.03").communicate(timeout=300)
+    assert "-onnxruntime1.21.0-" in output
+    child = command("toolchain", "show", "--target", "25.03", "--format", "json")
+    facts = json.loads(child.communicate(timeout=30)[0])
+    assert facts["environment"] == output.strip()
+    assert (facts["triton"], facts["onnxruntime"]) == (embedded.triton, "1.21.0")
+    assert facts["onnxruntime_why"] == "pinned wheel, that of release 25.03"
+    assert {"path": str(embedded.root)} in facts["environments"]
+
+
 def test_nothing_to_show_or_to_remove(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     child = command("toolchain", "show", "--format", "json")
-    assert json.loads(child.communicate(timeout=30)[0]) == {"installed": False}
+    assert json.loads(child.communicate(timeout=30)[0]) == {
+        "installed": False,
+        "folder": str(tmp_path / "tritonforge" / "toolchain"),
+        "folder_why": "the user's cache",
+        "not_used": [],
+        "environments": [],
+    }
     child = command("toolchain", "remove")
     assert "nothing is installed" in child.communicate(timeout=30)[1]
     assert list(tmp_path.iterdir()) == []

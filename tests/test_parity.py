@@ -129,7 +129,8 @@ def test_the_command_says_where_and_how_much(copy):
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 1
     said = (
-        "NO parity against onnx: files: model.onnx is not the file that was built; golden over http"
+        "NO parity by ONNX Runtime 1.19.2 against onnx: files: model.onnx is not the file that was"
+        " built; golden over http"
     )
     assert f"nets_mlp 1: {said}: output 'output' differs" in result.stdout
     assert "it would take --atol" in result.stdout
@@ -153,6 +154,14 @@ def test_against_a_running_server(repository):
         assert {check["protocol"] for check in checks} == {None, "http"}
         with pytest.raises(ServerError, match="unknown model"):
             compared(repository, "nets_score", endpoint=endpoint)
+
+
+@pytest.mark.parametrize("verb", ["parity", "perf"])
+def test_the_onnx_runtime_of_a_server_at_a_url_is_not_ours_to_choose(verb):
+    words = [verb, "--url", "http://localhost:8000", "--target", "24.10"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert "--target chooses for a server of our own" in result.stderr
 
 
 def test_no_server_at_the_url(repository):
@@ -317,7 +326,8 @@ def test_versions_are_told(repository, embedded):
     assert (own.embedded, own.triton) == (True, embedded.triton)
     assert own.onnxruntime == embedded.onnxruntime
     with serving(repository.path, models=["nets_mlp"]) as endpoint:
-        (other,) = compared(repository, "nets_mlp", reference="golden", endpoint=endpoint)
+        foreign = replace(endpoint, triton=None, onnxruntime=None)
+        (other,) = compared(repository, "nets_mlp", reference="golden", endpoint=foreign)
     assert (other.embedded, other.triton, other.onnxruntime) == (False, embedded.triton, None)
 
 

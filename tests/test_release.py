@@ -95,3 +95,12 @@ def test_a_target_that_is_like_none_is_told_the_range():
     with pytest.raises(SpecError) as caught:
         release.find("abc")
     assert caught.value.hint == f"known are {TAGS[0]} to {TAGS[-1]}"
+
+
+@pytest.mark.parametrize(
+    ("triton", "tag"),
+    [("2.51.0", "24.10"), ("2.43.0", None), ("9.9.9", None)],  # 24.02 has no ONNX Runtime backend
+)
+def test_the_release_of_a_triton(triton, tag):
+    found = release.of_triton(triton)
+    assert (found.tag if found else None) == tag

@@ -24,7 +24,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 from tritonforge import server, toolchain
-with server.serving(Path(sys.argv[1]), toolchain.find()) as endpoint:
+with server.serving(Path(sys.argv[1]), toolchain.own()) as endpoint:
     print(endpoint.http, flush=True)
     time.sleep(600)
 """

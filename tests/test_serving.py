@@ -83,9 +83,35 @@ def test_a_model_that_does_not_load_says_what_it_was_built_for(embedded, tmp_pat
     folder = Repository(tmp_path).entry("nets_mlp").version_dir
     manifest.write(replace(manifest.read(folder), target="25.08"), folder)
     (folder / "model.onnx").write_bytes(b"no model")
-    said = r"was built for 25\.08, the embedded server is 24\.10"
+    said = r"was built for 25\.08, the server is Triton 2\.51\.0, ONNX Runtime 1\.23\.0"
     with pytest.raises(ServerError, match=said), serving(tmp_path):
         pass
+
+
+def test_models_are_served_by_the_onnx_runtime_of_their_target(embedded, tmp_path, monkeypatch):
+    monkeypatch.setattr(tiny, "OPSET", 22)  # which none before 1.21 loads
+    tiny.double(tmp_path)
+    with serving(tmp_path, target=release.find("25.03")) as endpoint:
+        assert (endpoint.triton, endpoint.onnxruntime) == ("2.51.0", "1.21.0")
+        with client.remote(endpoint, "double") as run:
+            np.testing.assert_array_equal(run({"x": ROWS})["y"], 2)
+    refused = r"'double' version 1 does not load: .*opset"
+    with pytest.raises(ServerError, match=refused), serving(tmp_path):
+        pass
+    assert embedded.onnxruntime == "1.19.2"
+
+
+def test_models_of_several_targets_are_served_by_the_embedded_release(embedded, tmp_path):
+    repository = Repository(tmp_path)
+    for name in ("old", "new"):
+        spec = ModelSpec(source=f"{nets.__file__}:mlp", name=name, target=release.find("24.10"))
+        build(spec, repository)
+    newer = repository.entry("new").version_dir
+    manifest.write(replace(manifest.read(newer), target="25.03"), newer)
+    told = []
+    with serving(tmp_path, noted=told.append) as endpoint:
+        assert endpoint.onnxruntime == embedded.onnxruntime
+    assert told == ["'new' was built for 25.03, whose ONNX Runtime is 1.21.0: --target 25.03"]
 
 
 def test_a_foreign_model_is_served_under_its_own_name(embedded, tmp_path):

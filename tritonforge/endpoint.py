@@ -12,13 +12,16 @@ _PORTS = {"http": 8000, "grpc": 8001}
 class Endpoint:
     """The addresses of one server as `host:port`; None where it is not known.
 
-    `rehearsal` is true where a GPU config is served on CPU from a changed copy.
+    `rehearsal` is true where a GPU config is served on CPU from a changed copy. `triton` and
+    `onnxruntime` are versions, known of a server of our own.
     """
 
     http: str | None = None
     grpc: str | None = None
     metrics: str | None = None
     rehearsal: bool = False
+    triton: str | None = None
+    onnxruntime: str | None = None
 
     @property
     def protocols(self) -> tuple[str, ...]:

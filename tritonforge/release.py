@@ -94,6 +94,17 @@ def find(tag: str) -> Release:
     )
 
 
+def of_triton(version: str) -> Release | None:
+    """Look up the newest release with a version of Triton; None where none is known whole."""
+    rows = _table()["releases"]
+    found = [
+        tag
+        for tag, row in rows.items()
+        if row["triton"] == version and row["ort"] is not None and row["backend"]
+    ]
+    return find(max(found)) if found else None
+
+
 def _newest() -> str:
     """Return the newest tag that can be a target."""
     rows: dict[str, Any] = _table()["releases"]

@@ -23,12 +23,12 @@ except Exception as error:
 
 
 def loads(path: Path, target: Release) -> str | None:
-    """Load a file in the embedded server's ONNX Runtime where that is the target's version.
+    """Load a file in the target's own ONNX Runtime, where an environment with it is installed.
 
-    Returns the version, None where it is not at hand: the toolchain is not installed, or carries
-    another. Raises `GraphError` where it refuses the file, such as for a kernel that it lacks.
+    Returns the version, None where it is not at hand. Raises `GraphError` where it refuses the
+    file, such as for a kernel that it lacks.
     """
-    tools = toolchain.installed()
+    tools = toolchain.installed(target)
     if tools is None or tools.onnxruntime != target.onnxruntime:
         return None
     python = str(tools.root / "bin" / "python")

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from tritonforge import health, leftovers, ports, process, serverflags, serverlo
 from tritonforge.endpoint import Endpoint
 from tritonforge.errors import ServerError
 from tritonforge.progress import Progress, silent
-from tritonforge.toolchain import Toolchain
+from tritonforge.toolchain import Installation, Toolchain
 
+_CPU_ONLY = ("--pinned-memory-pool-byte-size=0", "--allow-gpu-metrics=false")
 _ATTEMPTS = 3  # a free port may be taken between finding it and the server's taking it
 _METRICS_TAKEN = "failed to start Metrics service"
 _EXIT_SECONDS = 5  # the server waits so long for requests in flight
@@ -60,7 +61,7 @@ class _Server:
 @contextmanager
 def serving(
     repository: Path,
-    toolchain: Toolchain,
+    toolchain: Toolchain | Installation,
     *,
     http_port: int | None = None,
     grpc_port: int | None = None,
@@ -85,7 +86,7 @@ def serving(
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with ExitStack() as starting:
-                    progress(f"starting Triton {toolchain.triton}")
+                    progress(f"starting {versions(toolchain)}")
                     chosen = ports.choose(wanted)
                     command = _started(repository, toolchain, chosen, arguments, show)
                     server = starting.enter_context(command)
@@ -96,7 +97,9 @@ def serving(
                 if attempt == _ATTEMPTS or chosen == wanted:
                     raise
         try:
-            yield server.endpoint
+            yield replace(
+                server.endpoint, triton=toolchain.triton, onnxruntime=toolchain.onnxruntime
+            )
         except ServerError as error:
             if _ended(server):  # what the caller met is the consequence
                 raise _died(server) from error
@@ -108,7 +111,7 @@ def serving(
 @contextmanager
 def _started(
     repository: Path,
-    toolchain: Toolchain,
+    toolchain: Toolchain | Installation,
     listeners: Mapping[str, int],
     arguments: Sequence[str],
     show: serverlog.Show | None,
@@ -117,11 +120,7 @@ def _started(
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix=leftovers.mark()))
         stack.callback(leftovers.clear, folder.name)
-        backends = folder / "backends"
-        backends.mkdir()
-        # a link to a file would lead out of the backend directory, which the server refuses
-        (backends / "python").symlink_to(toolchain.python_backend)
-        (backends / "onnxruntime").symlink_to(Path(__file__).parent / "backends" / "onnxruntime")
+        backends = _backends(toolchain, folder)
         log = folder / "server.log"
         sink = stack.enter_context(log.open("wb"))
         if show is not None:
@@ -140,9 +139,27 @@ def _started(
         yield _Server(child=child, name=folder.name, ports=listeners, log=log)
 
 
+def versions(toolchain: Toolchain | Installation) -> str:
+    """Name what runs: a target may bring another ONNX Runtime, never another Triton."""
+    runtime = f", ONNX Runtime {toolchain.onnxruntime}" if toolchain.onnxruntime else ""
+    return f"Triton {toolchain.triton}{runtime}"
+
+
+def _backends(toolchain: Toolchain | Installation, folder: Path) -> Path:
+    """Return the directory of backends; those of an environment are put together in `folder`."""
+    if isinstance(toolchain, Installation):
+        return toolchain.backends
+    backends = folder / "backends"
+    backends.mkdir()
+    # a link to a file would lead out of the backend directory, which the server refuses
+    (backends / "python").symlink_to(toolchain.python_backend)
+    (backends / "onnxruntime").symlink_to(Path(__file__).parent / "backends" / "onnxruntime")
+    return backends
+
+
 def _command(
     repository: Path,
-    toolchain: Toolchain,
+    toolchain: Toolchain | Installation,
     listeners: Mapping[str, int],
     backends: Path,
     name: str,
@@ -164,8 +181,7 @@ def _command(
         f"--exit-timeout-secs={_EXIT_SECONDS}",
         f"--backend-config=python,shm-region-prefix-name={name}-",
         "--backend-config=python,stub-timeout-seconds=600",  # 30 is short for large models
-        "--pinned-memory-pool-byte-size=0",
-        "--allow-gpu-metrics=false",
+        *(() if toolchain.sees_gpu else _CPU_ONLY),
     ]
 
 

@@ -17,6 +17,7 @@ from tritonforge import leftovers, manifest, pbtxt, release, server, toolchain
 from tritonforge.endpoint import Endpoint
 from tritonforge.errors import RepositoryError, ServerError
 from tritonforge.progress import Progress, silent
+from tritonforge.release import Release
 from tritonforge.repository import CONFIG, Entry, Repository
 
 Told = Callable[[str], None]
@@ -33,20 +34,25 @@ def serving(
     *,
     models: Sequence[str] | None = None,
     version: int | None = None,
+    target: Release | None = None,
     http_port: int | None = None,
     grpc_port: int | None = None,
     metrics_port: int | None = None,
     arguments: Sequence[str] = (),
     show: Callable[[str], None] | None = None,
     rehearsed: Told = _unheard,
+    noted: Told = _unheard,
     progress: Progress = silent,
     timeout: float = 600.0,
 ) -> Iterator[Endpoint]:
     """Serve `models` of a repository, by default all that have a version, while the block runs.
 
     `version` may be one that the config's version policy would not serve: a copy holds it alone.
+    `target` is the release whose ONNX Runtime serves, by default the one that all of the models
+    were built for, else the embedded one.
     Where a config asks for a GPU a copy is served on the CPU: `rehearsed` gets the unified diff of
-    each such config, and the endpoint says `rehearsal`. Raises `RepositoryError` for a model that
+    each such config, and the endpoint says `rehearsal`. `noted` gets a sentence for each model that
+    was built for another ONNX Runtime than serves it. Raises `RepositoryError` for a model that
     is not there, `ConfigError` for a config that does not parse, `ToolchainError`, `ServerError`.
     """
     source = Repository(repository)
@@ -54,6 +60,9 @@ def serving(
     names = tuple(entry.model for entry in entries)
     older = version is not None and any(source.entry(name).version != version for name in names)
     changed = _rehearsals(source, names)
+    tools = _tools(entries, target, noted, progress)
+    if tools.sees_gpu:
+        changed = {}
     with ExitStack() as stack:
         for model, text in changed.items():
             rehearsed(_difference(source, model, text))
@@ -64,7 +73,7 @@ def serving(
         some = bool(models) or bool(source.unbuilt())  # which Triton would count as a failure
         starting = server.serving(
             served,
-            toolchain.find(progress=progress),
+            tools,
             http_port=http_port,
             grpc_port=grpc_port,
             metrics_port=metrics_port,
@@ -76,21 +85,49 @@ def serving(
         try:
             endpoint = stack.enter_context(starting)
         except server.UnloadedError as error:
-            raise _explained(error, entries) from error
+            raise _explained(error, entries, tools) from error
         yield replace(endpoint, rehearsal=bool(changed))
 
 
-def _explained(error: server.UnloadedError, entries: Sequence[Entry]) -> ServerError:
-    """Say what models that do not load were built for, and how the others are served."""
-    said = error.message
+def _tools(
+    entries: Sequence[Entry], target: Release | None, noted: Told, progress: Progress
+) -> toolchain.Toolchain | toolchain.Installation:
+    """Return the server for a target, None for the one that all of the models were built for."""
+    targets = _targets(entries)
+    common = next(iter(targets.values())) if len(set(targets.values())) == 1 else None
+    tools = toolchain.find(target or common, progress=progress)
+    for model, built in targets.items():
+        if built.onnxruntime != tools.onnxruntime:
+            noted(
+                f"{model!r} was built for {built.tag}, whose ONNX Runtime is {built.onnxruntime}:"
+                f" --target {built.tag}"
+            )
+    return tools
+
+
+def _targets(entries: Sequence[Entry]) -> dict[str, Release]:
+    """Return the release that each model was built for; what was not built here has none."""
+    found = {}
     for entry in entries:
         with suppress(RepositoryError):  # a manifest that is damaged
-            known = manifest.read(entry.version_dir) if entry.model in error.models else None
-            if known is not None and known.target != release.EMBEDDED:
-                said += (
-                    f" ({entry.model!r} was built for {known.target},"
-                    f" the embedded server is {release.EMBEDDED})"
-                )
+            known = manifest.read(entry.version_dir)
+            if known is not None:
+                found[entry.model] = release.find(known.target)
+    return found
+
+
+def _explained(
+    error: server.UnloadedError,
+    entries: Sequence[Entry],
+    tools: toolchain.Toolchain | toolchain.Installation,
+) -> ServerError:
+    """Say what models that do not load were built for, and how the others are served."""
+    said = error.message
+    for model, built in _targets(entries).items():
+        if model in error.models and built.tag != tools.release:
+            said += (
+                f" ({model!r} was built for {built.tag}, the server is {server.versions(tools)})"
+            )
     others = [entry.model for entry in entries if entry.model not in error.models]
     hint = error.hint
     if others and len(others) < len(entries):
@@ -103,7 +140,7 @@ def _rehearsals(repository: Repository, models: Sequence[str]) -> dict[str, str]
     """Return the changed text of each config that asks for a GPU.
 
     The embedded server has ONNX Runtime for CPU only and sees no GPU (`Toolchain.environment`), so
-    whether the machine has one makes no difference.
+    whether the machine has one makes no difference to it.
     """
     changed = {}
     for model in models:

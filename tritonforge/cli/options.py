@@ -20,6 +20,12 @@ def split(arguments: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]
     return models, arguments[len(models) :]
 
 
+def of_our_own(target: Any, urls: tuple[str, ...]) -> None:
+    """Refuse a target for a server that runs already: what it runs is not ours to choose."""
+    if target is not None and urls:
+        raise click.UsageError("--target chooses for a server of our own, --url names another")
+
+
 class Parsed(click.ParamType[Any]):
     """A value read by `read`; a `ForgeError` of it is a usage error that names the option."""
 
@@ -106,6 +112,12 @@ target = click.option(
     type=Parsed("TAG", _release),
     show_default=True,
     help="The NGC release to build for, such as 24.10: it pins opset and IR.",
+)
+served_by = click.option(
+    "--target",
+    type=Parsed("TAG", _release),
+    help="The NGC release whose ONNX Runtime runs the models; without it the one that they were "
+    "built for, or 24.10. The server itself is Triton 2.51 whatever it is.",
 )
 models = click.argument("models", metavar="[MODEL]...", nargs=-1)
 model_version = click.option(

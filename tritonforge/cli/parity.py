@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 @options.model_repository
 @options.model_version
 @options.urls
+@options.served_by
 @click.option(
     "--reference",
     type=click.Choice(["onnx", "torch", "golden"]),
@@ -33,6 +34,7 @@ def command(
     model_repository: Any,
     model_version: int | None,
     urls: tuple[str, ...],
+    target: Any,
     reference: Any,
     atol: float | None,
     rtol: float | None,
@@ -49,8 +51,10 @@ def command(
     from tritonforge.parity import Wish, parity
     from tritonforge.spec import Tolerance
 
+    options.of_our_own(target, urls)
     wish = Wish(
         version=model_version,
+        target=target,
         reference=reference,
         tolerance=Tolerance(atol=atol, rtol=rtol),
         sample_seed=sample_seed,
@@ -89,9 +93,10 @@ def _print(reports: "tuple[ParityReport, ...]") -> None:
 
 
 def _title(reports: "tuple[ParityReport, ...]") -> str:
-    """Name what was asked; all models have been asked of the same."""
+    """Name what was asked: each model's own ONNX Runtime, where that is known."""
     known = next(report for report in reports if report.checks)
-    runtime = f" · ONNX Runtime {known.onnxruntime}" if known.onnxruntime else ""
+    runtimes = dict.fromkeys(report.onnxruntime for report in reports if report.onnxruntime)
+    runtime = f" · ONNX Runtime {' and '.join(runtimes)}" if runtimes else ""
     return f"Triton {known.triton or '(unknown version)'}{runtime}"
 
 
@@ -117,11 +122,12 @@ def _verdict(report: "ParityReport") -> str:
     from tritonforge.gate import summary
 
     name = f"{report.model} {report.version}"
+    runtime = f" by ONNX Runtime {report.onnxruntime}" if report.onnxruntime else ""
     against = f"against {report.reference}{', rehearsal: cpu' if report.rehearsal else ''}"
     if report.error is not None:
         return f"{name}: could not be compared: {report.error}"
     if report.passed:
-        return f"{name}: parity {against}{_batching(report)}"
+        return f"{name}: parity{runtime} {against}{_batching(report)}"
     said = [
         f"{check.name}{f' over {check.protocol}' if check.protocol else ''}: "
         + (summary(check.report) if check.report is not None else check.refused or "")
@@ -130,7 +136,7 @@ def _verdict(report: "ParityReport") -> str:
     ]
     if report.embedded and report.batching is not None and not report.batching.merged:
         said.append("the server never executed a batch above 1 while many asked at once")
-    return f"{name}: NO parity {against}: {'; '.join(said)}"
+    return f"{name}: NO parity{runtime} {against}: {'; '.join(said)}"
 
 
 def _batching(report: "ParityReport") -> str:

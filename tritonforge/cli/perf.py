@@ -55,6 +55,7 @@ def _writable(ctx: click.Context, parameter: click.Parameter, path: "Path | None
     help="Samples a request.",
 )
 @options.urls
+@options.served_by
 @click.option(
     "-i",
     "--protocol",
@@ -105,6 +106,7 @@ def command(
     model_version: int | None,
     batch_size: int,
     urls: tuple[str, ...],
+    target: Any,
     protocol: Any,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     sample_seed: int,
@@ -137,9 +139,11 @@ def command(
         percentile=percentile,
         extra=extra,
     )
+    options.of_our_own(target, urls)
     wish = Wish(
         load=load,
         version=model_version,
+        target=target,
         protocol=protocol,
         shapes=dict(shapes),
         sample_seed=sample_seed,

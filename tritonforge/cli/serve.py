@@ -10,6 +10,7 @@ from tritonforge.cli import options, output
 
 if TYPE_CHECKING:
     from tritonforge.endpoint import Endpoint
+    from tritonforge.release import Release
     from tritonforge.repository import Repository
 
 _PORT = click.IntRange(0, 65535)
@@ -19,6 +20,7 @@ _TERMINATED = 143  # how the group reports SIGTERM: 128 + 15
 @click.command()
 @click.argument("arguments", metavar="[MODEL]... [-- TRITONSERVER_OPTIONS]", nargs=-1)
 @options.model_repository
+@options.served_by
 @click.option("--http-port", type=_PORT, default=8000, show_default=True, help="0: a free one.")
 @click.option("--grpc-port", type=_PORT, default=8001, show_default=True, help="0: a free one.")
 @click.option("--metrics-port", type=_PORT, default=8002, show_default=True, help="0: a free one.")
@@ -26,6 +28,7 @@ _TERMINATED = 143  # how the group reports SIGTERM: 128 + 15
 def command(
     arguments: tuple[str, ...],
     model_repository: "Repository",
+    target: "Release | None",
     http_port: int,
     grpc_port: int,
     metrics_port: int,
@@ -47,12 +50,14 @@ def command(
             serve = serving(
                 model_repository.path,
                 models=models,
+                target=target,
                 http_port=http_port or None,
                 grpc_port=grpc_port or None,
                 metrics_port=metrics_port or None,
                 arguments=extra,
                 show=_on_stderr if verbose else None,
                 rehearsed=_on_stderr,
+                noted=_on_stderr,
                 progress=progress,
             )
             endpoint = stack.enter_context(serve)
@@ -67,6 +72,8 @@ def _wait(endpoint: "Endpoint") -> None:
         click.echo(f"http://{endpoint.http}")
         click.echo(f"grpc://{endpoint.grpc}")
         click.echo(f"http://{endpoint.metrics}/metrics")
+        runtime = f", ONNX Runtime {endpoint.onnxruntime}" if endpoint.onnxruntime else ""
+        _on_stderr(f"Triton {endpoint.triton}{runtime}")
         if endpoint.rehearsal:
             _on_stderr("rehearsal: cpu (the difference is above)")
         while alive(endpoint):

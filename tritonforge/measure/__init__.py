@@ -10,9 +10,9 @@ from tritonforge.errors import ForgeError, ServerError, SpecError
 from tritonforge.measure.inputs import Draft, Shapes, prepare
 from tritonforge.perf import Counters, Failure, Load, PerfPlan, PerfReport, Tool, interrupted
 from tritonforge.progress import Progress, share, silent
+from tritonforge.release import Release
 from tritonforge.repository import Repository
 from tritonforge.serving import serving
-from tritonforge.toolchain import Toolchain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +20,13 @@ class Wish:
     """What to measure with: a load, a protocol (None: HTTP where it can be had) and inputs.
 
     `shapes` fixes inputs, batch dimension left out, as `--shape` of `perf_analyzer`; `version` None
-    is the newest.
+    is the newest. `target` is the release whose ONNX Runtime serves, None for the one that the
+    version was built for.
     """
 
     load: Load
     version: int | None = None
+    target: Release | None = None
     protocol: Literal["http", "grpc"] | None = None
     shapes: Shapes = field(default_factory=dict)
     sample_seed: int = 0
@@ -61,11 +63,10 @@ def measure(
     names = tuple(dict.fromkeys(models))
     if endpoint is None or not names:
         names = tuple(entry.model for entry in repository.select(names, wish.version))
-    tools = toolchain.find(progress=progress)
     reports: list[PerfReport] = []
     for index, model in enumerate(names):
         part = share(progress, index, len(names))
-        subject = _Subject(repository=repository, model=model, wish=wish, tools=tools)
+        subject = _Subject(repository=repository, model=model, wish=wish)
         try:
             if endpoint is not None:
                 report = _report(subject, endpoint, part)
@@ -79,8 +80,6 @@ def measure(
             if not reports:
                 raise
             report = _failed(subject, interrupted(wish.load.concurrencies))
-        if endpoint is None:  # the server was ours, so what ran in it is known
-            report = replace(report, triton=tools.triton, onnxruntime=tools.onnxruntime)
         reports.append(report)
         if report.interrupted:
             break
@@ -94,7 +93,6 @@ class _Subject:
     repository: Repository
     model: str
     wish: Wish
-    tools: Toolchain
 
 
 def _alone(subject: _Subject, rehearsed: Callable[[str], None], progress: Progress) -> PerfReport:
@@ -105,6 +103,7 @@ def _alone(subject: _Subject, rehearsed: Callable[[str], None], progress: Progre
             subject.repository.path,
             models=[subject.model],
             version=subject.wish.version,
+            target=subject.wish.target,
             rehearsed=rehearsed,
             progress=progress,
         ) as endpoint:
@@ -141,9 +140,10 @@ def _report(subject: _Subject, endpoint: Endpoint, progress: Progress) -> PerfRe
         load=wish.load,
     )
     triton = client.identity(endpoint).version or None
+    analyzer = toolchain.perf_analyzer(progress=progress)
     levels, failures = perf.run(
         plan,
-        _tool(subject.tools),
+        Tool(program=analyzer.program, environment=analyzer.environment),
         samples=ready.samples,
         statistics=lambda: _count(endpoint, subject.model, ready.version),
         alive=lambda: health.alive(endpoint),
@@ -157,14 +157,9 @@ def _report(subject: _Subject, endpoint: Endpoint, progress: Progress) -> PerfRe
         levels=levels,
         failures=failures,
         triton=triton,
+        onnxruntime=endpoint.onnxruntime,
         rehearsal=endpoint.rehearsal,
     )
-
-
-def _tool(tools: Toolchain) -> Tool:
-    """Return the load generator; of the variables it needs only where its libraries lie."""
-    libraries = tools.environment["LD_LIBRARY_PATH"]
-    return Tool(program=tools.perf_analyzer, environment={"LD_LIBRARY_PATH": libraries})
 
 
 def _failed(subject: _Subject, failures: tuple[Failure, ...]) -> PerfReport:

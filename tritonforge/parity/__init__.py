@@ -8,15 +8,16 @@ the server speaks.
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from tritonforge import client, gate, toolchain
+from tritonforge import client, gate
 from tritonforge.endpoint import Endpoint
 from tritonforge.errors import ForgeError, GateError, RefusedError
 from tritonforge.parity import load, subject
 from tritonforge.parity.load import Batching, together
 from tritonforge.parity.subject import Reference, Subject
 from tritonforge.progress import Progress, share, silent
+from tritonforge.release import Release
 from tritonforge.repository import Entry, Repository
 from tritonforge.serving import serving
 from tritonforge.spec import Tolerance
@@ -31,10 +32,12 @@ _SEEDS = 1 << 31
 class Wish:
     """What to compare with (`onnx`, `torch` or `golden`), how exactly, and from which seed.
 
-    A part of the tolerance that is None is the one that the version was proven with.
+    A part of the tolerance that is None is the one that the version was proven with. `target` is
+    the release whose ONNX Runtime serves, None for the one that the version was built for.
     """
 
     version: int | None = None
+    target: Release | None = None
     reference: Reference = "onnx"
     tolerance: Tolerance = field(default_factory=Tolerance)
     sample_seed: int = 0
@@ -110,28 +113,27 @@ def parity(
         part = share(progress, index, len(entries))
         try:
             with subject.opened(entry, wish.reference, wish.sample_seed) as each:
-                place = nullcontext(endpoint) if endpoint else _served(each, rehearsed, part)
+                place = nullcontext(endpoint) if endpoint else _served(each, wish, rehearsed, part)
                 with place as at:
                     report = _report(each, at, wish, part, embedded=endpoint is None)
         except ForgeError as error:  # the other models are compared all the same
             if len(entries) == 1:
                 raise
             report = _failed(entry, wish, error.message, embedded=endpoint is None)
-        if endpoint is None:  # the server was ours, so what ran in it is known
-            report = replace(report, onnxruntime=toolchain.find().onnxruntime)
         reports.append(report)
     return tuple(reports)
 
 
 @contextmanager
 def _served(
-    each: Subject, rehearsed: Callable[[str], None], progress: Progress
+    each: Subject, wish: Wish, rehearsed: Callable[[str], None], progress: Progress
 ) -> Iterator[Endpoint]:
     """Serve one version on a server of its own."""
     with serving(
         each.entry.model_dir.parent,
         models=[each.entry.model],
         version=each.entry.version,
+        target=wish.target,
         rehearsed=rehearsed,
         progress=progress,
     ) as endpoint:
@@ -169,6 +171,7 @@ def _report(
         embedded=embedded,
         rehearsal=endpoint.rehearsal,
         triton=triton,
+        onnxruntime=endpoint.onnxruntime,
         checks=tuple(checks),
         batching=batching if each.batches else None,
     )

@@ -2,110 +2,137 @@
 
 Public wheels carry both (see `data/toolchain`). They go into an environment of their own in the
 user's cache, since they hold numpy below 2: one environment per set of pins, made once, under a
-lock, staged beside its place and renamed there only when every program has run.
+lock, staged beside its place and renamed there only when every program has run. An environment
+that has been damaged since is made anew. To use one nothing is written, so that it may be shared
+and read-only.
+
+A server and a `perf_analyzer` on PATH are used where they are the better ones: the server with
+its own backends where it carries the ONNX Runtime that is wanted, the other where it is newer.
+`TRITONFORGE_TOOLCHAIN` names another folder of environments, and refuses what is on PATH.
 """
 
 import shutil
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-from platformdirs import user_cache_path
-
-from tritonforge import release
 from tritonforge.errors import ToolchainError
 from tritonforge.progress import Progress, silent
-from tritonforge.toolchain import environment, layout, machine, pins
+from tritonforge.release import Release
+from tritonforge.toolchain import environment, home, layout, machine, onpath, pins
 from tritonforge.toolchain.layout import Toolchain
+from tritonforge.toolchain.onpath import Analyzer, Installation
 
-__all__ = ["Toolchain", "find", "install", "installed", "remove"]
+__all__ = [
+    "Analyzer",
+    "Installation",
+    "Toolchain",
+    "analyzer",
+    "find",
+    "install",
+    "installed",
+    "own",
+    "perf_analyzer",
+    "remove",
+]
 
-_WAIT_SECONDS = 1800.0  # for another process that installs, over a slow line
 
+def find(target: Release | None = None, *, progress: Progress = silent) -> Toolchain | Installation:
+    """Return the server for a target's ONNX Runtime: the one on PATH, or our own.
 
-def find(*, progress: Progress = silent) -> Toolchain:
-    """Return the installed toolchain, installing it on first need.
-
-    Raises `ToolchainError` where it cannot be had on this machine.
+    Our own is installed on first need. Without `target` any on PATH will do, else the embedded
+    release's own. Raises `ToolchainError` where it cannot be had on this machine.
     """
-    return installed() or install(progress=progress)
+    found = onpath.tritonserver(None if target is None else target.onnxruntime)
+    return found if isinstance(found, Installation) else own(target, progress=progress)
 
 
-def installed() -> Toolchain | None:
-    """Return the toolchain that this version of tritonforge uses, None where it is not there."""
-    found = (layout.read(_place(minor), minor) for minor in pins.minors())
-    return next((toolchain for toolchain in found if toolchain is not None), None)
+def own(target: Release | None = None, *, progress: Progress = silent) -> Toolchain:
+    """Return the environment with a target's ONNX Runtime, installed on first need."""
+    return installed(target) or install(target, progress=progress)
 
 
-def install(*, progress: Progress = silent) -> Toolchain:
-    """Make the environment where it is not there; of two at once the second waits.
+def installed(target: Release | None = None) -> Toolchain | None:
+    """Return the environment with a target's ONNX Runtime, None where it is not there whole."""
+    runtime = None if target is None else target.onnxruntime
+    read = (layout.read(home.folder() / each.name, each) for each in pins.choices(runtime))
+    return next((found for found in read if isinstance(found, Toolchain)), None)
 
-    Raises `ToolchainError` with pip's own last words where the wheels cannot be had.
+
+def perf_analyzer(*, progress: Progress = silent) -> Analyzer:
+    """Return the load generator: the one on PATH where it is newer, else that of an environment."""
+    found = onpath.perf_analyzer(pins.perf_analyzer()[1])
+    if isinstance(found, Analyzer):
+        return found
+    return analyzer() or _analyzer_of(install(progress=progress))
+
+
+def analyzer() -> Analyzer | None:
+    """Return the installed load generator, which is the same whatever the ONNX Runtime."""
+    for runtime in pins.runtimes():
+        for wheels in pins.choices(runtime):
+            found = layout.read(home.folder() / wheels.name, wheels)
+            if isinstance(found, Toolchain):
+                return _analyzer_of(found)
+    return None
+
+
+def _analyzer_of(holder: Toolchain) -> Analyzer:
+    """Return an environment's own; of the variables it needs only where its libraries lie."""
+    libraries = {"LD_LIBRARY_PATH": holder.environment["LD_LIBRARY_PATH"]}
+    return Analyzer(program=holder.perf_analyzer, version=holder.analyzer, environment=libraries)
+
+
+def install(
+    target: Release | None = None,
+    *,
+    find_links: Path | None = None,
+    progress: Progress = silent,
+) -> Toolchain:
+    """Make the environment where it is not there whole; of two at once the second waits.
+
+    With `find_links` its wheels come from that folder alone. Raises `ToolchainError` with pip's own
+    last words where they cannot be had, and where no wheel of the target's ONNX Runtime exists for
+    a Python of this machine.
     """
     machine.check()
-    with _locked(progress):
-        found = installed()  # another process may have made it while this one waited
+    wheels = pins.choices(None if target is None else target.onnxruntime)
+    if target is not None and not wheels:
+        raise ToolchainError(
+            f"ONNX Runtime {target.onnxruntime} of release {target.tag} has no public wheel for"
+            " a Python that the embedded server has a stub for",
+            hint=f"choose the ONNX Runtime of another release with --target, {machine.DOCKER}",
+        )
+    with home.locked(progress):
+        found = installed(target)  # another process may have made it while this one waited
         if found is not None:
             return found
-        for leftover in _home().glob(".*.partial"):  # whoever made it was killed
-            shutil.rmtree(leftover, ignore_errors=True)
-        interpreter = machine.interpreter(pins.minors())
-        place = _place(interpreter.minor)
-        staged = _home() / f".{uuid.uuid4().hex}.partial"
+        home.sweep()
+        what = "the embedded server"
+        if target is not None:
+            what = f"ONNX Runtime {target.onnxruntime} of release {target.tag}"
+        interpreter = machine.interpreter(tuple(each.python for each in wheels), what)
+        chosen = next(each for each in wheels if each.python == interpreter.minor)
+        place = home.folder() / chosen.name
+        staged = home.staged()
         try:
-            environment.make(staged, interpreter, progress=progress)
+            environment.make(staged, chosen, interpreter, find_links=find_links, progress=progress)
             if place.exists():  # `installed` found it broken
-                place.rename(_home() / f".{uuid.uuid4().hex}.partial")
+                broken = place.rename(home.staged())
+                shutil.rmtree(broken, ignore_errors=True)
             staged.rename(place)
         except BaseException:
             shutil.rmtree(staged, ignore_errors=True)
             raise
         progress(f"installed the embedded server in {place}", 1.0)
-        return layout.describe(place, interpreter.minor, interpreter.program, interpreter.library)
+        return layout.describe(place, chosen, interpreter)
 
 
 def remove(*, progress: Progress = silent) -> Path | None:
     """Delete every installed toolchain; return where they lay, None where there was nothing."""
-    if not _home().is_dir():
+    if not home.environments():
         return None
-    with _locked(progress):
-        places = [place for place in _home().iterdir() if place.is_dir()]
-        for place in places:
+    with home.locked(progress):
+        for place in home.environments():
             progress(f"removing {place}")
             shutil.rmtree(place)
-    return _home() if places else None
-
-
-def _home() -> Path:
-    """Return the folder of all toolchains, read anew because a test may move the cache."""
-    return user_cache_path("tritonforge") / "toolchain"
-
-
-def _place(minor: str) -> Path:
-    """Return where the environment for a Python lies: other pins, other place."""
-    return _home() / f"{release.EMBEDDED}-python{minor}-{pins.fingerprint(minor)}"
-
-
-@contextmanager
-def _locked(progress: Progress) -> Iterator[None]:
-    """Hold the lock of the toolchains' folder; a killed holder leaves none behind."""
-    try:
-        _home().mkdir(parents=True, exist_ok=True)
-        lock = FileLock(_home() / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            progress("waiting for another tritonforge that installs the embedded server")
-            lock.acquire(timeout=_WAIT_SECONDS, poll_interval=0.2)
-    except Timeout as error:
-        raise ToolchainError(f"another process still holds {_home() / '.lock'}") from error
-    except OSError as error:
-        raise ToolchainError(
-            f"cannot write to {_home()}: {error.strerror}", hint="set XDG_CACHE_HOME"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+        home.sweep()
+    return home.folder()

@@ -1,42 +1,74 @@
 """Make an environment that holds the server: from wheels, with links, and tried out."""
 
 import ctypes
-import json
 import os
+import shlex
 import shutil
-from importlib import resources
 from pathlib import Path
 
 from tritonforge import process
 from tritonforge.errors import ForgeError, ToolchainError
 from tritonforge.progress import Progress
-from tritonforge.toolchain import layout, pins
+from tritonforge.toolchain import layout
 from tritonforge.toolchain.layout import Toolchain
 from tritonforge.toolchain.machine import DOCKER, Interpreter
+from tritonforge.toolchain.pins import Wheels
 
 _HINT = (
     "the wheels are fetched once and pip's own settings hold: "
-    "HTTPS_PROXY for a proxy, PIP_INDEX_URL for a mirror"
+    "HTTPS_PROXY for a proxy, PIP_INDEX_URL for a mirror; without a network: "
+    "tritonforge toolchain install --find-links DIR"
+)
+# The tags that the pinned wheels bear, for a `pip download` on any machine.
+_PLATFORMS = (
+    *("manylinux1", "manylinux2014", "manylinux_2_17", "manylinux_2_27", "manylinux_2_28"),
+    *("manylinux_2_34", "manylinux_2_35"),
 )
 _STUB = "triton_python_backend_stub"
 _TIMEOUT_SECONDS = 1800.0  # 100 MB over a slow line
 
 
-def make(root: Path, interpreter: Interpreter, *, progress: Progress) -> None:
+def make(
+    root: Path,
+    wheels: Wheels,
+    interpreter: Interpreter,
+    *,
+    find_links: Path | None = None,
+    progress: Progress,
+) -> None:
     """Fill `root`, run every program from there and only then write the facts.
 
-    Raises `ToolchainError` with the failed program's own last words.
+    With `find_links` the wheels come from that folder and nowhere else. Raises `ToolchainError`
+    with the failed program's own last words.
     """
+    if find_links is not None:
+        _check(find_links, wheels)
     progress(f"making a Python {interpreter.minor} environment", 0.0)
     _venv(root, interpreter)
-    _install(root, interpreter.minor, progress)
-    made = layout.describe(root, interpreter.minor, interpreter.program, interpreter.library)
+    _install(root, wheels, find_links, progress)
+    made = layout.describe(root, wheels, interpreter)
     _link(made)
     progress("trying the server and perf_analyzer", 0.95)
     _prove(made)
-    library = None if made.libpython is None else str(made.libpython)
-    facts = {"interpreter": str(made.interpreter), "libpython": library}
-    (root / layout.FACTS).write_text(json.dumps(facts), encoding="utf-8")
+    (root / layout.FACTS).write_text(layout.facts(made), encoding="utf-8")
+
+
+def _check(folder: Path, wheels: Wheels) -> None:
+    """Raise `ToolchainError` that names every wheel that a folder lacks: pip names but one."""
+    wanted = [line.split()[0] for line in wheels.lines]
+    missing = [
+        each
+        for each in wanted
+        if not any(folder.glob(f"{each.replace('-', '_').replace('==', '-')}-*.whl"))
+    ]
+    if missing:
+        argv = ["pip", "download", "--no-deps", "--only-binary", ":all:", "--dest", str(folder)]
+        argv += ["--implementation", "cp", "--python-version", wheels.python]
+        argv += [part for tag in _PLATFORMS for part in ("--platform", f"{tag}_x86_64")]
+        raise ToolchainError(
+            f"{folder} lacks {', '.join(missing)} for Python {wheels.python}",
+            hint=f"where there is a network: {shlex.join([*argv, *wanted])}",
+        )
 
 
 def _venv(root: Path, interpreter: Interpreter) -> None:
@@ -53,26 +85,29 @@ def _venv(root: Path, interpreter: Interpreter) -> None:
         )
 
 
-def _install(root: Path, minor: str, progress: Progress) -> None:
+def _install(root: Path, wheels: Wheels, find_links: Path | None, progress: Progress) -> None:
     """Run the environment's own pip, saying how far it is."""
     log = root / "pip.log"
-    count = len(pins.versions(minor))
 
     def watch() -> None:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         begun = sum(line.startswith("Collecting ") for line in lines)
         if lines:
-            progress(lines[-1].strip(), 0.1 + 0.7 * begun / count)
+            progress(lines[-1].strip(), 0.1 + 0.7 * begun / len(wheels.lines))
 
     argv = [str(root / "bin" / "python"), "-I", "-m", "pip", "install", "--no-deps"]
     # bytecode is made for what the server imports only, when it is tried
     argv += ["--require-hashes", "--only-binary", ":all:", "--no-compile", "--no-input"]
-    argv += ["--disable-pip-version-check", "--progress-bar", "off", "--requirement"]
-    with resources.as_file(pins.file(minor)) as file:
-        try:
-            ended = process.run([*argv, str(file)], timeout=_TIMEOUT_SECONDS, log=log, watch=watch)
-        except ForgeError as error:
-            raise ToolchainError(error.message, hint=_HINT) from error
+    argv += ["--disable-pip-version-check", "--progress-bar", "off"]
+    if find_links is not None:
+        argv += ["--no-index", "--find-links", str(find_links.absolute())]
+    file = root / "requirements.txt"
+    file.write_text("\n".join(wheels.lines) + "\n", encoding="utf-8")
+    argv += ["--requirement", str(file)]
+    try:
+        ended = process.run(argv, timeout=_TIMEOUT_SECONDS, log=log, watch=watch)
+    except ForgeError as error:
+        raise ToolchainError(error.message, hint=_HINT) from error
     if ended.returncode != 0:
         errors = [line[7:] for line in ended.output.splitlines() if line.startswith("ERROR: ")]
         words = errors[-1] if errors else ended.tail
@@ -96,6 +131,12 @@ def _link(toolchain: Toolchain) -> None:
         (toolchain.links / name).symlink_to(os.path.relpath(source, toolchain.links))
     if toolchain.libpython is not None:
         (toolchain.links / toolchain.libpython.name).symlink_to(toolchain.libpython)
+        # the one that the wheel brings is found first (DT_RPATH), and is no match for the
+        # interpreter's own modules
+        minor = toolchain.python.partition(".")[2]
+        for bundled in toolchain.libraries_directory.glob(f"libpython3-*.{minor}.so.1.0"):
+            bundled.unlink()
+            bundled.symlink_to(toolchain.libpython)
     stubs = toolchain.triton_directory / "python_backend_stubs" / toolchain.python
     shutil.copy2(stubs / _STUB, toolchain.python_backend / _STUB)
 
@@ -111,7 +152,7 @@ def _prove(toolchain: Toolchain) -> None:
     environment = {**toolchain.environment, "PYTHONDONTWRITEBYTECODE": ""}
     for argv, sign in (
         ((str(toolchain.tritonserver), "--help"), "--model-repository"),
-        ((str(toolchain.perf_analyzer), "--version"), f"Version {toolchain.triton}"),
+        ((str(toolchain.perf_analyzer), "--version"), f"Version {toolchain.analyzer}"),
         ((str(toolchain.python_backend / _STUB),), "arguments"),
         ((python, "-c", "import onnxruntime as o; print(o.__version__)"), toolchain.onnxruntime),
     ):

@@ -2,14 +2,17 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tritonforge.release import EMBEDDED
-from tritonforge.toolchain import pins
+from tritonforge.release import find as release_of
+from tritonforge.toolchain.machine import Interpreter
+from tritonforge.toolchain.pins import Wheels
 
-FACTS = "toolchain.json"  # written last: where it lies the environment is whole
+FACTS = "toolchain.json"  # written last: where it lies the environment was whole once
+_PROGRAMS = ("numpy", "numpy.libs", "nvidia_pytriton.libs", "onnxruntime", "pytriton/tritonserver")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,15 +20,17 @@ class Toolchain:
     """An environment that holds the server: its root, what it was made with and its versions.
 
     `python` is a minor version such as `3.11`, `libpython` the shared library of `interpreter`;
-    None where the server's wheel brings it.
+    None where the server's wheel brings it. `analyzer` is the version of `perf_analyzer`, `release`
+    the one whose server this is, whatever the ONNX Runtime.
     """
 
     root: Path
     python: str
     interpreter: Path
     libpython: Path | None
-    triton: str
     onnxruntime: str
+    analyzer: str
+    triton: str = release_of(EMBEDDED).triton
     release: str = EMBEDDED
 
     @property
@@ -68,6 +73,11 @@ class Toolchain:
         }
 
     @property
+    def sees_gpu(self) -> bool:
+        """Say whether the server has kernels for a GPU."""
+        return False
+
+    @property
     def packages(self) -> Path:
         """Return the site-packages directory."""
         return self.root / "lib" / f"python{self.python}" / "site-packages"
@@ -88,26 +98,74 @@ class Toolchain:
         return self.root / "links"
 
 
-def read(root: Path, minor: str) -> Toolchain | None:
-    """Return the toolchain at `root`, None where it is missing or parts of it have gone."""
+def read(root: Path, wheels: Wheels) -> Toolchain | str | None:
+    """Return the toolchain at `root`, what is wrong with it, or None where there is none.
+
+    It is held against what was written down when every program had run: the size of each file that
+    the programs load, and the interpreter, which a system may have renewed or taken away since.
+    """
+    if not root.exists():
+        return None
     try:
         facts = json.loads((root / FACTS).read_text(encoding="utf-8"))
         library = facts["libpython"] and Path(facts["libpython"])
-        found = describe(root, minor, Path(facts["interpreter"]), library)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    parts = (found.tritonserver, found.perf_analyzer, library, root / "bin" / "python3")
-    return found if all(part.exists() for part in parts if part is not None) else None
+        interpreter = Interpreter(
+            program=Path(facts["interpreter"]), minor=wheels.python, library=library
+        )
+        fault = _fault(root, facts["resolved"], library, facts["files"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return f"{root / FACTS} is missing or damaged"
+    return fault or describe(root, wheels, interpreter)
 
 
-def describe(root: Path, minor: str, interpreter: Path, libpython: Path | None) -> Toolchain:
+def _fault(
+    root: Path, resolved: str, library: Path | None, files: Iterable[tuple[str, int]]
+) -> str | None:
+    """Say what is not as it was, None where all is."""
+    if os.path.realpath(root / "bin" / "python3") != resolved or not os.access(resolved, os.X_OK):
+        return f"its interpreter {resolved} has gone"
+    if library is not None and not library.is_file():
+        return f"the shared library of its interpreter, {library}, has gone"
+    for name, size in files:
+        path = root / name
+        have = path.stat().st_size if path.exists() else None
+        if have != size:
+            return f"{path} has {'gone' if have is None else f'{have} bytes, not {size}'}"
+    return None
+
+
+def facts(toolchain: Toolchain) -> str:
+    """Return what `read` holds an environment against."""
+    return json.dumps(
+        {
+            "interpreter": str(toolchain.interpreter),
+            "resolved": os.path.realpath(toolchain.root / "bin" / "python3"),
+            "libpython": None if toolchain.libpython is None else str(toolchain.libpython),
+            "files": {
+                str(path.relative_to(toolchain.root)): path.stat().st_size
+                for path in _loaded(toolchain)
+            },
+        }
+    )
+
+
+def describe(root: Path, wheels: Wheels, interpreter: Interpreter) -> Toolchain:
     """Describe what lies at `root`."""
-    wheels = pins.versions(minor)
     return Toolchain(
         root=root,
-        python=minor,
-        interpreter=interpreter,
-        libpython=libpython,
-        triton=wheels["tritonclient"],
-        onnxruntime=wheels["onnxruntime"],
+        python=wheels.python,
+        interpreter=interpreter.program,
+        libpython=interpreter.library,
+        onnxruntime=wheels.onnxruntime,
+        analyzer=wheels.perf_analyzer,
     )
+
+
+def _loaded(toolchain: Toolchain) -> Iterator[Path]:
+    """Yield the files that the programs load; Python makes its bytecode anew."""
+    yield toolchain.perf_analyzer
+    yield from toolchain.links.iterdir()
+    for folder in _PROGRAMS:
+        for path in sorted((toolchain.packages / folder).rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                yield path

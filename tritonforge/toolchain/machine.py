@@ -1,8 +1,9 @@
 """What this machine is to the embedded server: its C library and its Python interpreters.
 
 The server's wheels want Linux x86_64 with glibc 2.35; the program that runs a Python backend is
-linked against `libpython3.X.so.1.0`, so an interpreter without a shared library is of no use, but
-for 3.13, whose library the server's wheel brings.
+linked against `libpython3.X.so.1.0`, so an interpreter without a shared library is of no use. The
+server's wheel brings one for 3.13, which does for an interpreter that keeps `math` and its like in
+files; one that has them built in (Debian's, uv's) has no files of them for that library to load.
 """
 
 import json
@@ -15,7 +16,6 @@ from pathlib import Path
 
 from tritonforge import process
 from tritonforge.errors import ForgeError, ToolchainError
-from tritonforge.toolchain import pins
 
 DOCKER = "or serve the model repository with docker, see docker/README.md"
 BUNDLED = {"3.13"}  # `nvidia_pytriton.libs/libpython3-….13.so.1.0`
@@ -29,6 +29,7 @@ multiarch = get("MULTIARCH") or "x86_64-linux-gnu"
 print(json.dumps({
     "cpython": sys.implementation.name == "cpython" and sys.maxsize > 2**32,
     "minor": "%d.%d" % sys.version_info[:2],
+    "files": "math" not in sys.builtin_module_names,
     "places": [p for place in places if place for p in (place, place + "/" + multiarch)],
 }))
 """
@@ -38,7 +39,7 @@ print(json.dumps({
 class Interpreter:
     """A CPython that can make environments: its program, minor version and shared library.
 
-    `library` is None where the server's wheel brings it.
+    `library` is None where that of the server's wheel has to do.
     """
 
     program: Path
@@ -61,35 +62,52 @@ def check(
             f"the embedded server runs on Linux x86_64 only; this is {system} {architecture}",
             hint=f"use such a machine, {DOCKER}",
         )
-    name, _, version = libc.partition(" ")
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if name != "glibc" or numbers < GLIBC:
+    if glibc(libc) < GLIBC:
         raise ToolchainError(
             f"the embedded server needs glibc 2.35 or newer; this system has {libc or 'another'}",
             hint=f"use Ubuntu 22.04, Debian 12 or newer, {DOCKER}",
         )
 
 
-def interpreter(minors: tuple[str, ...]) -> Interpreter:
+def glibc(libc: str | None = None) -> tuple[int, ...]:
+    """Return the version of the GNU C library, empty where it is another; None asks this machine.
+
+    `libc` is what `confstr` says, such as `glibc 2.36`.
+    """
+    name, _, version = (_libc() if libc is None else libc).partition(" ")
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    return numbers if name == "glibc" else ()
+
+
+def preferred(minors: tuple[str, ...]) -> tuple[str, ...]:
+    """Sort Python versions: the newest first, but last those that numpy below 2 has no wheel for.
+
+    Strings cannot pass the server's Python backend there (`backends/onnxruntime/ort_tensors.py`).
+    """
+    return tuple(sorted(minors, key=lambda minor: (minor in BUNDLED, -_number(minor)[1])))
+
+
+def interpreter(minors: tuple[str, ...], what: str = "the embedded server") -> Interpreter:
     """Return the first usable interpreter: this one, else `python3.X` from PATH, as `minors` order.
 
-    This one comes first only where it is no stand-in. Raises `ToolchainError` that says what each
-    one lacks.
+    This one comes first only where it is no last choice. Raises `ToolchainError` that says for
+    `what` there is none, and what each one lacks.
     """
     named = [shutil.which(f"python{minor}") for minor in minors]
     this = "{}.{}".format(*sys.version_info)
-    first = [] if this in pins.minors() and pins.stands_in(this) else [sys.executable]
+    first = [] if this in BUNDLED else [sys.executable]
     complaints = []
     for program in dict.fromkeys([*first, *(name for name in named if name), sys.executable]):
         found = _probe(Path(program), minors)
         if isinstance(found, Interpreter):
             return found
         complaints.append(found)
-    newest = max(set(minors) - BUNDLED, key=_number)
+    # the Python that is here may lack no more than its library
+    near = this if this in minors else max(set(minors) - BUNDLED or minors, key=_number)
     raise ToolchainError(
-        f"no Python for the embedded server: {'; '.join(complaints)}",
+        f"no Python for {what}: {'; '.join(complaints)}",
         hint=f"install Python {' or '.join(minors)} with its shared library (Debian, Ubuntu: apt "
-        f"install python{newest}-venv libpython{newest}; anywhere: uv python install {newest}), "
+        f"install python{near}-venv libpython{near}; anywhere: uv python install {near}), "
         f"{DOCKER}",
     )
 
@@ -107,12 +125,12 @@ def _probe(program: Path, minors: tuple[str, ...]) -> Interpreter | str:
     minor = str(facts["minor"])
     if not facts["cpython"] or minor not in minors:
         return f"{program} is Python {minor}, wanted is 64-bit CPython {', '.join(minors)}"
-    if minor in BUNDLED:
-        return Interpreter(program=program, minor=minor, library=None)
     name = f"libpython{minor}.so.1.0"
     for place in facts["places"]:
         if (library := Path(place, name)).is_file():
             return Interpreter(program=program, minor=minor, library=library)
+    if minor in BUNDLED and facts["files"]:
+        return Interpreter(program=program, minor=minor, library=None)
     return f"{program} has no {name}"
 
 
