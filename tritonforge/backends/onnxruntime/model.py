@@ -125,12 +125,12 @@ class TritonPythonModel:
 
     def _feed(self, request):
         """Return a request's inputs as ONNX Runtime wants them; without copies except for text."""
+        given = {tensor.name(): tensor for tensor in request.inputs()}
         feed = {}
         for name in self.inputs:
-            tensor = pb_utils.get_input_tensor_by_name(request, name)
-            if tensor is None:  # an optional input that was left out
+            if name not in given:  # an optional input that was left out
                 continue
-            array = ort_tensors.array_of(tensor)
+            array = ort_tensors.array_of(given[name])
             if name in self.strings:
                 texts = [each.decode() for each in array.reshape(-1)]
                 array = np.array(texts, dtype=object).reshape(array.shape)
