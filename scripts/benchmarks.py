@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 BARE_EXPORT = """
 import sys, torch, torchvision
@@ -32,6 +33,34 @@ while time.perf_counter() - start < float(sys.argv[3]):
     session.run(None, feed)
     done += rows
 print(done / (time.perf_counter() - start))
+"""
+
+
+MLP = """
+import torch
+from torch import nn
+def mlp():
+    torch.manual_seed(0)
+    layers = nn.Linear(128, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
+    return nn.Sequential(*layers), (torch.randn(2, 128),)
+"""
+IDENTITY = """
+import triton_python_backend_utils as pb_utils
+class TritonPythonModel:
+    def execute(self, requests):
+        return [pb_utils.InferenceResponse([self.same(request)]) for request in requests]
+    def same(self, request):
+        tensor = pb_utils.get_input_tensor_by_name(request, "x")
+        return pb_utils.Tensor("y", tensor.as_numpy())
+"""
+IDENTITY_CONFIG = """
+name: "identity"
+backend: "python"
+max_batch_size: 16
+input { name: "x" data_type: TYPE_FP32 dims: [ 128 ] }
+output { name: "y" data_type: TYPE_FP32 dims: [ 128 ] }
+instance_group { count: 1 kind: KIND_CPU }
+dynamic_batching { }
 """
 
 
@@ -98,8 +127,6 @@ def build() -> Iterator[Ratio]:
 def serve() -> Iterator[Ratio]:
     """Compare resnet50 served at concurrency 8 with ONNX Runtime alone on batches of 8."""
     from tritonforge import toolchain
-    from tritonforge.measure import Wish, measure
-    from tritonforge.perf import Load
     from tritonforge.repository import Repository
     from tritonforge.serving import serving
 
@@ -111,19 +138,57 @@ def serve() -> Iterator[Ratio]:
         timed(*command, "-r", str(repository.path))
         model = repository.entry("resnet50").version_dir / "model.onnx"
         with serving(repository.path) as endpoint:
-            wish = Wish(load=Load(concurrencies=(8,), interval_ms=5000))
             for _ in range(5):
                 alone = float(printed(str(python), "-c", IN_PROCESS, str(model), "8", "10"))
-                (report,) = measure(
-                    repository, ("resnet50",), wish, endpoint=endpoint, rehearsed=print
-                )
-                ratios.append(report.levels[0].throughput / alone)
+                ratios.append(throughput(repository, endpoint, "resnet50", 8) / alone)
     yield Ratio(
         what="resnet50 served at concurrency 8 / in-process, throughput",
         ratios=tuple(ratios),
         goal=0.95,
         at_least=True,
     )
+
+
+def mlp() -> Iterator[Ratio]:
+    """Compare a small MLP with a Python model that hands its input on: all that Triton costs."""
+    from tritonforge.repository import Repository
+    from tritonforge.serving import serving
+
+    ratios = []
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "small.py")
+        source.write_text(MLP, "utf-8")
+        repository = Repository(Path(folder) / "model_repository")
+        named = ("--name", "mlp", "-r", str(repository.path))
+        timed("tritonforge", "build", f"{source}:mlp", *named)
+        identity = repository.path / "identity" / "1"
+        identity.mkdir(parents=True)
+        (identity / "model.py").write_text(IDENTITY, "utf-8")
+        (identity.parent / "config.pbtxt").write_text(IDENTITY_CONFIG, "utf-8")
+        with serving(repository.path) as endpoint:
+            for _ in range(5):
+                ours, theirs = (
+                    throughput(repository, endpoint, model, 16) for model in ("mlp", "identity")
+                )
+                ratios.append(ours / theirs)
+    yield Ratio(
+        what="MLP served at concurrency 16 / Python identity, throughput",
+        ratios=tuple(ratios),
+        goal=0.75,
+        at_least=True,
+    )
+
+
+def throughput(repository: Any, endpoint: Any, model: str, concurrency: int) -> float:
+    """Measure one level of one served model, in inferences a second."""
+    from tritonforge.measure import Wish, measure
+    from tritonforge.perf import Load
+
+    wish = Wish(
+        load=Load(concurrencies=(concurrency,), interval_ms=5000 if concurrency < 16 else 2000)
+    )
+    (report,) = measure(repository, (model,), wish, endpoint=endpoint, rehearsed=print)
+    return float(report.levels[0].throughput)
 
 
 def printed(*argv: str) -> str:
@@ -140,6 +205,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Ratio]]] = {
     "help": help_start,
     "build": build,
     "serve": serve,
+    "mlp": mlp,
 }
 
 

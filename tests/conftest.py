@@ -1,5 +1,6 @@
 """Fixtures that several files share."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from onnx import helper
 
 from tritonforge import server, toolchain
 from tritonforge.toolchain import Toolchain
+
+# A shell's background job ignores ^C and so would the children that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # --- the embedded server ------------------------------------------------------------------------
 
