@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 from torch import nn
 
 from tritonforge import export, exporting, graph, release
-from tritonforge.errors import ExportError, GraphError, SpecError
+from tritonforge.errors import ExportError, GraphError
 from tritonforge.progress import silent
 from tritonforge.sources import Loaded
 from tritonforge.spec import Domain, ModelSpec, Range, parse_input
@@ -393,20 +393,3 @@ def test_a_file_of_an_unknown_operator_is_told(tmp_path, path):
     error = refusal(foreign(given), path, error=GraphError)
     assert "given.onnx" in str(error)  # not by the name of the copy
     assert "--exporter" not in error.hint
-
-
-# --- wishes that do not fit -----------------------------------------------------------------------
-
-
-def test_a_range_or_domain_of_something_else_is_told(tmp_path):
-    signature = graph.signature(graph.load(tiny.save(tmp_path / "g.onnx", *tiny.DOUBLE)))
-    exporting.check_ranges(spec(domains=(("x", Domain(kind="mask")),)), signature)
-    with pytest.raises(SpecError, match="cannot bound 'n', which is the batch") as caught:
-        exporting.check_ranges(spec(ranges=(("n", Range()),)), signature)
-    assert "--max-batch-size" in caught.value.hint
-    with pytest.raises(SpecError, match="--range names 'seq', which the model does not") as caught:
-        exporting.check_ranges(spec(ranges=(("seq", Range()),)), signature)
-    assert caught.value.hint == "it has n"
-    with pytest.raises(SpecError, match="--domain names 'y'") as caught:
-        exporting.check_ranges(spec(domains=(("y", Domain(kind="mask")),)), signature)
-    assert caught.value.hint == "it has x"

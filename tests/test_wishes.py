@@ -1,4 +1,4 @@
-"""Recorded samples: read, held against the model, proven with, and used by parity afterwards."""
+"""What was wished of a model's inputs: sizes, domains and recorded samples, held against it."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tritonforge.errors import SpecError
 from tritonforge.parity import Wish, parity
 from tritonforge.repository import Repository
 from tritonforge.spec import Domain, ModelSpec, Range
-from tritonforge.tensors import DType, TensorSpec
+from tritonforge.tensors import DType, Signature, TensorSpec
 
 X = np.arange(12, dtype=np.float32).reshape(2, 6)
 SHAPE = np.array([4, 3], np.int64)
@@ -126,3 +126,18 @@ def test_a_model_is_built_and_compared_on_its_recorded_samples(source, tmp_path)
     assert [each.tolist() for each in known.domains["shape"].values] == [[4, 3], [6, 2]]
     (report,) = parity(repository, ("reshape",), Wish(), rehearsed=lambda _: None)
     assert report.passed, report
+
+
+def test_a_range_or_domain_of_something_else_is_told(source):
+    x, y = (TensorSpec(name=name, dtype=DType.FP32, dims=("n", 4)) for name in "xy")
+    signature = Signature(inputs=(x,), outputs=(y,))
+    wishes.check_ranges(spec(source, domains=(("x", Domain(kind="mask")),)), signature)
+    with pytest.raises(SpecError, match="cannot bound 'n', which is the batch") as caught:
+        wishes.check_ranges(spec(source, ranges=(("n", Range()),)), signature)
+    assert "--max-batch-size" in caught.value.hint
+    with pytest.raises(SpecError, match="--range names 'seq', which the model does not") as caught:
+        wishes.check_ranges(spec(source, ranges=(("seq", Range()),)), signature)
+    assert caught.value.hint == "it has n"
+    with pytest.raises(SpecError, match="--domain names 'y'") as caught:
+        wishes.check_ranges(spec(source, domains=(("y", Domain(kind="mask")),)), signature)
+    assert caught.value.hint == "it has x"
