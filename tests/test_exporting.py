@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 from torch import nn
 
 from tritonforge import export, exporting, graph, release
-from tritonforge.errors import ExportError, GraphError
+from tritonforge.errors import ExportError, GraphError, SpecError
 from tritonforge.progress import silent
 from tritonforge.sources import Loaded
 from tritonforge.spec import Domain, ModelSpec, Range, parse_input
