@@ -1,7 +1,6 @@
 """What killed servers leave is swept; what belongs to the living stays."""
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -89,7 +88,10 @@ def test_every_folder_that_work_is_done_in_bears_our_mark(tmp_path, monkeypatch)
         request_bytes=8,
         load=perf.Load(concurrencies=(1,)),
     )
-    tool = perf.Tool(program=Path(shutil.which("sleep")), environment={})
+    program = tmp_path / "perf_analyzer"
+    program.write_text("#!/bin/sh\nsleep 1\n")  # long enough to be seen at work
+    program.chmod(0o755)
+    tool = perf.Tool(program=program, environment={})
     perf.run(plan, tool, samples=(), statistics=lambda: None, progress=watch)
     assert len(seen) == 2
     assert all(name.startswith(leftovers.mark()) for name in seen)
