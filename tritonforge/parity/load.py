@@ -15,6 +15,8 @@ from tritonforge.tensors import Arrays
 # A quick model may answer each request before the next one comes, so each client sends several in a
 # row, and the burst is repeated until the server has merged some.
 _CLIENTS, _IN_A_ROW, _ROUNDS = 16, 3, 8
+# All samples and answers of a burst are held until they are compared: of a segmenter's, fewer.
+_BURST_BYTES = 256 << 20
 _COUNT_SECONDS = 2.0
 REQUESTS = _ROUNDS * _CLIENTS * _IN_A_ROW  # of one protocol, at most
 
@@ -53,10 +55,11 @@ def together(
     pairs: list[Pair] = []
     start = _count(each, endpoint)
     counted = Batching(inferences=0, executions=0, largest=0)
+    clients, in_a_row = _crowd(each, first)
     for turn in range(_ROUNDS):
-        count = _CLIENTS * _IN_A_ROW
+        count = clients * in_a_row
         asked = [each.single(first + turn * count + number) for number in range(count)]
-        answers = _burst(each, endpoint, protocol, asked)
+        answers = _burst(each, endpoint, protocol, asked, in_a_row)
         pairs += [(each.reference(sample), got) for sample, got in zip(asked, answers, strict=True)]
         counted = _difference(each, endpoint, start, expected=len(pairs))
         if counted.merged or not each.batches:
@@ -64,9 +67,23 @@ def together(
     return pairs, counted
 
 
-def _burst(each: Subject, endpoint: Endpoint, protocol: str, asked: list[Arrays]) -> list[Arrays]:
+def _crowd(each: Subject, first: int) -> tuple[int, int]:
+    """Return how many clients to send from, and how many requests each sends in a row."""
+    assert each.reference is not None  # noqa: S101 - the caller asks only where there is one
+    sample = each.single(first)
+    arrays = (*sample.values(), *each.reference(sample).values())
+    held = 2 * sum(array.nbytes for array in arrays)  # the reference's answer beside the server's
+    if held * _CLIENTS * _IN_A_ROW <= _BURST_BYTES:
+        return _CLIENTS, _IN_A_ROW
+    return max(2, min(_CLIENTS, _BURST_BYTES // held)), 1
+
+
+def _burst(
+    each: Subject, endpoint: Endpoint, protocol: str, asked: list[Arrays], in_a_row: int
+) -> list[Arrays]:
     """Send the samples from clients with a thread and connection each, all at the same moment."""
-    ready = threading.Barrier(_CLIENTS, timeout=60)
+    clients = len(asked) // in_a_row
+    ready = threading.Barrier(clients, timeout=60)
 
     def ask(mine: list[Arrays]) -> list[Arrays]:
         try:
@@ -79,8 +96,8 @@ def _burst(each: Subject, endpoint: Endpoint, protocol: str, asked: list[Arrays]
             ready.abort()  # let the others go at once
             raise
 
-    shares = [asked[start : start + _IN_A_ROW] for start in range(0, len(asked), _IN_A_ROW)]
-    with ThreadPoolExecutor(_CLIENTS) as pool:
+    shares = [asked[start : start + in_a_row] for start in range(0, len(asked), in_a_row)]
+    with ThreadPoolExecutor(clients) as pool:
         futures = [pool.submit(ask, share) for share in shares]
         errors = [error for future in futures if (error := future.exception()) is not None]
         for error in sorted(errors, key=lambda error: "together" in str(error)):
