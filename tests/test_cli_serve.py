@@ -138,6 +138,7 @@ def test_the_other_environments_are_named_for_their_onnx_runtime(embedded):
     assert facts["environment"] == output.strip()
     assert (facts["triton"], facts["onnxruntime"]) == (embedded.triton, "1.21.0")
     assert facts["onnxruntime_why"] == "pinned wheel, that of release 25.03"
+    assert (facts["device"], bool(facts["device_why"])) == ("CPU", True)
     assert {"path": str(embedded.root)} in facts["environments"]
 
 
