@@ -159,7 +159,6 @@ except ort_options.ConfigError as error:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(machine.no_gpu() is None, reason="a GPU is seen: the test is of its absence")
 def test_its_environment_never_runs_a_model_for_a_gpu_on_the_cpu(tmp_path):
     wheels = pins.choices(gpu=True)
     interpreter = machine.interpreter(tuple(each.python for each in wheels))
@@ -172,7 +171,7 @@ def test_its_environment_never_runs_a_model_for_a_gpu_on_the_cpu(tmp_path):
     path = tmp_path / "models" / "double" / "1" / "model.onnx"
     python = str(made.root / "bin" / "python3")
     for wanted, words in (
-        (config(), "refused: CUDAExecutionProvider cannot be used: there is no NVIDIA driver"),
+        (config(), "refused: CUDAExecutionProvider cannot be used: "),
         (config(("tensorrt", {})), "refused: TensorrtExecutionProvider cannot be used: the embed"),
     ):
         argv = [python, "-c", OPENS, str(BACKEND), str(path), json.dumps(wanted)]
@@ -196,8 +195,6 @@ def test_its_environment_never_runs_a_model_for_a_gpu_on_the_cpu(tmp_path):
 
 # --- with a GPU ---------------------------------------------------------------------------------
 
-needs_gpu = pytest.mark.skipif(machine.no_gpu() is not None, reason=machine.no_gpu() or "")
-
 
 def placed(repository: Path, more: str = "") -> None:
     """Place a model for GPU 0."""
@@ -209,8 +206,8 @@ def placed(repository: Path, more: str = "") -> None:
 
 
 @pytest.mark.gpu
-@needs_gpu
-def test_a_config_for_a_gpu_is_served_there_and_not_rehearsed(tmp_path):
+def test_a_config_for_a_gpu_is_served_there_and_not_rehearsed(real_gpu, tmp_path):
+    del real_gpu
     placed(tmp_path)
     told = []
     with serving(tmp_path, rehearsed=told.append) as endpoint:
@@ -226,7 +223,6 @@ def test_a_config_for_a_gpu_is_served_there_and_not_rehearsed(tmp_path):
 
 
 @pytest.mark.gpu
-@needs_gpu
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -234,7 +230,8 @@ def test_a_config_for_a_gpu_is_served_there_and_not_rehearsed(tmp_path):
         ("nonsense", "unknown Execution Accelerator 'nonsense' is requested"),
     ],
 )
-def test_an_accelerator_that_is_not_there_fails_the_load(tmp_path, name, words):
+def test_an_accelerator_that_is_not_there_fails_the_load(real_gpu, tmp_path, name, words):
+    del real_gpu
     accelerator = f'gpu_execution_accelerator {{ name: "{name}" }}'
     placed(tmp_path, f"optimization {{ execution_accelerators {{ {accelerator} }} }}")
     with pytest.raises(ServerError, match=words), serving(tmp_path):

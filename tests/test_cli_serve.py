@@ -150,6 +150,8 @@ def test_nothing_to_show_or_to_remove(tmp_path, monkeypatch):
         "folder": str(tmp_path / "tritonforge" / "toolchain"),
         "folder_why": "the user's cache",
         "not_used": [],
+        "device": "CPU",
+        "device_why": "CUDA_VISIBLE_DEVICES hides every GPU; a config for a GPU is rehearsed",
         "environments": [],
     }
     child = command("toolchain", "remove")
