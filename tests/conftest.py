@@ -1,5 +1,6 @@
 """Fixtures that several files share."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -9,10 +10,26 @@ from onnx import TensorProto as T
 from onnx import helper
 
 from tritonforge import server, toolchain
-from tritonforge.toolchain import Toolchain
+from tritonforge.toolchain import Toolchain, machine
 
 # A shell's background job ignores ^C and so would the children that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A test means the same with a GPU and without; those that are about one ask for it.
+_SHOWN = os.environ.get("CUDA_VISIBLE_DEVICES")
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+@pytest.fixture
+def real_gpu(monkeypatch):
+    """Show the machine's GPUs; skip where there is none."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    if _SHOWN is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", _SHOWN)
+    reason = machine.no_gpu()
+    if reason is not None:
+        pytest.skip(reason)
+
 
 # --- the embedded server ------------------------------------------------------------------------
 

@@ -138,6 +138,7 @@ def test_the_other_environments_are_named_for_their_onnx_runtime(embedded):
     assert facts["environment"] == output.strip()
     assert (facts["triton"], facts["onnxruntime"]) == (embedded.triton, "1.21.0")
     assert facts["onnxruntime_why"] == "pinned wheel, that of release 25.03"
+    assert (facts["device"], bool(facts["device_why"])) == ("CPU", True)
     assert {"path": str(embedded.root)} in facts["environments"]
 
 
@@ -149,6 +150,8 @@ def test_nothing_to_show_or_to_remove(tmp_path, monkeypatch):
         "folder": str(tmp_path / "tritonforge" / "toolchain"),
         "folder_why": "the user's cache",
         "not_used": [],
+        "device": "CPU",
+        "device_why": "CUDA_VISIBLE_DEVICES hides every GPU; a config for a GPU is rehearsed",
         "environments": [],
     }
     child = command("toolchain", "remove")

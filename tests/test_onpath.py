@@ -14,7 +14,7 @@ from tritonforge.measure import Wish, measure
 from tritonforge.perf import Load
 from tritonforge.repository import Repository
 from tritonforge.serving import serving
-from tritonforge.toolchain import onpath
+from tritonforge.toolchain import machine, onpath
 from tritonforge.toolchain.survey import survey
 
 HELP = "echo 'Usage: tritonserver [options]'; echo '  --model-repository'; exit 1"
@@ -138,7 +138,7 @@ def test_a_server_on_path_is_used_where_it_has_the_targets_onnx_runtime(embedded
 def test_a_server_on_path_sees_the_gpus_that_are_not_hidden(bin_directory, tmp_path, monkeypatch):
     installation(bin_directory, HELP)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(onpath, "_GPUS", tmp_path / "gpus")
+    monkeypatch.setattr(machine, "GPUS", tmp_path / "gpus")
     assert not onpath.tritonserver().sees_gpu
     (tmp_path / "gpus" / "0000:3b:00.0").mkdir(parents=True)
     assert onpath.tritonserver().sees_gpu

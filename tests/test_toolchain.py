@@ -13,10 +13,11 @@ import pytest
 import tiny
 from onnx import TensorProto
 
-from tritonforge import client, process, server, toolchain
+from tritonforge import client, process, release, server, toolchain
 from tritonforge.errors import ServerError, ToolchainError
 from tritonforge.progress import silent
-from tritonforge.toolchain import environment, layout, machine, pins
+from tritonforge.toolchain import environment, home, layout, machine, pins
+from tritonforge.toolchain.survey import survey
 
 FIND = """
 from tritonforge import toolchain
@@ -24,7 +25,7 @@ print(toolchain.own(progress=lambda what, done=None: print("...", what)).root)
 """
 
 MINORS = tuple(each.python for each in pins.choices())
-EVERY = [each for runtime in pins.runtimes() for each in pins.choices(runtime)]
+EVERY = pins.every()
 
 
 @pytest.fixture
@@ -217,11 +218,63 @@ def test_the_stand_in_serves_too(tmp_path):
 @pytest.mark.parametrize("wheels", [pytest.param(each, id=each.name) for each in EVERY])
 def test_every_environment_is_pinned_whole(wheels):
     versions = dict(line.split()[0].split("==") for line in wheels.lines)
-    assert set(versions) == {"nvidia-pytriton", "tritonclient", "onnxruntime", "numpy"}
+    cuda = {name for name in versions if name.startswith("nvidia-") and name.endswith("-cu12")}
+    runtime = "onnxruntime-gpu" if wheels.gpu else "onnxruntime"
+    assert set(versions) - cuda == {"nvidia-pytriton", "tritonclient", runtime, "numpy"}
+    assert len(cuda) == (7 if wheels.gpu else 0)
     assert versions["numpy"].startswith("1.") == (wheels.python != "3.13")
-    assert versions["onnxruntime"] == wheels.onnxruntime
+    assert versions[runtime] == wheels.onnxruntime
+    assert home._ENVIRONMENT.fullmatch(wheels.name)
     for line in wheels.lines:
         assert re.fullmatch(r"\S+==\S+ --hash=sha256:[0-9a-f]{64}", line)
+
+
+@pytest.fixture
+def gpu(tmp_path, monkeypatch):
+    """Show a GPU: the folder in which the driver has one for each."""
+    (tmp_path / "gpus" / "0000:3b:00.0").mkdir(parents=True)
+    monkeypatch.setattr(machine, "GPUS", tmp_path / "gpus")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def test_where_a_gpu_is_seen_the_wheels_are_those_for_it(gpu, monkeypatch):
+    del gpu
+    wheels = pins.choices()
+    assert [each.python for each in wheels] == ["3.12", "3.11", "3.10"]
+    assert all(each.gpu and "-gpu-python" in each.name for each in wheels)
+    for hidden in ("", "-1"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+        assert machine.no_gpu() == "CUDA_VISIBLE_DEVICES hides every GPU"
+        assert not any(each.gpu for each in pins.choices())
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(machine, "GPUS", Path("/nowhere"))
+    assert machine.no_gpu() == "no NVIDIA driver shows a GPU"
+    assert not any(each.gpu for each in pins.choices())
+
+
+def test_an_onnx_runtime_without_wheels_for_a_gpu_stays_on_the_cpu(gpu):
+    del gpu
+    wheels = pins.choices("1.21.0")
+    assert wheels
+    assert not any(each.gpu for each in wheels)
+    assert survey(release.find("25.03")).device == "CPU"
+    said = "no onnxruntime-gpu 1.21.0 is pinned; a config for a GPU is rehearsed"
+    assert survey(release.find("25.03")).device_why == said
+    assert (survey().device, survey().device_why) == ("GPU", "an NVIDIA driver shows one")
+
+
+def test_only_an_environment_for_a_gpu_lets_the_server_see_it(embedded, gpu, tmp_path):
+    del gpu
+    assert not embedded.sees_gpu
+    assert embedded.environment["CUDA_VISIBLE_DEVICES"] == ""
+    wheels = next(each for each in pins.choices() if each.gpu)
+    interpreter = machine.Interpreter(program=Path("python"), minor=wheels.python, library=None)
+    made = layout.describe(tmp_path / "made", wheels, interpreter)
+    (made.packages / "nvidia" / "cudnn" / "lib").mkdir(parents=True)
+    assert made.sees_gpu
+    assert "CUDA_VISIBLE_DEVICES" not in made.environment
+    first = made.environment["LD_LIBRARY_PATH"].split(":")[0]
+    assert first == str(made.packages / "nvidia" / "cudnn" / "lib")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 This is a layer of its own between the adapters (server, repository, pbtxt), which do not know each
 other, and the use cases, which all serve in this one way: the toolchain is found, only the models
-that are wanted are loaded, and a config that asks for a GPU is rehearsed on the CPU.
+that are wanted are loaded, and where no GPU is to be seen a config that asks for one is rehearsed
+on the CPU.
 """
 
 import difflib
@@ -50,10 +51,11 @@ def serving(
     `version` may be one that the config's version policy would not serve: a copy holds it alone.
     `target` is the release whose ONNX Runtime serves, by default the one that all of the models
     were built for, else the embedded one.
-    Where a config asks for a GPU a copy is served on the CPU: `rehearsed` gets the unified diff of
-    each such config, and the endpoint says `rehearsal`. `noted` gets a sentence for each model that
-    was built for another ONNX Runtime than serves it. Raises `RepositoryError` for a model that
-    is not there, `ConfigError` for a config that does not parse, `ToolchainError`, `ServerError`.
+    Where a config asks for a GPU that the server does not see, a copy is served on the CPU:
+    `rehearsed` gets the unified diff of each such config, and the endpoint says `rehearsal`.
+    `noted` gets a sentence for each model that was built for another ONNX Runtime than serves it.
+    Raises `RepositoryError` for a model that is not there, `ConfigError` for a config that does
+    not parse, `ToolchainError`, `ServerError`.
     """
     source = Repository(repository)
     entries = source.select(tuple(models or ()), version)
@@ -137,11 +139,7 @@ def _explained(
 
 
 def _rehearsals(repository: Repository, models: Sequence[str]) -> dict[str, str]:
-    """Return the changed text of each config that asks for a GPU.
-
-    The embedded server has ONNX Runtime for CPU only and sees no GPU (`Toolchain.environment`), so
-    whether the machine has one makes no difference to it.
-    """
+    """Return the changed text of each config that asks for a GPU."""
     changed = {}
     for model in models:
         text = repository.config(model)

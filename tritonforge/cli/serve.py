@@ -38,8 +38,9 @@ def command(
     """Serve the models of the repository, or those named, on this machine.
 
     Prints the URLs once every model has loaded and runs until ^C or SIGTERM, which is success.
-    It listens on loopback only. A config that asks for a GPU is rehearsed on the CPU from a copy.
-    What follows -- goes to tritonserver as it is, but not what would open it to a network.
+    It listens on loopback only. Where no GPU is seen a config that asks for one is rehearsed on the
+    CPU from a copy. What follows -- goes to tritonserver as it is, but not what would open it to a
+    network.
     """
     from tritonforge.serving import serving
 

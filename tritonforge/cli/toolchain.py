@@ -80,6 +80,7 @@ def _facts(found: "Survey") -> dict[str, Any]:
             "onnxruntime": server.onnxruntime,
             "onnxruntime_why": found.runtime_why,
         }
+    facts |= {"device": found.device, "device_why": found.device_why}
     if found.analyzer is not None:
         facts |= {
             "perf_analyzer": str(found.analyzer.program),

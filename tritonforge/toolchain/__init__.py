@@ -4,7 +4,8 @@ Public wheels carry both (see `data/toolchain`). They go into an environment of 
 user's cache, since they hold numpy below 2: one environment per set of pins, made once, under a
 lock, staged beside its place and renamed there only when every program has run. An environment
 that has been damaged since is made anew. To use one nothing is written, so that it may be shared
-and read-only.
+and read-only. Where a GPU is to be seen it holds the ONNX Runtime with the CUDA provider, if there
+are wheels of that version.
 
 A server and a `perf_analyzer` on PATH are used where they are the better ones: the server with
 its own backends where it carries the ONNX Runtime that is wanted, the other where it is newer.
@@ -67,11 +68,10 @@ def perf_analyzer(*, progress: Progress = silent) -> Analyzer:
 
 def analyzer() -> Analyzer | None:
     """Return the installed load generator, which is the same whatever the ONNX Runtime."""
-    for runtime in pins.runtimes():
-        for wheels in pins.choices(runtime):
-            found = layout.read(home.folder() / wheels.name, wheels)
-            if isinstance(found, Toolchain):
-                return _analyzer_of(found)
+    for wheels in pins.every():
+        found = layout.read(home.folder() / wheels.name, wheels)
+        if isinstance(found, Toolchain):
+            return _analyzer_of(found)
     return None
 
 

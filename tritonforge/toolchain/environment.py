@@ -25,7 +25,7 @@ _PLATFORMS = (
     *("manylinux_2_34", "manylinux_2_35"),
 )
 _STUB = "triton_python_backend_stub"
-_TIMEOUT_SECONDS = 1800.0  # 100 MB over a slow line
+_TIMEOUT_SECONDS = 7200.0  # 1.5 GB over a slow line, which is what a GPU takes
 
 
 def make(
@@ -148,6 +148,10 @@ def _prove(toolchain: Toolchain) -> None:
     they print is the proof.
     """
     python = str(toolchain.root / "bin" / "python3")
+    # The provider itself does not load where there is no driver (microsoft/onnxruntime#24652), and
+    # an environment may be made where there is none: what it asks for is what can be tried.
+    names = layout.CUDA_LIBRARIES if toolchain.gpu else ()
+    cuda = f"import ctypes; [ctypes.CDLL(each) for each in {names}]; print('loaded')"
     # here bytecode is still written, for every later start
     environment = {**toolchain.environment, "PYTHONDONTWRITEBYTECODE": ""}
     for argv, sign in (
@@ -155,6 +159,7 @@ def _prove(toolchain: Toolchain) -> None:
         ((str(toolchain.perf_analyzer), "--version"), f"Version {toolchain.analyzer}"),
         ((str(toolchain.python_backend / _STUB),), "arguments"),
         ((python, "-c", "import onnxruntime as o; print(o.__version__)"), toolchain.onnxruntime),
+        ((python, "-c", cuda), "loaded"),
     ):
         ended = process.run(argv, timeout=120, environment=environment, quiet=True)
         if sign not in ended.output:

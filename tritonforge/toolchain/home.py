@@ -17,8 +17,8 @@ from tritonforge.toolchain import layout
 
 VARIABLE = "TRITONFORGE_TOOLCHAIN"
 
-_WAIT_SECONDS = 1800.0  # for another process that installs, over a slow line
-_ENVIRONMENT = re.compile(r"\d\d\.\d\d-(onnxruntime[\d.]+-)?python3\.\d+-[0-9a-f]{12}")
+_WAIT_SECONDS = 7200.0  # for another process that installs, over a slow line
+_ENVIRONMENT = re.compile(r"\d\d\.\d\d-(onnxruntime[\d.]+-)?(gpu-)?python3\.\d+-[0-9a-f]{12}")
 _PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial")
 
 

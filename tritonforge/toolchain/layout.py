@@ -8,9 +8,15 @@ from pathlib import Path
 
 from tritonforge.release import EMBEDDED
 from tritonforge.release import find as release_of
+from tritonforge.toolchain import machine
 from tritonforge.toolchain.machine import Interpreter
 from tritonforge.toolchain.pins import Wheels
 
+# What `readelf -d libonnxruntime_providers_cuda.so` of 1.19.2 names beside the system's libraries.
+CUDA_LIBRARIES = (
+    *("libcudart.so.12", "libcublasLt.so.12", "libcublas.so.12"),
+    *("libcurand.so.10", "libcufft.so.11", "libcudnn.so.9"),
+)
 FACTS = "toolchain.json"  # written last: where it lies the environment was whole once
 _PROGRAMS = ("numpy", "numpy.libs", "nvidia_pytriton.libs", "onnxruntime", "pytriton/tritonserver")
 
@@ -21,7 +27,8 @@ class Toolchain:
 
     `python` is a minor version such as `3.11`, `libpython` the shared library of `interpreter`;
     None where the server's wheel brings it. `analyzer` is the version of `perf_analyzer`, `release`
-    the one whose server this is, whatever the ONNX Runtime.
+    the one whose server this is, whatever the ONNX Runtime. `gpu` says that this has the CUDA
+    provider.
     """
 
     root: Path
@@ -29,6 +36,7 @@ class Toolchain:
     interpreter: Path
     libpython: Path | None
     onnxruntime: str
+    gpu: bool
     analyzer: str
     triton: str = release_of(EMBEDDED).triton
     release: str = EMBEDDED
@@ -59,23 +67,25 @@ class Toolchain:
 
         The Python of the server's backends is the `python3` that is first on PATH. The user's own
         Python variables are blanked: a numpy from there would take the place of the pinned one.
-        GPUs are hidden, since the pinned ONNX Runtime is the one for CPU.
+        Without the CUDA provider GPUs are hidden; with it the CUDA libraries that it was built for
+        come first, before the one that the server's wheel brings.
         """
         users = os.environ.get("LD_LIBRARY_PATH")
-        libraries = [str(self.links), str(self.libraries_directory), *([users] if users else [])]
+        own = [*self.cuda_directories, self.links, self.libraries_directory]
+        libraries = [*map(str, own), *([users] if users else [])]
         return {
             "PATH": f"{self.root / 'bin'}:{os.environ.get('PATH', os.defpath)}",
             "LD_LIBRARY_PATH": ":".join(libraries),
             "PYTHONHOME": "",
             "PYTHONPATH": "",
             "PYTHONDONTWRITEBYTECODE": "1",
-            "CUDA_VISIBLE_DEVICES": "",
+            **({} if self.gpu else {"CUDA_VISIBLE_DEVICES": ""}),
         }
 
     @property
     def sees_gpu(self) -> bool:
-        """Say whether the server has kernels for a GPU."""
-        return False
+        """Say whether the server has kernels for a GPU, and a GPU to run them on."""
+        return self.gpu and machine.no_gpu() is None
 
     @property
     def packages(self) -> Path:
@@ -91,6 +101,11 @@ class Toolchain:
     def libraries_directory(self) -> Path:
         """Return the folder of the libraries that the wheel brings, under hashed names."""
         return self.packages / "nvidia_pytriton.libs"
+
+    @property
+    def cuda_directories(self) -> tuple[Path, ...]:
+        """Return the folders of the CUDA libraries; none in an environment for CPU."""
+        return tuple(sorted(self.packages.glob("nvidia/*/lib")))
 
     @property
     def links(self) -> Path:
@@ -157,6 +172,7 @@ def describe(root: Path, wheels: Wheels, interpreter: Interpreter) -> Toolchain:
         interpreter=interpreter.program,
         libpython=interpreter.library,
         onnxruntime=wheels.onnxruntime,
+        gpu=wheels.gpu,
         analyzer=wheels.perf_analyzer,
     )
 
@@ -165,7 +181,7 @@ def _loaded(toolchain: Toolchain) -> Iterator[Path]:
     """Yield the files that the programs load; Python makes its bytecode anew."""
     yield toolchain.perf_analyzer
     yield from toolchain.links.iterdir()
-    for folder in _PROGRAMS:
-        for path in sorted((toolchain.packages / folder).rglob("*")):
+    for folder in (*(toolchain.packages / each for each in _PROGRAMS), *toolchain.cuda_directories):
+        for path in sorted(folder.rglob("*")):
             if path.is_file() and path.suffix != ".pyc":
                 yield path

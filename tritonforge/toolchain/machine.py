@@ -1,4 +1,4 @@
-"""What this machine is to the embedded server: its C library and its Python interpreters.
+"""What this machine is to the embedded server: its C library, GPUs and Python interpreters.
 
 The server's wheels want Linux x86_64 with glibc 2.35; the program that runs a Python backend is
 linked against `libpython3.X.so.1.0`, so an interpreter without a shared library is of no use. The
@@ -20,6 +20,7 @@ from tritonforge.errors import ForgeError, ToolchainError
 DOCKER = "or serve the model repository with docker, see docker/README.md"
 BUNDLED = {"3.13"}  # `nvidia_pytriton.libs/libpython3-….13.so.1.0`
 GLIBC = (2, 35)  # the platform tag of the nvidia-pytriton 0.7.0 wheel
+GPUS = Path("/proc/driver/nvidia/gpus")  # where the driver has a folder for each
 
 _PROBE = """
 import ensurepip, json, sys, sysconfig, venv
@@ -77,6 +78,15 @@ def glibc(libc: str | None = None) -> tuple[int, ...]:
     name, _, version = (_libc() if libc is None else libc).partition(" ")
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     return numbers if name == "glibc" else ()
+
+
+def no_gpu() -> str | None:
+    """Say why there is no GPU to run models on, None where there is one."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "all") in {"", "-1"}:
+        return "CUDA_VISIBLE_DEVICES hides every GPU"
+    if not GPUS.is_dir() or not any(GPUS.iterdir()):
+        return "no NVIDIA driver shows a GPU"
+    return None
 
 
 def preferred(minors: tuple[str, ...]) -> tuple[str, ...]:

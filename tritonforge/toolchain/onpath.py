@@ -4,7 +4,6 @@ Each is judged by whether it really runs: a script of that name may only wrap a 
 not load here, and end well all the same.
 """
 
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -13,12 +12,11 @@ from pathlib import Path
 
 from tritonforge import process, release
 from tritonforge.errors import ForgeError
-from tritonforge.toolchain import home
+from tritonforge.toolchain import home, machine
 
 _SECONDS = 30.0
 _BACKEND = Path("onnxruntime") / "libtriton_onnxruntime.so"
 _VERSION = "TRITON_VERSION"
-_GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +50,7 @@ class Installation:
     @property
     def sees_gpu(self) -> bool:
         """Say whether there is a GPU for it to run models on."""
-        hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all") in {"", "-1"}
-        return not hidden and _GPUS.is_dir() and any(_GPUS.iterdir())
+        return machine.no_gpu() is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ class Environment:
 class Survey:
     """What would serve and what would measure, None where it would first be installed.
 
-    `refused` holds programs on PATH that are not used.
+    `device` is GPU or CPU: where models run. `refused` holds programs on PATH that are not used.
     """
 
     folder: Path
@@ -31,6 +31,8 @@ class Survey:
     server: Toolchain | Installation | None
     server_why: str
     runtime_why: str
+    device: str
+    device_why: str
     analyzer: Analyzer | None
     analyzer_why: str
     refused: tuple[Refused, ...]
@@ -43,6 +45,7 @@ def survey(target: Release | None = None) -> Survey:
     found = onpath.tritonserver(None if target is None else target.onnxruntime)
     server = found if isinstance(found, Installation) else toolchain.installed(target)
     analyzer = onpath.perf_analyzer(pinned)
+    device, device_why = _device(server, target or release.find(release.EMBEDDED))
     return Survey(
         folder=home.folder(),
         folder_why=f"{home.VARIABLE} is set" if home.named() else "the user's cache",
@@ -51,6 +54,8 @@ def survey(target: Release | None = None) -> Survey:
         if isinstance(server, Installation)
         else "pinned wheel",
         runtime_why=_runtime(server, target or release.find(release.EMBEDDED)),
+        device=device,
+        device_why=device_why,
         analyzer=analyzer if isinstance(analyzer, Analyzer) else toolchain.analyzer(),
         analyzer_why=f"on PATH, newer than the pinned {pinned}"
         if isinstance(analyzer, Analyzer)
@@ -72,9 +77,20 @@ def _runtime(server: Toolchain | Installation | None, target: Release) -> str:
     )
 
 
+def _device(server: Toolchain | Installation | None, target: Release) -> tuple[str, str]:
+    """Say where models run, and why there."""
+    hidden = machine.no_gpu()
+    if hidden is not None:
+        return "CPU", f"{hidden}; a config for a GPU is rehearsed"
+    if isinstance(server, Installation) or pins.has_gpu(target.onnxruntime):
+        return "GPU", "an NVIDIA driver shows one"
+    said = f"no onnxruntime-gpu {target.onnxruntime} is pinned; a config for a GPU is rehearsed"
+    return "CPU", said
+
+
 def _environments() -> Iterator[Environment]:
     """Hold each environment in the folder against its pins."""
-    known = {wheels.name: wheels for runtime in pins.runtimes() for wheels in pins.choices(runtime)}
+    known = {wheels.name: wheels for wheels in pins.every()}
     for root in home.environments():
         wheels = known.get(root.name)
         found = "made from other pins" if wheels is None else layout.read(root, wheels)

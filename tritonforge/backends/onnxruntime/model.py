@@ -14,7 +14,9 @@ import numpy as np
 import ort_batch
 import ort_complete
 import ort_match
+import ort_open
 import ort_options
+import ort_providers
 import ort_ragged
 import ort_sequence
 import ort_special
@@ -36,7 +38,8 @@ class TritonPythonModel:
         folder = Path(ort_complete.model_path()).parent
         try:
             path = ort_options.model_file(folder, config, config["name"])
-            session = ort_options.session(path, ort_options.session_options(config))
+            options = ort_options.session_options(config)
+            session = ort_open.session(path, options, ort_providers.providers({}, "CPU", 0))
             inputs = ort_match.tensors(session.get_inputs())
             outputs = ort_match.tensors(session.get_outputs())
             ort_complete.complete(auto_complete_model_config, inputs, outputs)
@@ -62,7 +65,10 @@ class TritonPythonModel:
         ort_options.check_accelerators(config)
         folder = Path(args["model_repository"], args["model_version"])
         path = ort_options.model_file(folder, config, args["model_instance_name"])
-        self.session = ort_options.session(path, ort_options.session_options(config))
+        options = ort_options.session_options(config)
+        kind, device = args["model_instance_kind"], args["model_instance_device_id"]
+        providers = ort_providers.providers(config, kind, device)
+        self.session = ort_open.session(path, options, providers)
         inputs = ort_match.tensors(self.session.get_inputs())
         optional = ort_match.tensors(self.session.get_overridable_initializers())
         outputs = ort_match.tensors(self.session.get_outputs())

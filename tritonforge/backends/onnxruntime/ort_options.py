@@ -80,14 +80,6 @@ def model_file(version_directory, config, instance):
     return path
 
 
-def session(path, options):
-    """Open the file on the CPU."""
-    try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has no common base for its errors
-        raise ConfigError(words(error)) from error
-
-
 def words(error):
     """Return an error of ONNX Runtime as the C++ backend writes it."""
     match = _ORT_ERROR.match(str(error))
