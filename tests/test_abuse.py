@@ -53,7 +53,10 @@ def place(repository):
     """Place the models that the tables in `raw` name, and some more."""
     tiny.double(repository)
     tiny.double(repository, "other")
-    tiny.double(repository, "patient", "dynamic_batching { max_queue_delay_microseconds: 1000000 }")
+    waits = "dynamic_batching { max_queue_delay_microseconds: 1000000 }"
+    # what was cancelled, and its memory, stays in the queue until its batch leaves
+    large = tiny.config(512, "x FP32 4", "y FP32 4", waits)  # a batch that is never full
+    tiny.place(repository, "patient", large, *tiny.DOUBLE)
     waits = "dynamic_batching { max_queue_delay_microseconds: 100000 }"
     tiny.place(
         repository,
@@ -234,7 +237,7 @@ def test_lists_within_a_million_lists_end_the_server_which_is_told(embedded, tmp
         with pytest.raises(OSError, match=r"closed|reset"):
             raw.post(endpoint, "double", body.encode(), {})
     assert not traces.regions(names[0])
-    assert not traces.processes(names[0])
+    assert traces.until(lambda: not traces.processes(names[0]))
 
 
 # --- clients that vanish ------------------------------------------------------------------------
@@ -326,7 +329,7 @@ def test_an_instance_killed_under_load_is_told_and_can_be_loaded_anew(
         reload(endpoint, "victim")
         serves(endpoint, "victim", "other")
         os.kill(traces.stub(name, "victim"), signal.SIGKILL)  # so that it ends with one dead
-    assert not traces.processes(name)
+    assert traces.until(lambda: not traces.processes(name))  # they have been killed
     assert not traces.regions(name)
     assert [path.name for path in tmp_path.iterdir()] == ["repository"]
 
