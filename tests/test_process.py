@@ -159,3 +159,12 @@ def test_a_guarded_child_dies_with_a_parent_that_is_killed_while_it_waits_for_th
         parent.kill()
         parent.wait()
         assert until(lambda: not alive(pid))
+
+
+def test_a_child_that_has_died_has_no_memory(tmp_path):
+    with (tmp_path / "log").open("wb") as log, process.child(["sleep", "600"], log=log) as child:
+        assert process.has_memory(child)
+        os.kill(child.pid, signal.SIGKILL)
+        assert until(lambda: not process.has_memory(child))
+        assert child.returncode is None  # it has not been waited for
+    assert not process.has_memory(child)

@@ -137,6 +137,18 @@ def wait(process: Child, seconds: float) -> bool:
     return True
 
 
+def has_memory(child: Child) -> bool:
+    """Say whether a child is more than a dying process.
+
+    The kernel takes a process's memory before it closes its sockets: whoever was cut off by the
+    death of a child sees it here, even while the child can still be connected to.
+    """
+    try:
+        return bool(Path(f"/proc/{child.pid}/cmdline").read_bytes())
+    except OSError:
+        return False
+
+
 def _die_with(parent: int) -> Callable[[], None]:
     """Make the function that ties a new child's life to this process."""
     libc = ctypes.CDLL(None)  # loaded here: after fork only async-signal-safe work is sound

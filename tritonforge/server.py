@@ -235,8 +235,9 @@ def _died(server: _Server) -> ServerError:
 
 
 def _ended(server: _Server) -> bool:
-    """Say whether the server has ended; one that no longer listens is given time to."""
-    return process.wait(server.child, 0 if health.alive(server.endpoint) else 5)
+    """Say whether the server has ended; one that no longer listens, or is dying, is given time."""
+    serves = health.alive(server.endpoint) and process.has_memory(server.child)
+    return process.wait(server.child, 0 if serves else 5)
 
 
 def _text(server: _Server) -> str:
