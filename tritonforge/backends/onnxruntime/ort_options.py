@@ -38,8 +38,6 @@ def session_options(config):
             f"are 0 or 1 but got {mode} ."
         )
     options.execution_mode = _MODES[mode]
-    # idle threads that spin take the cores from the server, which the C++ backend is a part of
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # 0 and less leave the number to ONNX Runtime
     options.intra_op_num_threads = max(0, _integer(parameters, "intra_op_thread_count", 0))
     options.inter_op_num_threads = max(0, _integer(parameters, "inter_op_thread_count", 0))
