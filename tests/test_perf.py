@@ -1,6 +1,7 @@
 """Levels, plans and records of perf_analyzer; a stand-in program fails where it must."""
 
 import base64
+import itertools
 import json
 import os
 import stat
@@ -292,7 +293,7 @@ def test_each_level_is_a_run_and_a_failed_one_loses_no_other(tmp_path: Path) -> 
         f"cat <<'EOS'\n{STEADY}\nEOS\nreport 100.2\n"
     )
     seen: list[tuple[str, float | None]] = []
-    counts = iter([replace(IDLE, inferences=n, executions=n, requests=n) for n in (5, 8, 9, 20)])
+    counts = (replace(IDLE, inferences=n, executions=n, requests=n) for n in itertools.count(5, 3))
     found, failed = perf.run(
         plan(concurrencies=(1, 2, 3)),
         stand_in(tmp_path, body),
@@ -324,6 +325,33 @@ def test_a_window_without_an_answer_is_doubled(tmp_path: Path) -> None:
     assert found.window_ms == 400
     assert found.server is None
     assert failed == ()
+
+
+def test_a_warm_up_that_never_ends_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tritonforge.perf._END_SECONDS", 0.6)
+    body = (
+        f"if [ ! -z $warm ]; then echo >> {tmp_path}/tries\n"
+        f"  if [ $(wc -l < {tmp_path}/tries) = 1 ]; then exec sleep 60; fi; fi\n"
+        f"cat <<'EOS'\n{STEADY}\nEOS\nreport 100\n"
+    )
+    answered = itertools.count()  # eight at every look: the warm-up's own
+
+    def run(tool: perf.Tool) -> tuple[object, tuple[perf.Failure, ...]]:
+        return perf.run(
+            plan(concurrencies=(1,)),
+            tool,
+            samples=SAMPLES,
+            statistics=lambda: replace(IDLE, requests=8 * next(answered)),
+        )
+
+    started = time.monotonic()
+    assert run(stand_in(tmp_path, body))[1] == ()
+    assert (tmp_path / "tries").read_text() == "\n\n"
+    _, (failure,) = run(stand_in(tmp_path, "exec sleep 60\n"))
+    assert "did not end, though the server has answered" in failure.reason
+    assert time.monotonic() - started < 30
 
 
 def test_a_program_that_cannot_start_fails_every_level(tmp_path: Path) -> None:

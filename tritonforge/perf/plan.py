@@ -139,13 +139,17 @@ def window(plan: PerfPlan, *, request_rate: float, latency_us: float) -> int:
 
 def warm_up_argv(program: Path, plan: PerfPlan, concurrency: int, files: "Files") -> list[str]:
     """Return the command for a few requests: they load what a first request of a size loads."""
-    count = max(2 * concurrency, _WARM_UP)
     return [
         *_argv(program, plan, concurrency, files),
         "--request-count",
-        str(count),
+        str(warm_up_requests(concurrency)),
         *_without_files(plan.load.extra),
     ]
+
+
+def warm_up_requests(concurrency: int) -> int:
+    """Return how many requests a warm-up sends."""
+    return max(_REQUESTS_PER_WORKER * concurrency, _WARM_UP)
 
 
 def _without_files(extra: Sequence[str]) -> list[str]:
