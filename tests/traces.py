@@ -2,8 +2,9 @@
 
 import re
 import time
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
-from urllib.request import urlopen
 
 from tritonforge import leftovers
 
@@ -58,8 +59,9 @@ def resident(pid):
 
 def pending(endpoint, model):
     """Return how many requests wait in a model's queue."""
-    with urlopen(f"http://{endpoint.metrics}/metrics") as answer:
-        text = answer.read().decode()
+    with closing(HTTPConnection(endpoint.metrics, timeout=SECONDS)) as connection:
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
     found = re.search(rf'pending_request_count{{model="{model}",version="1"}} (\d+)', text)
     return int(found[1]) if found else 0
 
