@@ -27,7 +27,7 @@ def run(tmp_path, monkeypatch):
 def test_help_reads_like_a_table_of_contents(run):
     lines = run("--help").output.splitlines()
     titles = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
-    assert titles == ["Options:", "Make:", "Prove:", "Serve:"]
+    assert titles == ["Options:", "Foresee:", "Make:", "Prove:", "Serve:"]
     assert run("--version").output.startswith("tritonforge, version 0")
 
 

@@ -104,3 +104,42 @@ def test_a_target_that_is_like_none_is_told_the_range():
 def test_the_release_of_a_triton(triton, tag):
     found = release.of_triton(triton)
     assert (found.tag if found else None) == tag
+
+
+def test_an_onnx_runtime_is_a_target_of_which_no_image_is_known():
+    found = release.find("ort:1.19.2")
+    like = release.find("24.10")
+    assert (found.tag, found.onnxruntime, found.triton) == ("ort:1.19.2", "1.19.2", None)
+    for name in ("opset", "ir", "ml_opset", "cuda_opset", "scalars"):
+        assert getattr(found, name) == getattr(like, name)
+    assert release.find("ort:1.31").opset == 26
+
+
+@pytest.mark.parametrize("version", ["1.7.0", "1.99", "1", "", "1.19.2.1", "latest"])
+def test_an_unknown_onnx_runtime_is_told_with_the_known_ones(version):
+    with pytest.raises(SpecError, match=f"unknown ONNX Runtime '{version}'") as caught:
+        release.find(f"ort:{version}")
+    assert "known are ort:1.8 to ort:" in caught.value.hint
+
+
+def test_a_tag_newer_than_the_table_is_told_how_to_add_it_and_the_way_out():
+    with pytest.raises(
+        SpecError, match=r"'31\.01' is newer than the table, which ends at"
+    ) as caught:
+        release.find("31.01-py3")
+    assert "--target ort:1." in caught.value.hint
+    assert "scripts/release_data" in caught.value.hint
+
+
+def test_every_tag_is_listed_in_order_with_what_is_known_of_it():
+    found = {image.tag: image for image in release.images()}
+    assert list(found) == sorted(found)
+    assert [tag for tag, image in found.items() if image.release is not None] == TAGS
+    assert not found["24.02"].backend
+    assert found["24.10"].capability == "6.0"
+    assert found["25.01"].capability == "7.5"
+    assert found["24.10"].tensorrt is None
+    for image in found.values():
+        if image.release is not None and image.tensorrt is not None:
+            assert image.release.parser_source == "known"
+            assert image.tensorrt.startswith(image.release.parser)

@@ -204,7 +204,7 @@ def _versions(loaded: Loaded, spec: ModelSpec) -> dict[str, str]:
         "python": platform.python_version(),
         **{tool: metadata.version(tool) for tool in tools},
         **loaded.versions,
-        "target triton": spec.target.triton,
+        **({"target triton": spec.target.triton} if spec.target.triton else {}),
         "target onnxruntime": spec.target.onnxruntime,
     }
 

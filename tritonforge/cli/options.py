@@ -111,13 +111,15 @@ target = click.option(
     cls=_Target,
     type=Parsed("TAG", _release),
     show_default=True,
-    help="The NGC release to build for, such as 24.10: it pins opset and IR.",
+    help="The NGC release to build for, such as 24.10, or an ONNX Runtime, ort:1.19.2: it pins "
+    "opset and IR.",
 )
 served_by = click.option(
     "--target",
     type=Parsed("TAG", _release),
-    help="The NGC release whose ONNX Runtime runs the models; without it the one that they were "
-    "built for, or 24.10. The server itself is Triton 2.51 whatever it is.",
+    help="The NGC release whose ONNX Runtime runs the models, or that one itself, ort:1.19.2; "
+    "without it the one that they were built for, or 24.10. The server itself is Triton 2.51 "
+    "whatever it is.",
 )
 models = click.argument("models", metavar="[MODEL]...", nargs=-1)
 model_version = click.option(

@@ -38,7 +38,7 @@ class Toolchain:
     onnxruntime: str
     gpu: bool
     analyzer: str
-    triton: str = release_of(EMBEDDED).triton
+    triton: str | None = release_of(EMBEDDED).triton
     release: str = EMBEDDED
 
     @property
