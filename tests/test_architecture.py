@@ -20,8 +20,8 @@ LAYERS = (
     {"sources", "export", "graph", "placement", "pbtxt", "repository"}
     | {"server", "client", "perf", "runtime"},
     # Adapters composed, for the use cases.
-    {"exporting", "proving", "served", "serving", "standing", "wishes"},
-    {"reference"},
+    {"exporting", "mirror", "proving", "served", "standing", "wishes"},
+    {"reference", "serving"},
     {"build", "parity", "measure"},
     {"cli"},
 )

@@ -124,6 +124,22 @@ def test_one_environment_is_not_the_folder_of_environments(embedded, monkeypatch
     assert caught.value.hint == f"set it to {embedded.root.parent}"
 
 
+def test_what_a_killed_install_left_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITONFORGE_TOOLCHAIN", str(tmp_path))
+    (tmp_path / f".{'0' * 32}.partial").mkdir()
+    assert toolchain.remove() == tmp_path
+    assert toolchain.remove() is None
+    assert [path.name for path in tmp_path.iterdir()] in ([], [".lock"])
+
+
+def test_of_a_linked_environment_the_link_is_removed(embedded, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITONFORGE_TOOLCHAIN", str(tmp_path))
+    (tmp_path / embedded.root.name).symlink_to(embedded.root)
+    assert toolchain.remove() == tmp_path
+    assert not (tmp_path / embedded.root.name).exists()
+    assert embedded.tritonserver.exists()
+
+
 def test_what_is_not_ours_is_not_removed(shared):
     (shared / "photographs").mkdir()
     (shared / ".mine.partial").mkdir()

@@ -331,27 +331,44 @@ def test_a_warm_up_that_never_ends_is_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tritonforge.perf._END_SECONDS", 0.6)
-    body = (
-        f"if [ ! -z $warm ]; then echo >> {tmp_path}/tries\n"
-        f"  if [ $(wc -l < {tmp_path}/tries) = 1 ]; then exec sleep 60; fi; fi\n"
-        f"cat <<'EOS'\n{STEADY}\nEOS\nreport 100\n"
-    )
-    answered = itertools.count()  # eight at every look: the warm-up's own
+    tries = tmp_path / "tries"
+    tries.touch()
 
-    def run(tool: perf.Tool) -> tuple[object, tuple[perf.Failure, ...]]:
+    def run(tool: perf.Tool) -> tuple[perf.Failure, ...]:
         return perf.run(
             plan(concurrencies=(1,)),
             tool,
             samples=SAMPLES,
-            statistics=lambda: replace(IDLE, requests=8 * next(answered)),
-        )
+            # a server that answers the eight requests of a warm-up the moment it starts
+            statistics=lambda: replace(IDLE, requests=8 * len(tries.read_text())),
+        )[1]
 
     started = time.monotonic()
-    assert run(stand_in(tmp_path, body))[1] == ()
-    assert (tmp_path / "tries").read_text() == "\n\n"
-    _, (failure,) = run(stand_in(tmp_path, "exec sleep 60\n"))
+    body = (
+        f"if [ ! -z $warm ]; then echo >> {tries}\n"
+        f"  if [ $(wc -l < {tries}) = 1 ]; then exec sleep 60; fi; fi\n"
+        f"cat <<'EOS'\n{STEADY}\nEOS\nreport 100\n"
+    )
+    assert run(stand_in(tmp_path, body)) == ()
+    assert tries.read_text() == "\n\n"
+    (failure,) = run(stand_in(tmp_path, f"echo >> {tries}; exec sleep 60\n"))
     assert "did not end, though the server has answered" in failure.reason
     assert time.monotonic() - started < 30
+
+
+def test_a_warm_up_beside_the_requests_of_others_is_given_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tritonforge.perf._END_SECONDS", 0.6)
+    answered = itertools.count()
+    found, failed = perf.run(
+        plan(concurrencies=(1,)),
+        stand_in(tmp_path, f"[ -z $warm ] || sleep 2\ncat <<'EOS'\n{STEADY}\nEOS\nreport 100\n"),
+        samples=SAMPLES,
+        statistics=lambda: replace(IDLE, requests=8 * next(answered)),
+    )
+    assert len(found) == 1
+    assert failed == ()
 
 
 def test_a_program_that_cannot_start_fails_every_level(tmp_path: Path) -> None:

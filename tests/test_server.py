@@ -217,6 +217,21 @@ def test_options_that_we_pass_ourselves_are_refused(repository, embedded):
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--backend-config=onnxruntime,default-max-batch-size=8"],
+        ["--log-verbose=1", "--backend-config", "onnxruntime,intra_op_thread_count=1"],
+    ],
+)
+def test_settings_that_a_python_backend_is_not_given_are_refused(repository, embedded, arguments):
+    with (
+        pytest.raises(ServerError, match=r"onnxruntime,.* has no effect on the embedded server"),
+        server.serving(repository, embedded, arguments=arguments),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
     "argument",
     [
         "--http-address=0.0.0.0",
@@ -253,12 +268,13 @@ def test_a_server_that_dies_is_the_reason_whatever_the_block_met(repository, emb
 
 
 def test_too_little_time(repository, embedded):
+    before = marked(leftovers.mark())
     with (
         pytest.raises(ServerError, match="not ready within 0 s"),
         server.serving(repository, embedded, timeout=0.2),
     ):
         pass
-    assert not marked(leftovers.mark() + "x")[1]
+    assert until(lambda: marked(leftovers.mark()) == before, 10)
 
 
 @pytest.mark.parametrize(

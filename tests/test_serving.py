@@ -3,6 +3,7 @@ from dataclasses import replace
 import nets
 import numpy as np
 import pytest
+import test_abuse
 import tiny
 
 from tritonforge import client, manifest, release
@@ -112,6 +113,101 @@ def test_models_of_several_targets_are_served_by_the_embedded_release(embedded, 
     with serving(tmp_path, noted=told.append) as endpoint:
         assert endpoint.onnxruntime == embedded.onnxruntime
     assert told == ["'new' was built for 25.03, whose ONNX Runtime is 1.21.0: --target 25.03"]
+
+
+def test_folders_that_are_no_models_are_not_taken_for_some(embedded, tmp_path):
+    del embedded
+    tiny.double(tmp_path)
+    (tmp_path / ".git" / "hooks").mkdir(parents=True)
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    with serving(tmp_path) as endpoint, client.remote(endpoint, "double") as run:
+        np.testing.assert_array_equal(run({"x": ROWS})["y"], 2)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_version_that_the_policy_leaves_out_is_served_where_it_is_asked_for(
+    embedded, tmp_path, version
+):
+    del embedded
+    folder = tiny.double(
+        tmp_path, more=f"version_policy {{ specific {{ versions: {3 - version} }} }}"
+    )
+    (folder / "2").mkdir()
+    (folder / "2" / "model.onnx").write_bytes((folder / "1" / "model.onnx").read_bytes())
+    with (
+        serving(tmp_path, version=version) as endpoint,
+        client.remote(endpoint, "double", version=version) as run,
+    ):
+        np.testing.assert_array_equal(run({"x": ROWS})["y"], 2)
+        assert client.metadata(endpoint, "double").versions == (str(version),)
+
+
+def test_a_path_that_a_shell_would_take_apart_is_served(embedded, tmp_path):
+    del embedded
+    root = tmp_path / "my models; touch pwned & $(touch pwned)"
+    root.mkdir()
+    folder = tiny.double(root)
+    with serving(root) as endpoint, client.remote(endpoint, "double") as run:
+        np.testing.assert_array_equal(run({"x": ROWS})["y"], 2)
+    (folder / "1" / "model.onnx").write_bytes(b"no model")
+    with pytest.raises(ServerError) as caught, serving(root):
+        pass
+    assert "tritonforge-" not in caught.value.message  # the paths are the user's own
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("my model", ""),
+        ("double", 'instance_group { name: "x$(touch pwned)" }'),
+        ("double", 'default_model_filename: "a b.onnx"'),
+    ],
+)
+def test_a_name_that_a_shell_would_take_apart_is_refused(tmp_path, monkeypatch, name, more):
+    monkeypatch.chdir(tmp_path)
+    tiny.double(tmp_path / "models", name, more=more)
+    with (
+        pytest.raises(ConfigError, match="hands it to a shell, unquoted"),
+        serving(tmp_path / "models"),
+    ):
+        pass
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_temporary_folder_that_a_shell_would_take_apart_is_refused(tmp_path, monkeypatch):
+    tiny.double(tmp_path / "models")
+    (tmp_path / "my files").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "my files"))
+    with (
+        pytest.raises(ServerError, match="temporary folder") as caught,
+        serving(tmp_path / "models"),
+    ):
+        pass
+    assert "set TMPDIR" in caught.value.hint
+    assert list((tmp_path / "my files").iterdir()) == []
+
+
+def test_a_manifest_of_a_target_that_is_not_known_yet_keeps_nothing_from_being_served(
+    embedded, tmp_path
+):
+    del embedded
+    spec = ModelSpec(source=f"{nets.__file__}:mlp", target=release.find("24.10"))
+    build(spec, Repository(tmp_path))
+    folder = Repository(tmp_path).entry("nets_mlp").version_dir
+    manifest.write(replace(manifest.read(folder), target="31.01"), folder)
+    with serving(tmp_path) as endpoint:
+        assert client.metadata(endpoint, "nets_mlp").versions == ("1",)
+
+
+def test_models_can_be_loaded_anew_where_the_user_says_so(embedded, tmp_path):
+    del embedded
+    tiny.double(tmp_path)
+    (tmp_path / "unbuilt").mkdir()
+    flags = ("--model-control-mode=explicit", "--load-model=*")
+    with serving(tmp_path, models=["double"], arguments=flags) as endpoint:
+        test_abuse.reload(endpoint, "double")
+        with client.remote(endpoint, "double") as run:
+            np.testing.assert_array_equal(run({"x": ROWS})["y"], 2)
 
 
 def test_a_foreign_model_is_served_under_its_own_name(embedded, tmp_path):

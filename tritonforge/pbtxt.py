@@ -119,6 +119,14 @@ def needs_gpu(message: Any) -> bool:
     return model_config_pb2.ModelInstanceGroup.KIND_GPU in kinds or len(accelerators) > 0
 
 
+def without_policy(message: Any) -> Any:
+    """Return a copy that leaves it to Triton which versions are served: the newest."""
+    copy = ModelConfig()
+    copy.CopyFrom(message)
+    copy.ClearField("version_policy")
+    return copy
+
+
 def rehearse(message: Any) -> Any:
     """Return a copy that runs without a GPU: KIND_CPU, no GPU accelerator, no CUDA settings."""
     copy = ModelConfig()

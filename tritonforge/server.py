@@ -79,7 +79,7 @@ def serving(
     the server died meanwhile. Call it from a thread that outlives the block.
     """
     wanted = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
-    serverflags.check(arguments)
+    serverflags.check(arguments, own=isinstance(toolchain, Toolchain))
     ports.check(wanted)
     leftovers.sweep()
     with ExitStack() as stack:

@@ -18,10 +18,25 @@ _CLOSED = (
 )
 
 
-def check(arguments: Sequence[str]) -> None:
-    """Refuse options that contradict ours before anything is started; raises `ServerError`."""
-    for argument in arguments:
-        name = argument.partition("=")[0]
+_SETTINGS = "backend-config"
+_BACKEND = "onnxruntime,"
+
+
+def check(arguments: Sequence[str], *, own: bool) -> None:
+    """Refuse options that contradict ours before anything is started; raises `ServerError`.
+
+    With our `own` backend also settings for the one that it stands in for: Triton hands a Python
+    backend none.
+    """
+    for index, argument in enumerate(arguments):
+        name, _, value = argument.partition("=")
+        following = arguments[index + 1] if index + 1 < len(arguments) else ""
+        if own and _means(name, (_SETTINGS,)) and (value or following).startswith(_BACKEND):
+            raise ServerError(
+                f"--{_SETTINGS}={value or following} has no effect on the embedded server",
+                hint="say it in the model's config.pbtxt (max_batch_size, parameters), or serve in"
+                " the container",
+            )
         if _means(name, _OURS):
             raise ServerError(
                 f"{name} after -- would contradict what tritonforge passes itself",

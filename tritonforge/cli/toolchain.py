@@ -36,9 +36,7 @@ def install(target: "Release | None", find_links: "Path | None") -> None:
     from tritonforge import toolchain
 
     with output.progress() as progress:
-        found = toolchain.installed(target) or toolchain.install(
-            target, find_links=find_links, progress=progress
-        )
+        found = toolchain.own(target, find_links=find_links, progress=progress)
     click.echo(found.root)
 
 

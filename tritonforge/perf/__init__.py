@@ -174,13 +174,16 @@ class _WaitsForEverError(Exception):
 
 
 class _Unending:
-    """Sees by the server's statistics that a warm-up waits for what has been."""
+    """Sees by the server's statistics that a warm-up waits for what has been.
+
+    All its requests have been answered, and the server has answered none since: others may use it.
+    """
 
     def __init__(self, bench: _Bench, concurrency: int, watch: Callable[[], None]) -> None:
         self._statistics, self._watch = bench.statistics, watch
-        self._before = bench.statistics()
+        self._before = self._last = bench.statistics()
         self._requests = planning.warm_up_requests(concurrency)
-        self._answered: float | None = None  # since when
+        self._silent_since = time.monotonic()
 
     def look(self) -> None:
         """Raise `_WaitsForEverError` where there is no hope."""
@@ -188,10 +191,10 @@ class _Unending:
         now = self._statistics()
         if now is None or self._before is None:
             return
-        if (now - self._before).requests < self._requests:
-            return
-        self._answered = self._answered or time.monotonic()
-        if time.monotonic() - self._answered > _END_SECONDS:
+        if now != self._last:
+            self._last, self._silent_since = now, time.monotonic()
+        answered = (now - self._before).requests >= self._requests
+        if answered and time.monotonic() - self._silent_since > _END_SECONDS:
             raise _WaitsForEverError
 
 

@@ -27,6 +27,9 @@ _WINDOW_BYTES = 512 << 20
 _SHORTEST_MS = 10
 _WARM_UP = 8
 _RECORD = "--profile-export-file"
+# Of the user's own options those that a warm-up does without: perf_analyzer writes no record where
+# one lies already, and the warm-up's length is ours to say.
+_NOT_WHEN_WARMING = (_RECORD, "--request-count", "--warmup-request-count", "--measurement-mode")
 _MOST_LEVELS = 1000
 _MOST = 4096  # perf_analyzer makes one thread for each concurrent request
 
@@ -102,7 +105,7 @@ class Load:
             raise SpecError("--stability-percentage must be above 0")
         if self.percentile is not None and not 1 <= self.percentile <= 99:
             raise SpecError("--percentile must be within 1..99")
-        if len(self.concurrencies) > 1 and _without_files(self.extra) != list(self.extra):
+        if len(self.concurrencies) > 1 and _without(self.extra, (_RECORD,)) != list(self.extra):
             raise SpecError(
                 "a --profile-export-file holds one level, and each level is a run of its own",
                 hint="give one level, such as --concurrency 8",
@@ -143,7 +146,7 @@ def warm_up_argv(program: Path, plan: PerfPlan, concurrency: int, files: "Files"
         *_argv(program, plan, concurrency, files),
         "--request-count",
         str(warm_up_requests(concurrency)),
-        *_without_files(plan.load.extra),
+        *_without(plan.load.extra, _NOT_WHEN_WARMING),
     ]
 
 
@@ -152,15 +155,15 @@ def warm_up_requests(concurrency: int) -> int:
     return max(_REQUESTS_PER_WORKER * concurrency, _WARM_UP)
 
 
-def _without_files(extra: Sequence[str]) -> list[str]:
-    """Leave out a record of the user's own: perf_analyzer writes none where one lies already."""
+def _without(extra: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Leave out options with their values."""
     kept: list[str] = []
     left_out = False
     for argument in extra:
         name, equals, _ = argument.partition("=")
         if left_out:  # the value of the option before
             left_out = False
-        elif name == _RECORD:
+        elif name in names:
             left_out = not equals
         else:
             kept.append(argument)

@@ -12,7 +12,6 @@ its own backends where it carries the ONNX Runtime that is wanted, the other whe
 `TRITONFORGE_TOOLCHAIN` names another folder of environments, and refuses what is on PATH.
 """
 
-import shutil
 from pathlib import Path
 
 from tritonforge.errors import ToolchainError
@@ -46,9 +45,14 @@ def find(target: Release | None = None, *, progress: Progress = silent) -> Toolc
     return found if isinstance(found, Installation) else own(target, progress=progress)
 
 
-def own(target: Release | None = None, *, progress: Progress = silent) -> Toolchain:
+def own(
+    target: Release | None = None,
+    *,
+    find_links: Path | None = None,
+    progress: Progress = silent,
+) -> Toolchain:
     """Return the environment with a target's ONNX Runtime, installed on first need."""
-    return installed(target) or install(target, progress=progress)
+    return installed(target) or install(target, find_links=find_links, progress=progress)
 
 
 def installed(target: Release | None = None) -> Toolchain | None:
@@ -94,45 +98,48 @@ def install(
     a Python of this machine.
     """
     machine.check()
-    wheels = pins.choices(None if target is None else target.onnxruntime)
-    if target is not None and not wheels:
-        raise ToolchainError(
-            f"ONNX Runtime {target.onnxruntime} of release {target.tag} has no public wheel for"
-            " a Python that the embedded server has a stub for",
-            hint=f"choose the ONNX Runtime of another release with --target, {machine.DOCKER}",
-        )
+    what, wheels = _wanted(target)
     with home.locked(progress):
         found = installed(target)  # another process may have made it while this one waited
         if found is not None:
             return found
         home.sweep()
-        what = "the embedded server"
-        if target is not None:
-            what = f"ONNX Runtime {target.onnxruntime} of release {target.tag}"
         interpreter = machine.interpreter(tuple(each.python for each in wheels), what)
         chosen = next(each for each in wheels if each.python == interpreter.minor)
-        place = home.folder() / chosen.name
-        staged = home.staged()
+        place, staged = home.folder() / chosen.name, home.staged()
         try:
             environment.make(staged, chosen, interpreter, find_links=find_links, progress=progress)
             if place.exists():  # `installed` found it broken
-                broken = place.rename(home.staged())
-                shutil.rmtree(broken, ignore_errors=True)
+                home.delete(place.rename(home.staged()), ignore_errors=True)
             staged.rename(place)
         except BaseException:
-            shutil.rmtree(staged, ignore_errors=True)
+            home.delete(staged, ignore_errors=True)
             raise
         progress(f"installed the embedded server in {place}", 1.0)
         return layout.describe(place, chosen, interpreter)
 
 
+def _wanted(target: Release | None) -> tuple[str, tuple[pins.Wheels, ...]]:
+    """Name what is to be installed, and what it can be made of; raises `ToolchainError`."""
+    if target is None:
+        return "the embedded server", pins.choices()
+    what = f"ONNX Runtime {target.onnxruntime} of release {target.tag}"
+    wheels = pins.choices(target.onnxruntime)
+    if not wheels:
+        raise ToolchainError(
+            f"{what} has no public wheel for a Python that the embedded server has a stub for",
+            hint=f"choose the ONNX Runtime of another release with --target, {machine.DOCKER}",
+        )
+    return what, wheels
+
+
 def remove(*, progress: Progress = silent) -> Path | None:
     """Delete every installed toolchain; return where they lay, None where there was nothing."""
-    if not home.environments():
+    if not (home.environments() or home.halves()):
         return None
     with home.locked(progress):
         for place in home.environments():
             progress(f"removing {place}")
-            shutil.rmtree(place)
+            home.delete(place)
         home.sweep()
     return home.folder()

@@ -46,16 +46,20 @@ def folder() -> Path:
 
 def environments() -> tuple[Path, ...]:
     """Return what lies there of ours; anything else in the folder is somebody's own."""
+    return _named_like(_ENVIRONMENT)
+
+
+def halves() -> tuple[Path, ...]:
+    """Return what is being made, and what killed processes left half made."""
+    return _named_like(_PARTIAL)
+
+
+def _named_like(pattern: re.Pattern[str]) -> tuple[Path, ...]:
     try:
-        return tuple(
-            sorted(
-                path
-                for path in folder().iterdir()
-                if path.is_dir() and _ENVIRONMENT.fullmatch(path.name)
-            )
-        )
+        found = [path for path in folder().iterdir() if pattern.fullmatch(path.name)]
     except OSError:
         return ()
+    return tuple(sorted(path for path in found if path.is_dir()))
 
 
 def staged() -> Path:
@@ -65,9 +69,16 @@ def staged() -> Path:
 
 def sweep() -> None:
     """Delete what killed processes left half made; hold the lock."""
-    for path in folder().iterdir():
-        if _PARTIAL.fullmatch(path.name):
-            shutil.rmtree(path, ignore_errors=True)
+    for path in halves():
+        delete(path, ignore_errors=True)
+
+
+def delete(path: Path, *, ignore_errors: bool = False) -> None:
+    """Delete an environment; of one that is a link only the link."""
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=ignore_errors)
 
 
 @contextmanager
