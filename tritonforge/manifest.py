@@ -17,7 +17,7 @@ import numpy as np
 from tritonforge.errors import RepositoryError
 from tritonforge.gate import GateReport, OutputReport, Worst
 from tritonforge.spec import Domain, Range, Tolerance
-from tritonforge.tensors import Arrays, DType, Signature, TensorSpec
+from tritonforge.tensors import Arrays, DType, Signature, TensorSpec, texts
 
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
@@ -168,17 +168,16 @@ def _storable(array: np.ndarray) -> np.ndarray:
     """Return an array that npz can hold without pickle; bytes that are no UTF-8 survive too."""
     if array.dtype.kind not in "OSU":
         return array
-    plain = (item if isinstance(item, bytes) else str(item).encode() for item in array.flat)
-    texts = [item.decode("utf-8", "surrogateescape") + _END for item in plain]
-    return np.array(texts, dtype=np.str_).reshape(array.shape)
+    plain = [item.decode("utf-8", "surrogateescape") + _END for item in texts(array).flat]
+    return np.array(plain, dtype=np.str_).reshape(array.shape)
 
 
 def _restored(array: np.ndarray) -> np.ndarray:
     """Return strings as Triton's protocol holds them: an object array of bytes."""
     if array.dtype.kind != "U":
         return array
-    texts = (str(item).removesuffix(_END) for item in array.flat)
-    items = [text.encode("utf-8", "surrogateescape") for text in texts]
+    plain = (str(item).removesuffix(_END) for item in array.flat)
+    items = [text.encode("utf-8", "surrogateescape") for text in plain]
     return np.array(items, dtype=object).reshape(array.shape)
 
 

@@ -131,3 +131,11 @@ class Signature:
     def dynamic(self) -> tuple[str, ...]:
         """Name every dynamic dimension of the inputs in order, the batch included."""
         return tuple(dict.fromkeys(dim for tensor in self.inputs for dim in tensor.dynamic))
+
+
+def texts(array: np.ndarray) -> np.ndarray:
+    """Return strings as Triton's protocol holds them, an object array of bytes; numbers as is."""
+    if array.dtype.kind not in "OSU":
+        return array
+    plain = [item if isinstance(item, bytes) else str(item).encode() for item in array.flat]
+    return np.array(plain, dtype=object).reshape(array.shape)

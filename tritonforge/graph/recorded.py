@@ -12,7 +12,7 @@ from onnx import numpy_helper
 
 from tritonforge.errors import SpecError
 from tritonforge.spec import Domain, Range
-from tritonforge.tensors import Arrays, DType, Signature, TensorSpec
+from tritonforge.tensors import Arrays, DType, Signature, TensorSpec, texts
 
 
 def recorded(
@@ -47,7 +47,7 @@ def _read(path: Path, inputs: Sequence[TensorSpec]) -> Arrays:
         if path.is_dir():
             return _test_data(path, inputs)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {name: _text(stored[name]) for name in stored.files}
+            return {name: texts(stored[name]) for name in stored.files}
     except SpecError:
         raise
     except Exception as error:  # zipfile, zlib, protobuf and numpy have an error each
@@ -69,17 +69,9 @@ def _test_data(folder: Path, inputs: Sequence[TensorSpec]) -> Arrays:
         )
     tensors = [onnx.load_tensor(file) for file in files]
     return {
-        tensor.name: _text(numpy_helper.to_array(value))
+        tensor.name: texts(numpy_helper.to_array(value))
         for tensor, value in zip(inputs, tensors, strict=False)
     }
-
-
-def _text(array: np.ndarray) -> np.ndarray:
-    """Return strings as Triton's protocol holds them: an object array of bytes."""
-    if array.dtype.kind not in "OSU":
-        return array
-    items = [item if isinstance(item, bytes) else str(item).encode() for item in array.flat]
-    return np.array(items, dtype=object).reshape(array.shape)
 
 
 def _fits(path: Path, sample: Arrays, first: Arrays, inputs: Sequence[TensorSpec]) -> None:

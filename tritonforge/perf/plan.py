@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from tritonforge.errors import SpecError
-from tritonforge.tensors import Arrays
+from tritonforge.tensors import Arrays, texts
 
 # Three windows are what perf_analyzer itself judges stability by; each of them lasts 1.2 times its
 # interval (measured, and in `inference_profiler.cc`).
@@ -236,5 +236,4 @@ def _raw(array: np.ndarray) -> bytes:
     """Return an array as Triton's protocol sends it: strings each behind its length."""
     if array.dtype.kind not in "OSU":
         return np.ascontiguousarray(array).tobytes()
-    items = (item if isinstance(item, bytes) else str(item).encode() for item in array.flat)
-    return b"".join(len(item).to_bytes(4, "little") + item for item in items)
+    return b"".join(len(item).to_bytes(4, "little") + item for item in texts(array).flat)

@@ -76,8 +76,8 @@ def glibc(libc: str | None = None) -> tuple[int, ...]:
     `libc` is what `confstr` says, such as `glibc 2.36`.
     """
     name, _, version = (_libc() if libc is None else libc).partition(" ")
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    return numbers if name == "glibc" else ()
+    parts = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    return parts if name == "glibc" else ()
 
 
 def no_gpu() -> str | None:
@@ -94,7 +94,7 @@ def preferred(minors: tuple[str, ...]) -> tuple[str, ...]:
 
     Strings cannot pass the server's Python backend there (`backends/onnxruntime/ort_tensors.py`).
     """
-    return tuple(sorted(minors, key=lambda minor: (minor in BUNDLED, -_number(minor)[1])))
+    return tuple(sorted(minors, key=lambda minor: (minor in BUNDLED, -numbers(minor)[1])))
 
 
 def interpreter(minors: tuple[str, ...], what: str = "the embedded server") -> Interpreter:
@@ -113,7 +113,7 @@ def interpreter(minors: tuple[str, ...], what: str = "the embedded server") -> I
             return found
         complaints.append(found)
     # the Python that is here may lack no more than its library
-    near = this if this in minors else max(set(minors) - BUNDLED or minors, key=_number)
+    near = this if this in minors else max(set(minors) - BUNDLED or minors, key=numbers)
     raise ToolchainError(
         f"no Python for {what}: {'; '.join(complaints)}",
         hint=f"install Python {' or '.join(minors)} with its shared library (Debian, Ubuntu: apt "
@@ -152,6 +152,6 @@ def _libc() -> str:
         return ""
 
 
-def _number(minor: str) -> tuple[int, ...]:
+def numbers(version: str) -> tuple[int, ...]:
     """Turn `3.9` into numbers, so that 3.10 comes after it."""
-    return tuple(int(part) for part in minor.split("."))
+    return tuple(int(part) for part in version.split("."))

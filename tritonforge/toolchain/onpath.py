@@ -111,7 +111,7 @@ def perf_analyzer(pinned: str) -> Analyzer | Refused | None:
     match = re.search(r"Version (\d+(?:\.\d+)+)", said)
     if match is None:
         return Refused(program=program, reason=f"it does not run: {_last(said)}")
-    if _numbers(match[1]) <= _numbers(pinned):
+    if machine.numbers(match[1]) <= machine.numbers(pinned):
         return Refused(program=program, reason=f"{match[1]} is not newer than the pinned {pinned}")
     return Analyzer(program=program, version=match[1], environment={})
 
@@ -138,8 +138,3 @@ def _said(program: Path, option: str) -> str:
 def _last(said: str) -> str:
     """Return the last line that says something."""
     return next((line for line in reversed(said.splitlines()) if line.strip()), "it says nothing")
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """Turn `2.9.0` into numbers, so that 2.10.0 comes after it."""
-    return tuple(int(part) for part in version.split("."))

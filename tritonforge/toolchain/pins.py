@@ -105,8 +105,8 @@ def _for_cpu(wanted: str, client: str, analyzer: str) -> tuple[Wheels, ...]:
         wheels = {each["version"]: each["wheel"] for each in _of("onnxruntime.txt", minor)}
         version = wanted
         if wanted == embedded() and wanted not in wheels:
-            newer = [each for each in wheels if _numbers(each) > _numbers(wanted)]
-            version = min(newer, key=_numbers)
+            newer = [each for each in wheels if machine.numbers(each) > machine.numbers(wanted)]
+            version = min(newer, key=machine.numbers)
         if version in wheels:
             found.append(
                 Wheels(
@@ -142,8 +142,8 @@ def perf_analyzer(glibc: tuple[int, ...] | None = None) -> tuple[str, str]:
     Where the C library is too old for any the oldest is returned: `machine.check` says so.
     """
     have = machine.glibc() if glibc is None else glibc
-    known = sorted(_of("perf_analyzer.txt"), key=lambda each: _numbers(each["version"]))
-    fitting = [each for each in known if _numbers(each["of"]) <= have]
+    known = sorted(_of("perf_analyzer.txt"), key=lambda each: machine.numbers(each["version"]))
+    fitting = [each for each in known if machine.numbers(each["of"]) <= have]
     chosen = fitting[-1] if fitting else known[0]
     return chosen["wheel"], chosen["version"]
 
@@ -159,8 +159,3 @@ def _of(file: str, key: str | None = None) -> tuple[dict[str, str], ...]:
     """Read the pins of a file, all or those of one Python."""
     found = (match.groupdict() for match in _PIN.finditer((_PINS / file).read_text("utf-8")))
     return tuple(each for each in found if key is None or each["of"] == key)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """Turn `1.9` into numbers, so that 1.10 comes after it."""
-    return tuple(int(part) for part in version.split("."))
