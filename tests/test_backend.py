@@ -1,50 +1,20 @@
 """The stand-in for Triton's ONNX Runtime backend: inside the real server, and its pure parts."""
 
-import importlib
 import re
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from types import SimpleNamespace
 
+import backend
 import numpy as np
 import pytest
 import tiny
+from backend import together
 from onnx import TensorProto as T
 
 from tritonforge import client, server
 from tritonforge.errors import ServerError
 
-BACKEND = Path(server.__file__).parent / "backends" / "onnxruntime"
-
-
-@pytest.fixture(scope="module")
-def parts():
-    """Import the backend's own modules, which lie on no package path."""
-    sys.path.insert(0, str(BACKEND))
-    try:
-        names = ("ort_batch", "ort_complete", "ort_match", "ort_options")
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
-    finally:
-        sys.path.remove(str(BACKEND))
-
-
-def together(endpoint, model, asks):
-    """Send all at once, each on a connection of its own; return answers and errors in order."""
-
-    def ask(arrays):
-        with client.remote(endpoint, model) as run:
-            try:
-                return run(arrays)
-            except ServerError as error:
-                return error
-
-    with ThreadPoolExecutor(len(asks)) as pool:
-        return list(pool.map(ask, asks))
-
 
 def test_it_imports_nothing_of_tritonforge():
-    for path in BACKEND.glob("*.py"):
+    for path in backend.FOLDER.glob("*.py"):
         assert "import tritonforge" not in path.read_text()
         assert "from tritonforge" not in path.read_text()
 

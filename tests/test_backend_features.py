@@ -6,12 +6,12 @@ import re
 import shutil
 import signal
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
+from backend import together
 from onnx import TensorProto as T
 from onnx import helper
 
@@ -200,20 +200,6 @@ def served(embedded, library, said, tmp_path_factory):
     flags = ["--cache-config=local,size=1048576", "--rate-limit=execution_count"]
     with server.serving(repository, embedded, arguments=flags, show=said.append) as ready:
         yield ready
-
-
-def together(endpoint, model, asks):
-    """Send all at once; return answers and errors in order."""
-
-    def ask(arrays):
-        with client.remote(endpoint, model) as run:
-            try:
-                return run(arrays)
-            except ServerError as error:
-                return error
-
-    with ThreadPoolExecutor(len(asks)) as pool:
-        return list(pool.map(ask, asks))
 
 
 def test_ragged_requests_run_as_one_and_are_told_apart_by_batch_inputs(served):

@@ -1,11 +1,9 @@
 """The providers of an instance: as the C++ backend appends them, and never fewer in silence."""
 
-import importlib
 import json
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
+import backend
 import numpy as np
 import pytest
 import tiny
@@ -16,7 +14,6 @@ from tritonforge.progress import silent
 from tritonforge.serving import serving
 from tritonforge.toolchain import environment, layout, machine, pins
 
-BACKEND = Path(server.__file__).parent / "backends" / "onnxruntime"
 CPU = ("CPUExecutionProvider", {})
 DEFAULTS = {
     "device_id": "1",
@@ -26,17 +23,6 @@ DEFAULTS = {
     "do_copy_in_default_stream": "1",
 }
 ON_GPU = "instance_group { kind: KIND_GPU gpus: 0 }"
-
-
-@pytest.fixture(scope="module")
-def parts():
-    """Import the backend's own modules, which lie on no package path."""
-    sys.path.insert(0, str(BACKEND))
-    try:
-        names = ("ort_open", "ort_options", "ort_providers")
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
-    finally:
-        sys.path.remove(str(BACKEND))
 
 
 def config(*accelerators, **parameters):
@@ -174,7 +160,7 @@ def test_its_environment_never_runs_a_model_for_a_gpu_on_the_cpu(tmp_path):
         (config(), "refused: CUDAExecutionProvider cannot be used: "),
         (config(("tensorrt", {})), "refused: TensorrtExecutionProvider cannot be used: the embed"),
     ):
-        argv = [python, "-c", OPENS, str(BACKEND), str(path), json.dumps(wanted)]
+        argv = [python, "-c", OPENS, str(backend.FOLDER), str(path), json.dumps(wanted)]
         said = process.run(argv, timeout=120, environment=made.environment, quiet=True).output
         assert words in said
 
@@ -216,7 +202,7 @@ def test_a_config_for_a_gpu_is_served_there_and_not_rehearsed(real_gpu, tmp_path
             np.testing.assert_array_equal(run({"x": np.ones((2, 4), np.float32)})["y"], 2)
     assert told == []
     made = toolchain.own()
-    argv = [str(made.root / "bin" / "python3"), "-c", OPENS, str(BACKEND)]
+    argv = [str(made.root / "bin" / "python3"), "-c", OPENS, str(backend.FOLDER)]
     argv += [str(tmp_path / "double" / "1" / "model.onnx"), "{}"]
     said = process.run(argv, timeout=120, environment=made.environment, quiet=True).output
     assert "CUDAExecutionProvider CPUExecutionProvider" in said

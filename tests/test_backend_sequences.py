@@ -2,7 +2,6 @@
 
 import importlib
 import re
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ from onnx import helper
 from tritonforge import server
 from tritonforge.errors import ServerError
 
-BACKEND = Path(server.__file__).parent / "backends" / "onnxruntime"
 both = pytest.mark.parametrize("protocol", ["http", "grpc"])
 LONG = "max_sequence_idle_microseconds: 60000000"
 
@@ -387,12 +385,8 @@ def test_sequences_that_do_not_fit_are_refused_in_the_words_of_the_real_backend(
 # --- what is kept -------------------------------------------------------------------------------
 
 
-def test_states_left_without_an_end_are_forgotten_when_idle_and_more_than_the_slots():
-    sys.path.insert(0, str(BACKEND))
-    try:
-        module = importlib.import_module("ort_state")
-    finally:
-        sys.path.remove(str(BACKEND))
+def test_states_left_without_an_end_are_forgotten_when_idle_and_more_than_the_slots(parts):
+    module = parts.ort_state
     one = SimpleNamespace(name="before", output="after")
 
     def kept(idle, count):
