@@ -75,7 +75,7 @@ class TritonPythonModel:
         _check(config, inputs, optional, outputs)
         added = ort_sequence.added(config)
         known = {**inputs, **optional}
-        self.batching = int(config.get("max_batch_size", 0)) > 0
+        self.batching = ort_match.batching(config)
         self.inputs = [
             *(entry["name"] for entry in config["input"]),
             *(each.name for each in added),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import ort_batch
-from ort_match import shape_of
+from ort_match import batching, shape_of
 from ort_options import ConfigError
 
 _TYPES = {"TYPE_INT32": np.int32, "TYPE_FP32": np.float32}
@@ -60,7 +60,7 @@ def batch_inputs(config):
 
 def scattered(config):
     """Return the outputs that take their shapes from an input: its name and the shape's dims."""
-    whole = (-1,) if int(config.get("max_batch_size", 0)) > 0 else ()
+    whole = (-1,) if batching(config) else ()
     dims = {entry["name"]: whole + shape_of(entry) for entry in config.get("output", [])}
     return {
         target: (entry["source_input"][0], dims[target])
@@ -89,7 +89,7 @@ class Batches:
 
     def __init__(self, config):
         """Learn which tensors are not simply stacked along the batch."""
-        self._batching = int(config.get("max_batch_size", 0)) > 0
+        self._batching = batching(config)
         self._ragged = {e["name"] for e in config["input"] if e.get("allow_ragged_batch")}
         self._batch_inputs = batch_inputs(config)
         self._scattered = scattered(config)

@@ -13,6 +13,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+from ort_match import batching
 from ort_options import ConfigError, words
 
 _FOLDER = "warmup"
@@ -25,7 +26,7 @@ def check(config, repository, run):
         entry.get("reshape") or entry["data_type"] == "TYPE_STRING" for entry in config["input"]
     ):
         return
-    batching = int(config.get("max_batch_size", 0)) > 0
+    batch = [1] if batching(config) else []
     names = [entry["name"] for entry in config["output"]]
     for sample in config.get("model_warmup", []):
         if int(sample.get("batch_size", 0)) == 0:  # the core passes over it
@@ -36,7 +37,7 @@ def check(config, repository, run):
             values = _values(entry, shape, Path(repository, _FOLDER))
             if values is None:
                 return
-            feed[name] = values.reshape(([1] if batching else []) + shape)
+            feed[name] = values.reshape(batch + shape)
         try:
             run(names, feed)
         except Exception as error:  # ONNX Runtime has no common base for its errors
