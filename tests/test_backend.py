@@ -138,6 +138,38 @@ def test_a_file_of_another_name_with_its_weights_beside_it(embedded, tmp_path):
         np.testing.assert_array_equal(run({"x": np.ones((2, 4), np.float32)})["y"], 2)
 
 
+@pytest.mark.parametrize(
+    ("name", "lies"),
+    [
+        ("", "model.onnx"),
+        ("net.onnx", "net.onnx"),
+        ("nets/net.onnx", "nets/net.onnx"),
+        ("/nets/net.onnx", "nets/net.onnx"),
+        ("nets/", "nets/model.onnx"),
+        ("./nets//net.onnx", "nets/net.onnx"),
+        ("/", "model.onnx"),
+    ],
+)
+def test_a_file_is_found_below_its_version_when_served_and_when_completed(
+    parts, tmp_path, name, lies
+):
+    written = tiny.double(tmp_path) / "1" / "model.onnx"
+    path = tmp_path / "double" / "2" / lies
+    path.parent.mkdir(parents=True)
+    written.rename(path)
+    config = {"name": "double", "default_model_filename": name}
+    assert parts.ort_options.model_file(tmp_path / "double" / "2", config) == path
+    # the server puts the model's name behind the version as it stands
+    said = f"{tmp_path}/double/2/{name or 'model.onnx'}"
+    assert parts.ort_complete.session(config, said).get_inputs()[0].name == "x"
+
+
+def test_a_file_that_is_absent_is_told_with_the_models_name(parts, tmp_path):
+    with pytest.raises(parts.ort_options.ConfigError) as caught:
+        parts.ort_options.model_file(tmp_path, {"name": "m", "default_model_filename": "a/b"})
+    assert str(caught.value) == f"unable to find '{tmp_path}/a/b' for model instance 'm'"
+
+
 def test_feeds_are_grouped_by_their_shape_without_the_batch(parts):
     feeds = [{"a": np.zeros(shape)} for shape in ((1, 2), (3, 2), (1, 5), (2, 2))]
     feeds.append({"b": np.zeros((1, 2))})

@@ -197,6 +197,11 @@ def served(embedded, library, said, tmp_path_factory):
     )
     (folder / "1" / "net").mkdir()
     (folder / "1" / "model.onnx").rename(folder / "1" / "net" / "model.onnx")
+    for name, file in (("in_folder", "nets/net.onnx"), ("absolute", "/nets/net.onnx")):
+        text = f'backend: "onnxruntime"\ndefault_model_filename: "{file}"\n'
+        folder = tiny.place(repository, name, text, *tiny.DOUBLE) / "1"
+        (folder / "nets").mkdir()
+        (folder / "model.onnx").rename(folder / "nets" / "net.onnx")
     flags = ["--cache-config=local,size=1048576", "--rate-limit=execution_count"]
     with server.serving(repository, embedded, arguments=flags, show=said.append) as ready:
         yield ready
@@ -271,6 +276,13 @@ def test_a_vector_is_completed_as_a_batch_of_scalars_and_a_size_with_a_batcher(s
     assert "dynamic_batching" in partial
     with client.remote(served, "flat") as run:
         np.testing.assert_array_equal(run({"x": ROW.T})["y"], ROW.T * 2)
+
+
+@pytest.mark.parametrize("model", ["in_folder", "absolute"])
+def test_a_config_that_names_a_file_in_a_folder_is_completed(served, model):
+    assert [str(each) for each in client.metadata(served, model).inputs] == ["x:FP32:dim0,4"]
+    with client.remote(served, model) as run:
+        np.testing.assert_array_equal(run({"x": ROW})["y"], 2)
 
 
 def test_run_options_reach_the_run(served):

@@ -128,6 +128,16 @@ def test_an_onnx_runtime_without_the_provider_does_not_run_on_the_cpu_instead(pa
     assert parts.ort_open.session(path, options, [CPU]).get_providers() == [CPU[0]]
 
 
+def test_a_config_is_completed_on_a_gpu_where_any_instance_is_for_one(parts, tmp_path):
+    path = str(tiny.double(tmp_path) / "1" / "model.onnx")
+    groups = [{"kind": "KIND_CPU"}, {"kind": "KIND_GPU"}]
+    wanted = {"name": "double", "default_model_filename": "model.onnx"}
+    complete = parts.ort_complete
+    assert complete.session(wanted | {"instance_group": groups[:1]}, path).get_inputs()
+    with pytest.raises(parts.ort_options.ConfigError, match="CUDAExecutionProvider cannot be used"):
+        complete.session(wanted | {"instance_group": groups}, path)
+
+
 # --- the environment for a GPU, on a machine that may have none ---------------------------------
 
 OPENS = """

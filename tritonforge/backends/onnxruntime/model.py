@@ -16,7 +16,6 @@ import ort_complete
 import ort_match
 import ort_open
 import ort_options
-import ort_providers
 import ort_ragged
 import ort_sequence
 import ort_special
@@ -35,11 +34,8 @@ class TritonPythonModel:
         config = auto_complete_model_config.as_dict()
         if not ort_complete.needed(config):
             return auto_complete_model_config
-        folder = Path(ort_complete.model_path()).parent
         try:
-            path = ort_options.model_file(folder, config, config["name"])
-            options = ort_options.session_options(config)
-            session = ort_open.session(path, options, ort_providers.providers({}, "CPU", 0))
+            session = ort_complete.session(config, ort_complete.model_path())
             inputs = ort_match.tensors(session.get_inputs())
             outputs = ort_match.tensors(session.get_outputs())
             ort_complete.complete(auto_complete_model_config, inputs, outputs)
@@ -52,7 +48,9 @@ class TritonPythonModel:
         gc.freeze()  # what has been imported stays, and need not be looked at between requests
         config = json.loads(args["model_config"])
         try:
-            self._open(config, args)
+            inputs, outputs = self._open(config, args)
+            self._learn(config, inputs, outputs)
+            self._prepare(config, args)
         except ort_options.ConfigError as error:
             raise pb_utils.TritonModelException(str(error)) from error
         if ort_tensors.BY_DLPACK and (
@@ -61,36 +59,35 @@ class TritonPythonModel:
             raise pb_utils.TritonModelException(ort_tensors.NO_STRINGS)
 
     def _open(self, config, args):
-        """Open the session and note what every request needs."""
-        ort_options.check_accelerators(config)
+        """Open the session; return the file's tensors that requests may give and ask for."""
         folder = Path(args["model_repository"], args["model_version"])
-        path = ort_options.model_file(folder, config, args["model_instance_name"])
-        options = ort_options.session_options(config)
         kind, device = args["model_instance_kind"], args["model_instance_device_id"]
-        providers = ort_providers.providers(config, kind, device)
-        self.session = ort_open.session(path, options, providers)
+        self.session = ort_open.load(config, folder, kind, device)
         inputs = ort_match.tensors(self.session.get_inputs())
         optional = ort_match.tensors(self.session.get_overridable_initializers())
         outputs = ort_match.tensors(self.session.get_outputs())
         _check(config, inputs, optional, outputs)
-        added = ort_sequence.added(config)
-        known = {**inputs, **optional}
+        return {**inputs, **optional}, outputs
+
+    def _learn(self, config, inputs, outputs):
+        """Note what every request needs."""
         self.batching = ort_match.batching(config)
         self.inputs = [
             *(entry["name"] for entry in config["input"]),
-            *(each.name for each in added),
+            *(each.name for each in ort_sequence.added(config)),
         ]
-        self.strings = {name for name in self.inputs if known[name].type == "TYPE_STRING"}
-        self.scalar_inputs = {name for name in self.inputs if not known[name].dims}
+        self.strings = {name for name in self.inputs if inputs[name].type == "TYPE_STRING"}
+        self.scalar_inputs = {name for name in self.inputs if not inputs[name].dims}
         self.scalar_outputs = {
             entry["name"]: ort_match.shape_of(entry)
             for entry in config["output"]
             if not outputs[entry["name"]].dims
         }
-        run_options = ort_options.run_options(config)
-        self.run = (
-            partial(self.session.run, run_options=run_options) if run_options else self.session.run
-        )
+        options = ort_options.run_options(config)
+        self.run = partial(self.session.run, run_options=options) if options else self.session.run
+
+    def _prepare(self, config, args):
+        """Choose how requests are executed, and try the warm-up's."""
         batches, states = ort_ragged.Batches(config), ort_sequence.states(config)
         if states or batches.special:  # a way of their own, so that all others pay nothing
             self.execute = ort_special.Executor(
@@ -101,7 +98,7 @@ class TritonPythonModel:
                 batches=batches,
                 states=ort_state.States(states, config) if states else None,
             ).execute
-        elif not (added or self.scalar_inputs):
+        elif not (ort_sequence.added(config) or self.scalar_inputs):
             ort_warmup.check(config, args["model_repository"], self.run)
 
     def execute(self, requests):

@@ -61,20 +61,18 @@ def run_options(config):
     return options
 
 
-def check_accelerators(config):
-    """Refuse a CPU accelerator; those for GPU concern instances on a GPU alone."""
-    accelerators = config.get("optimization", {}).get("execution_accelerators", {})
-    for each in accelerators.get("cpu_execution_accelerator", []):
-        raise ConfigError(f"unknown Execution Accelerator '{each.get('name')}' is requested")
+def file_name(config):
+    """Return the configured name of the model file, relative to its version even with a `/`."""
+    return (config.get("default_model_filename") or "model.onnx").lstrip("/")
 
 
-def model_file(version_directory, config, instance):
+def model_file(version_directory, config):
     """Return the `.onnx` file of a version; it may lie in a directory of the configured name."""
-    path = Path(version_directory, config.get("default_model_filename") or "model.onnx")
+    path = Path(version_directory, file_name(config))
     if path.is_dir():
         path /= "model.onnx"
     if not path.is_file():
-        raise ConfigError(f"unable to find '{path}' for model instance '{instance}'")
+        raise ConfigError(f"unable to find '{path}' for model instance '{config['name']}'")
     return path
 
 

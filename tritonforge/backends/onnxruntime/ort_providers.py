@@ -73,11 +73,20 @@ def providers(config, kind, device):
 
     `kind` and `device` are the instance's as Triton gives them, such as `GPU` and `0`.
     """
-    if kind != "GPU":
-        return [(CPU, {})]
     accelerators = config.get("optimization", {}).get("execution_accelerators", {})
+    found = []
+    if kind == "GPU":
+        asked = accelerators.get("gpu_execution_accelerator", [])
+        found = _on_gpu(asked, device, config.get("parameters", {}))
+    for each in accelerators.get("cpu_execution_accelerator", []):  # whatever the instance's kind
+        raise ConfigError(f"unknown Execution Accelerator '{each.get('name')}' is requested")
+    return [*found, (CPU, {})]
+
+
+def _on_gpu(accelerators, device, parameters):
+    """Return the providers of an instance on a GPU but the last, CPU."""
     found, cuda = [], {}
-    for each in accelerators.get("gpu_execution_accelerator", []):
+    for each in accelerators:
         name, given = each.get("name"), each.get("parameters", {})
         if name == "tensorrt":
             found.append((TENSORRT, _tensorrt(given)))
@@ -85,8 +94,8 @@ def providers(config, kind, device):
             cuda |= _cuda(given)
         else:
             raise ConfigError(f"unknown Execution Accelerator '{name}' is requested")
-    cuda |= {"device_id": str(device), **_deprecated(config.get("parameters", {}))}
-    return [*found, (CUDA, cuda), (CPU, {})]
+    cuda |= {"device_id": str(device), **_deprecated(parameters)}
+    return [*found, (CUDA, cuda)]
 
 
 def _tensorrt(given):
