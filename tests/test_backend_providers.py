@@ -128,6 +128,12 @@ def test_an_onnx_runtime_without_the_provider_does_not_run_on_the_cpu_instead(pa
     assert parts.ort_open.session(path, options, [CPU]).get_providers() == [CPU[0]]
 
 
+def test_it_never_goes_over_to_the_cpu_between_requests_either(parts, tmp_path):
+    path = tiny.double(tmp_path) / "1" / "model.onnx"
+    opened = parts.ort_open.session(path, parts.ort_options.session_options({}), [CPU])
+    assert opened._enable_fallback is False  # on a failed run it would open the file anew
+
+
 def test_a_config_is_completed_on_a_gpu_where_any_instance_is_for_one(parts, tmp_path):
     path = str(tiny.double(tmp_path) / "1" / "model.onnx")
     groups = [{"kind": "KIND_CPU"}, {"kind": "KIND_GPU"}]

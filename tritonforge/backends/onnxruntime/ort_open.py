@@ -46,6 +46,7 @@ def session(path, options, wanted):
         said = _FELL_BACK.search(printed.getvalue())
         why = words(said[1].strip()) if said else "its libraries cannot be loaded, see the log"
         raise ConfigError(f"{missing[0]} cannot be used: {why}")
+    opened.disable_fallback()  # a provider that fails a run would be replaced by the CPU's
     return opened
 
 
