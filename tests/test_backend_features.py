@@ -176,6 +176,7 @@ def served(embedded, library, said, tmp_path_factory):
     optional(repository)
     picks(repository)
     tiny.double(repository, "warm", warm_up("FP32", 4, "zero_data: true"))
+    tiny.double(repository, "warm_with_zeros", warm_up("FP32", 4, "zero_data: false"))
     tiny.double(repository, "victim")
     cached = "response_cache { enable: true }"
     tiny.double(repository, "cached", f"{cached} {warm_up('FP32', 4, 'random_data: true')}")
@@ -252,8 +253,9 @@ def test_another_number_of_rows_than_came_in_is_an_error_for_that_request_alone(
 def test_warmed_up_and_cached(served):
     import tritonclient.http as triton
 
-    with client.remote(served, "warm") as run:
-        np.testing.assert_array_equal(run({"x": ROW})["y"], 2)
+    for model in ("warm", "warm_with_zeros"):  # naming the kind is enough, whatever its value
+        with client.remote(served, model) as run:
+            np.testing.assert_array_equal(run({"x": ROW})["y"], 2)
     with client.remote(served, "cached") as run:
         for value in (3, 3, 4, 3):
             np.testing.assert_array_equal(run({"x": ROW * value})["y"], 2 * value)
@@ -339,6 +341,9 @@ WRONG = {
     "ragged_of_two": r"input with shape \[-1\] for ragged input 'x', model provides \[7\]",
     "no_target": "unexpected inference input 'elsewhere', allowed inputs are: x, w",
     "cold": "warmup setting expects 16 bytes, but the data provided from short ?only has 4 bytes",
+    "unlit": "warmup setting expects input 'x' to have input_data_type set",
+    "warm_text": "data-type is 'BYTES', but model 'warm_text' expects 'FP32'",
+    "warm_bfloat": "data-type is 'BF16', but model 'warm_bfloat' expects 'FP32'",
     "too_hot": "failed to run warmup sample 'first': onnx runtime error 2: .*out of data bounds",
     "on_gpu": "instance group .* has kind KIND_GPU but",
     "bfloat": "unsupported datatype TYPE_BF16 for input 'x' for model 'bfloat'",
@@ -365,6 +370,10 @@ def test_more_configs_are_refused_in_the_words_of_the_real_backend(embedded, tmp
     folder = tiny.double(tmp_path, "cold", warm_up("FP32", 4, 'input_data_file: "short"'))
     (folder / "warmup").mkdir()
     (folder / "warmup" / "short").write_bytes(b"\0" * 4)
+    samples = {"unlit": ("FP32", ""), "warm_text": ("STRING", "zero_data: true")}
+    samples["warm_bfloat"] = ("BF16", "random_data: true")
+    for name, (dtype, data) in samples.items():
+        tiny.double(tmp_path, name, warm_up(dtype, 4, data))
     gather = tiny.config(8, "x INT64 1", "y FP32 1", warm_up("INT64", 1, 'input_data_file: "far"'))
     folder = tiny.place(
         tmp_path,
