@@ -39,6 +39,29 @@ def test_an_instance_on_the_cpu_has_no_other_provider(parts):
     assert parts.ort_providers.providers(wanted, "CPU", "0") == [CPU]
 
 
+def on_cpu(name):
+    return {
+        "optimization": {"execution_accelerators": {"cpu_execution_accelerator": [{"name": name}]}}
+    }
+
+
+@pytest.mark.parametrize("kind", ["CPU", "GPU"])
+def test_an_accelerator_for_the_cpu_concerns_every_instance(parts, kind):
+    names = [name for name, _ in parts.ort_providers.providers(on_cpu("openvino"), kind, "0")]
+    assert names[-2:] == ["OpenVINOExecutionProvider", "CPUExecutionProvider"]
+    with pytest.raises(parts.ort_options.ConfigError, match="unknown Execution Accelerator 'mkl'"):
+        parts.ort_providers.providers(on_cpu("mkl"), kind, "0")
+
+
+def test_openvino_is_known_and_not_there(parts, tmp_path):
+    folder = tiny.double(tmp_path) / "1"
+    with pytest.raises(parts.ort_options.ConfigError) as caught:
+        parts.ort_open.load(on_cpu("openvino"), folder, "CPU", "0")
+    assert str(caught.value) == (
+        "OpenVINOExecutionProvider cannot be used: the embedded server comes without OpenVINO"
+    )
+
+
 def test_cuda_comes_after_tensorrt_whatever_is_asked_for(parts):
     given = {
         "precision_mode": "FP16",

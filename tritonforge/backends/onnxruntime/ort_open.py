@@ -12,7 +12,7 @@ import re
 
 import onnxruntime as ort
 from ort_options import ConfigError, model_file, session_options, words
-from ort_providers import CUDA, TENSORRT, providers
+from ort_providers import CUDA, OPENVINO, TENSORRT, providers
 
 _FELL_BACK = re.compile(r"^EP Error (.*?) when using \[", re.DOTALL | re.MULTILINE)
 _TENSORRT_LIBRARY = "libnvinfer.so.10"  # as `readelf -d` of the provider says
@@ -53,6 +53,8 @@ def session(path, options, wanted):
 def _check(name):
     """Raise ConfigError for a provider that cannot be had here, whatever the machine."""
     if name not in ort.get_available_providers():
+        if name == OPENVINO:  # as in NVIDIA's images for x86: no mistake in the config
+            raise ConfigError(f"{name} cannot be used: the embedded server comes without OpenVINO")
         raise ConfigError(f"{name} cannot be used: ONNX Runtime {ort.__version__} has none")
     if name == TENSORRT:
         try:

@@ -6,6 +6,7 @@ Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` LoadModel,
 from ort_options import ConfigError
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+OPENVINO = "OpenVINOExecutionProvider"
 
 _PRECISIONS = {
     "FP32": {},
@@ -79,7 +80,9 @@ def providers(config, kind, device):
         asked = accelerators.get("gpu_execution_accelerator", [])
         found = _on_gpu(asked, device, config.get("parameters", {}))
     for each in accelerators.get("cpu_execution_accelerator", []):  # whatever the instance's kind
-        raise ConfigError(f"unknown Execution Accelerator '{each.get('name')}' is requested")
+        if each.get("name") != "openvino":
+            raise ConfigError(f"unknown Execution Accelerator '{each.get('name')}' is requested")
+        found.append((OPENVINO, {"device_type": "CPU"}))
     return [*found, (CPU, {})]
 
 
