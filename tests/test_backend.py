@@ -82,7 +82,7 @@ WRONG = {
     "outputs_exactly": ("x FP32 4", "y FP32 -1", r"complete shape \[-1,-1\]"),
     "inputs": ("x FP32 4;w FP32 4", "y FP32 4", "configuration expects 2 inputs, model provides 1"),
     "mode": ("x FP32 4", "y FP32 4", "Expected values for execution_mode are 0 or 1 but got 7"),
-    "text": ("x FP32 4", "y FP32 4", "failed to convert intra_op_thread_count 'two' to integral"),
+    "text": ("x FP32 4", "y FP32 4", "failed to convert 'two' to integral number"),
 }
 PARAMETERS = {"mode": ("execution_mode", "7"), "text": ("intra_op_thread_count", "two")}
 
@@ -217,3 +217,30 @@ def test_threads_modes_and_memory_come_from_the_parameters(parts):
     assert options.execution_mode.name == "ORT_PARALLEL"
     assert (options.enable_cpu_mem_arena, options.enable_mem_pattern) == (False, False)
     assert parts.ort_options.session_options({}).intra_op_num_threads == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("3", 3), (" \t3", 3), ("+3", 3), ("-3", -3), ("3 threads", 3), ("1_0", 1), ("0x10", 0)],
+)
+def test_numbers_are_read_as_by_the_real_backend(parts, text, number):
+    assert parts.ort_options.integer(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "two", "_1", "- 1", "\u0663", "99999999999", "-2147483649"])
+def test_what_is_no_number_or_too_large_a_one_is_refused(parts, text):
+    config = {"parameters": {"intra_op_thread_count": {"string_value": text}}}
+    with pytest.raises(parts.ort_options.ConfigError) as caught:
+        parts.ort_options.session_options(config)
+    assert str(caught.value) == f"failed to convert '{text}' to integral number"
+
+
+def test_switches_are_read_as_by_the_real_backend(parts):
+    read = parts.ort_options.boolean
+    assert [read(text) for text in ("true", "TRUE", "On", "1")] == [True] * 4
+    assert [read(text) for text in ("false", "False", "off", "0")] == [False] * 4
+    for text in ("", "yes", " true", "2"):
+        config = {"parameters": {"enable_mem_arena": {"string_value": text}}}
+        with pytest.raises(parts.ort_options.ConfigError) as caught:
+            parts.ort_options.session_options(config)
+        assert str(caught.value) == f"failed to convert '{text}' to boolean"

@@ -108,26 +108,27 @@ def test_deprecated_parameters_win_over_the_accelerator_even_where_they_are_abse
         ),
         ([("tensorrt", {"precision_mode": "BF16"})], {}, "unsupported precision mode 'BF16' is"),
         (
-            [("tensorrt", {"max_workspace_size_bytes": "1G"})],
+            [("tensorrt", {"max_workspace_size_bytes": "a lot"})],
             {},
-            "failed to convert '1G' to unsigned long long integral number",
+            "failed to convert 'a lot' to unsigned long long integral number",
         ),
         (
             [("tensorrt", {"trt_dla_core": "a"})],
             {},
             "failed to convert 'a' to integral number",
         ),
-        ([("tensorrt", {"trt_dla_enable": "on"})], {}, "failed to convert 'on' to boolean"),
+        ([("tensorrt", {"trt_dla_enable": "yes"})], {}, "failed to convert 'yes' to boolean"),
         (
-            [("cuda", {"use_ep_level_unified_stream": "on"})],
+            [("cuda", {"use_ep_level_unified_stream": "yes"})],
             {},
-            "failed to convert 'on' to boolean",
+            "failed to convert 'yes' to boolean",
         ),
         (
             [],
             {"cudnn_conv_algo_search": "3"},
             "unsupported cudnn_conv_algo_search value '3' is requested",
         ),
+        ([], {"cudnn_conv_algo_search": ""}, "failed to convert '' to integral number"),
         (
             [],
             {"arena_extend_strategy": "-1"},
