@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,38 @@ def picks(repository: Path) -> None:
     )
 
 
+def rows_alone(repository: Path) -> None:
+    """Place two models, one of them ragged, that run one row and no batch of more."""
+    shape = helper.make_tensor("shape", T.INT64, [2], [1, -1])
+    nodes = [("Reshape", ["x", "shape"], ["flat"], {}), ("Add", ["x", "flat"], ["y"], {})]
+    row = [("x", T.FLOAT, ["n", 4])], [("y", T.FLOAT, ["n", 4])]
+    text = tiny.config(8, "x FP32 4", "y FP32 4", WAITS)
+    tiny.place(repository, "rows_alone", text, nodes, *row, initializers=[shape])
+    tiny.place(
+        repository,
+        "rows_alone_ragged",
+        tiny.config(8, "x FP32 -1", "y FP32 4", WAITS).replace(
+            "dims: [ -1 ] }", "dims: [ -1 ] allow_ragged_batch: true }"
+        ),
+        [
+            ("ReduceMax", ["x"], ["most"], {"keepdims": 1}),
+            ("Div", ["most", "most"], ["one"], {}),  # which ONNX Runtime cannot know beforehand
+            ("Mul", ["one", "four"], ["length"], {}),
+            ("Cast", ["length"], ["size"], {"to": T.INT64}),
+            ("Expand", ["nothing", "size"], ["row"], {}),
+            ("Add", ["x", "row"], ["sum"], {}),
+            ("Reshape", ["sum", "rows"], ["y"], {}),
+        ],
+        [("x", T.FLOAT, ["all"])],
+        [("y", T.FLOAT, ["n", 4])],
+        initializers=[
+            helper.make_tensor("four", T.FLOAT, [1], [4.0]),
+            helper.make_tensor("nothing", T.FLOAT, [1], [0.0]),
+            helper.make_tensor("rows", T.INT64, [2], [-1, 4]),
+        ],
+    )
+
+
 def warm_up(dtype: str, dims: int, data: str) -> str:
     return (
         'model_warmup { name: "first" batch_size: 1 inputs { key: "x" value { '
@@ -175,11 +208,18 @@ def served(embedded, library, said, tmp_path_factory):
     ragged(repository)
     optional(repository)
     picks(repository)
+    rows_alone(repository)
     tiny.double(repository, "warm", warm_up("FP32", 4, "zero_data: true"))
     tiny.double(repository, "warm_with_zeros", warm_up("FP32", 4, "zero_data: false"))
     tiny.double(repository, "victim")
     cached = "response_cache { enable: true }"
     tiny.double(repository, "cached", f"{cached} {warm_up('FP32', 4, 'random_data: true')}")
+    text = (
+        [("Identity", ["x"], ["y"], {})],
+        [("x", T.STRING, ["n", 1])],
+        [("y", T.STRING, ["n", 1])],
+    )
+    tiny.place(repository, "says", tiny.config(8, "x STRING 1", "y STRING 1", WAITS), *text)
     tiny.double(repository, "shrinks", parameter(SHRINK, "cpu:0"))
     tiny.double(repository, "shrinks_nothing", parameter(SHRINK, "nonsense"))
     flat = [("Add", ["x", "x"], ["y"], {})], [("x", T.FLOAT, ["n"])], [("y", T.FLOAT, ["n"])]
@@ -248,6 +288,38 @@ def test_another_number_of_rows_than_came_in_is_an_error_for_that_request_alone(
     assert (one["y"].item(), three["y"].item()) == (1.0, 3.0)
     assert isinstance(none, RefusedError)
     assert "its first dimension does not follow the batch" in none.message
+
+
+@pytest.mark.parametrize("model", ["rows_alone", "rows_alone_ragged"])
+def test_a_batch_that_never_works_is_told_once(served, said, model):
+    asks = [{"x": ROW * n} for n in range(1, 4)]
+    twice = 2 if model == "rows_alone" else 1
+    for _ in range(2):
+        for ask, answer in zip(asks, together(served, model, asks), strict=True):
+            np.testing.assert_array_equal(answer["y"], ask["x"] * twice)
+    words = f"model '{model}': .* failed as one batch, and each succeeded alone.*running Add node"
+
+    def told():
+        return [line for line in said if re.search(words, line)]
+
+    until = time.monotonic() + 10  # the log comes by a way of its own
+    while not told() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert len(told()) == 1
+
+
+def test_a_bad_request_in_a_batch_is_no_reason_to_warn(served, said):
+    together(served, "picks", [{"x": np.array([[value]], np.float32)} for value in (1, -1, 3)])
+    assert not any("'picks': " in line and "one batch" in line for line in said)
+
+
+def test_text_that_is_not_utf_8_is_refused_alone(served):
+    asks = [{"x": np.array([[text]], dtype=object)} for text in (b"one", b"\xff", b"two")]
+    one, wrong, two = together(served, "says", asks)
+    assert (one["y"].item(), two["y"].item()) == (b"one", b"two")
+    assert "a BYTES input is not valid UTF-8" in wrong.message
+    with client.remote(served, "says") as run, pytest.raises(RefusedError, match="valid UTF-8"):
+        run(asks[1])
 
 
 def test_warmed_up_and_cached(served):

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import ort_answer
 import ort_batch
 import ort_complete
 import ort_match
@@ -84,6 +85,7 @@ class TritonPythonModel:
             if not outputs[entry["name"]].dims
         }
         options = ort_options.run_options(config)
+        self.warn = ort_answer.warns_once(config["name"])
         self.run = partial(self.session.run, run_options=options) if options else self.session.run
 
     def _prepare(self, config, args):
@@ -97,6 +99,7 @@ class TritonPythonModel:
                 scalars=self.scalar_outputs,
                 batches=batches,
                 states=ort_state.States(states, config) if states else None,
+                warn=self.warn,
             ).execute
         elif not (ort_sequence.added(config) or self.scalar_inputs):
             ort_warmup.check(config, args["model_repository"], self.run)
@@ -105,26 +108,14 @@ class TritonPythonModel:
         """Answer each request; those that may run together do."""
         if len(requests) == 1 or not self.batching:
             return [self._alone(request) for request in requests]
-        responses = [None] * len(requests)
-        feeds = {}
-        for position, request in enumerate(requests):
-            try:
-                feeds[position] = self._feed(request)
-            except UnicodeDecodeError as error:
-                responses[position] = _failure(f"a BYTES input is not valid UTF-8: {error}")
-        for group in ort_batch.alike(feeds):
-            members = [requests[position] for position in group]
-            answers = self._together(members, [feeds[position] for position in group])
-            for position, answer in zip(group, answers, strict=True):
-                responses[position] = answer
-        return responses
+        return ort_answer.all_of(requests, self._feed, ort_batch.alike, self._together)
 
     def _alone(self, request):
         """Answer a request that runs by itself: its inputs go in and its outputs out uncopied."""
         try:
             return self._answer(request, self._feed(request))
-        except UnicodeDecodeError as error:
-            return _failure(f"a BYTES input is not valid UTF-8: {error}")
+        except ort_batch.RequestError as error:
+            return ort_answer.failure(str(error))
 
     def _feed(self, request):
         """Return a request's inputs as ONNX Runtime wants them; without copies except for text."""
@@ -135,7 +126,11 @@ class TritonPythonModel:
                 continue
             array = ort_tensors.array_of(given[name])
             if name in self.strings:
-                texts = [each.decode() for each in array.reshape(-1)]
+                try:
+                    texts = [each.decode() for each in array.reshape(-1)]
+                except UnicodeDecodeError as error:
+                    said = f"a BYTES input is not valid UTF-8: {error}"
+                    raise ort_batch.RequestError(said) from error
                 array = np.array(texts, dtype=object).reshape(array.shape)
             feed[name] = array.reshape(()) if name in self.scalar_inputs else array
         return feed
@@ -144,34 +139,35 @@ class TritonPythonModel:
         """Run one feed as it is."""
         names = list(request.requested_output_names())
         if not names:  # a request that the core made up to fill a slot
-            return _response({})
+            return ort_answer.response({})
         try:
             arrays = self.run(names, feed)
             if self.batching:
                 ort_batch.check(names, arrays, ort_batch.rows(feed))
         except Exception as error:  # noqa: BLE001 - ONNX Runtime has no base for its errors
-            return _failure(ort_options.words(error))
+            return ort_answer.failure(ort_options.words(error))
         answer = dict(zip(names, arrays, strict=True))
         for name, shape in self.scalar_outputs.items():
             if name in answer:
                 answer[name] = np.asarray(answer[name]).reshape(shape)
-        return _response(answer)
+        return ort_answer.response(answer)
 
     def _together(self, requests, feeds):
-        """Run a group of requests at once; where that fails each alone, so that one fails alone."""
-        if len(feeds) == 1:
-            return [self._answer(requests[0], feeds[0])]
+        """Answer a group of requests."""
+        return ort_answer.group(requests, feeds, self._merged, self._answer, self.warn)
+
+    def _merged(self, requests, feeds):
+        """Answer a group of requests by one run."""
         wanted = [request.requested_output_names() for request in requests]
         names = list(set().union(*wanted))
         counts = [ort_batch.rows(feed) for feed in feeds]
-        try:
-            arrays = self.run(names, ort_batch.merge(feeds))
-            ort_batch.check(names, arrays, sum(counts))
-        except Exception:  # noqa: BLE001 - as above; each then says its own
-            return [self._answer(*pair) for pair in zip(requests, feeds, strict=True)]
+        arrays = self.run(names, ort_batch.merge(feeds))
+        ort_batch.check(names, arrays, sum(counts))
         parts = zip(*(ort_batch.split(array, counts) for array in arrays), strict=True)
         return [
-            _response({name: part for name, part in zip(names, each, strict=True) if name in mine})
+            ort_answer.response(
+                {name: part for name, part in zip(names, each, strict=True) if name in mine}
+            )
             for each, mine in zip(parts, wanted, strict=True)
         ]
 
@@ -193,15 +189,3 @@ def _check(config, inputs, optional, outputs):
     )
     ort_sequence.check_states(config, inputs, outputs)
     ort_ragged.check(config, inputs)
-
-
-def _response(arrays):
-    """Answer one request with its outputs."""
-    return pb_utils.InferenceResponse(
-        [ort_tensors.tensor_of(name, array) for name, array in arrays.items()]
-    )
-
-
-def _failure(message):
-    """Answer one request with an error."""
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message))

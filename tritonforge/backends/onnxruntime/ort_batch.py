@@ -3,6 +3,10 @@
 import numpy as np
 
 
+class RequestError(Exception):
+    """A request that cannot be read; its words are the answer."""
+
+
 class SplitError(Exception):
     """An output whose first dimension is not the batch that went in."""
 

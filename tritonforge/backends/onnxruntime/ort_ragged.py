@@ -100,11 +100,15 @@ class Batches:
         return bool(self._ragged or self._batch_inputs or self._scattered)
 
     def alike(self, feeds):
-        """Group the positions of feeds that may be merged."""
+        """Group the keys of feeds that may be merged."""
         if not self._batching:
-            return [[position] for position in range(len(feeds))]
-        rest = [{n: a for n, a in feed.items() if n not in self._ragged} for feed in feeds]
-        return ort_batch.alike(dict(enumerate(rest)))
+            return [[position] for position in feeds]
+        return ort_batch.alike(
+            {
+                position: {n: a for n, a in feed.items() if n not in self._ragged}
+                for position, feed in feeds.items()
+            }
+        )
 
     def merge(self, feeds):
         """Make one feed of several of one group."""
