@@ -164,6 +164,22 @@ def rows_alone(repository: Path) -> None:
     )
 
 
+def scaled(repository: Path, name: str = "scaled", scale: str = "dims: [ 1 ]") -> None:
+    """Place a model of batches and of scalars: rows, and what to multiply them and their sum by."""
+    text = tiny.config(8, "x FP32 4;scale FP32 1", "y FP32 4;sum FP32 1", WAITS)
+    tiny.place(
+        repository,
+        name,
+        text.replace("dims: [ 1 ]", scale),
+        [
+            ("Mul", ["x", "scale"], ["y"], {}),
+            ("ReduceSum", ["y"], ["sum"], {"keepdims": 0}),
+        ],
+        [("x", T.FLOAT, ["n", 4]), ("scale", T.FLOAT, [])],
+        [("y", T.FLOAT, ["n", 4]), ("sum", T.FLOAT, [])],
+    )
+
+
 def warm_up(dtype: str, dims: int, data: str) -> str:
     return (
         'model_warmup { name: "first" batch_size: 1 inputs { key: "x" value { '
@@ -209,6 +225,11 @@ def served(embedded, library, said, tmp_path_factory):
     optional(repository)
     picks(repository)
     rows_alone(repository)
+    scaled(repository)
+    scaled(repository, "scaled_by_reshape", "dims: [ 1 ] reshape { }")
+    row = [("x", T.FLOAT, ["n", 4])], [("y", T.FLOAT, [])]
+    nodes = [("ReduceSum", ["x"], ["y"], {"keepdims": 0})]
+    tiny.place(repository, "sums", tiny.config(8, "x FP32 4", "y FP32 1", WAITS), nodes, *row)
     tiny.double(repository, "warm", warm_up("FP32", 4, "zero_data: true"))
     tiny.double(repository, "warm_with_zeros", warm_up("FP32", 4, "zero_data: false"))
     tiny.double(repository, "victim")
@@ -311,6 +332,25 @@ def test_a_batch_that_never_works_is_told_once(served, said, model):
 def test_a_bad_request_in_a_batch_is_no_reason_to_warn(served, said):
     together(served, "picks", [{"x": np.array([[value]], np.float32)} for value in (1, -1, 3)])
     assert not any("'picks': " in line and "one batch" in line for line in said)
+
+
+@pytest.mark.parametrize("model", ["scaled", "scaled_by_reshape"])
+def test_a_scalar_in_a_model_that_batches_goes_with_its_own_request(served, model):
+    asks = [{"x": ROW, "scale": np.array([[by]], np.float32)} for by in (2, 3, 4)]
+    two_rows = {"x": np.ones((2, 4), np.float32), "scale": np.array([[2], [2]], np.float32)}
+    *answers, refused = together(served, model, [*asks, two_rows])
+    for ask, answer in zip(asks, answers, strict=True):
+        np.testing.assert_array_equal(answer["y"], ask["x"] * ask["scale"])
+        assert answer["sum"].item() == 4 * ask["scale"].item()
+    assert "input 'scale' is a scalar in the model file: one value a request, got 2" in str(refused)
+
+
+def test_a_scalar_that_a_model_gives_is_the_answer_to_one_row(served):
+    one, other, rows = together(
+        served, "sums", [{"x": ROW}, {"x": ROW * 2}, {"x": np.ones((2, 4), np.float32)}]
+    )
+    assert (one["y"].tolist(), other["y"].tolist()) == ([4.0], [8.0])
+    assert "output 'y' has shape [] for a batch of 2" in str(rows)
 
 
 def test_text_that_is_not_utf_8_is_refused_alone(served):
@@ -418,6 +458,7 @@ WRONG = {
     "warm_bfloat": "data-type is 'BF16', but model 'warm_bfloat' expects 'FP32'",
     "too_hot": "failed to run warmup sample 'first': onnx runtime error 2: .*out of data bounds",
     "on_gpu": "instance group .* has kind KIND_GPU but",
+    "scaled_by_two": r"scalar tensor 'scale', should only provide 1 .* provided: \[2\]",
     "bfloat": "unsupported datatype TYPE_BF16 for input 'x' for model 'bfloat'",
 }
 
@@ -429,6 +470,7 @@ def test_more_configs_are_refused_in_the_words_of_the_real_backend(embedded, tmp
         tiny.double(tmp_path, name, operations)
     optional(tmp_path, "optional_in_a_batch", batch=4)
     ragged(tmp_path, "ragged_of_two", x=7)
+    scaled(tmp_path, "scaled_by_two", "dims: [ 2 ]")
     tiny.place(
         tmp_path,
         "no_target",

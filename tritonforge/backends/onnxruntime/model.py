@@ -72,15 +72,16 @@ class TritonPythonModel:
 
     def _learn(self, config, inputs, outputs):
         """Note what every request needs."""
-        self.batching = ort_match.batching(config)
         self.inputs = [
             *(entry["name"] for entry in config["input"]),
             *(each.name for each in ort_sequence.added(config)),
         ]
         self.strings = {name for name in self.inputs if inputs[name].type == "TYPE_STRING"}
         self.scalar_inputs = {name for name in self.inputs if not inputs[name].dims}
+        # A scalar is its own request's, where the C++ backend takes the first's for a whole batch.
+        self.merging = ort_match.batching(config) and not self.scalar_inputs
         self.scalar_outputs = {
-            entry["name"]: ort_match.shape_of(entry)
+            entry["name"]: ort_match.shape_of(entry) or (1,)
             for entry in config["output"]
             if not outputs[entry["name"]].dims
         }
@@ -90,7 +91,7 @@ class TritonPythonModel:
 
     def _prepare(self, config, args):
         """Choose how requests are executed, and try the warm-up's."""
-        batches, states = ort_ragged.Batches(config), ort_sequence.states(config)
+        batches, states = ort_ragged.Batches(config, self.merging), ort_sequence.states(config)
         if states or batches.special:  # a way of their own, so that all others pay nothing
             self.execute = ort_special.Executor(
                 read=self._feed,
@@ -106,7 +107,7 @@ class TritonPythonModel:
 
     def execute(self, requests):
         """Answer each request; those that may run together do."""
-        if len(requests) == 1 or not self.batching:
+        if len(requests) == 1 or not self.merging:
             return [self._alone(request) for request in requests]
         return ort_answer.all_of(requests, self._feed, ort_batch.alike, self._together)
 
@@ -132,7 +133,14 @@ class TritonPythonModel:
                     said = f"a BYTES input is not valid UTF-8: {error}"
                     raise ort_batch.RequestError(said) from error
                 array = np.array(texts, dtype=object).reshape(array.shape)
-            feed[name] = array.reshape(()) if name in self.scalar_inputs else array
+            if name in self.scalar_inputs:
+                if array.size != 1:
+                    raise ort_batch.RequestError(
+                        f"input '{name}' is a scalar in the model file: one value a request, "
+                        f"got {array.size}"
+                    )
+                array = array.reshape(())
+            feed[name] = array
         return feed
 
     def _answer(self, request, feed):
@@ -142,7 +150,7 @@ class TritonPythonModel:
             return ort_answer.response({})
         try:
             arrays = self.run(names, feed)
-            if self.batching:
+            if self.merging:
                 ort_batch.check(names, arrays, ort_batch.rows(feed))
         except Exception as error:  # noqa: BLE001 - ONNX Runtime has no base for its errors
             return ort_answer.failure(ort_options.words(error))

@@ -28,10 +28,10 @@ def all_of(requests, read, alike, together):
             feeds[position] = read(request)
         except RequestError as error:
             answers[position] = failure(str(error))
-    for group in alike(feeds):
-        members = [requests[position] for position in group]
-        found = together(members, [feeds[position] for position in group])
-        for position, answer in zip(group, found, strict=True):
+    for positions in alike(feeds):
+        members = [requests[position] for position in positions]
+        found = together(members, [feeds[position] for position in positions])
+        for position, answer in zip(positions, found, strict=True):
             answers[position] = answer
     return answers
 

@@ -124,9 +124,12 @@ def _check_ragged(model, entry, tensor):
 
 
 def _check_shape(model, entry, tensor, kind, batched):
-    """Compare the dims of a tensor; a scalar is one value, where there is no batch."""
+    """Compare the dims of a tensor; a scalar is one value.
+
+    The C++ backend says that it is so without batching, and does not ask whether there is any.
+    """
     name, dims = entry["name"], shape_of(entry)
-    if not tensor.dims and not batched:
+    if not tensor.dims:
         if any(size != 1 for size in dims):
             raise ConfigError(
                 f"unable to load model '{model}', scalar tensor '{name}', should only provide 1 "

@@ -87,9 +87,9 @@ def check(config, inputs):
 class Batches:
     """How a model's feeds become one and its outputs are given back: ragged or not."""
 
-    def __init__(self, config):
-        """Learn which tensors are not simply stacked along the batch."""
-        self._batching = batching(config)
+    def __init__(self, config, merging):
+        """Learn which tensors are not simply stacked along the batch, where `merging` them."""
+        self._merging = merging
         self._ragged = {e["name"] for e in config["input"] if e.get("allow_ragged_batch")}
         self._batch_inputs = batch_inputs(config)
         self._scattered = scattered(config)
@@ -101,7 +101,7 @@ class Batches:
 
     def alike(self, feeds):
         """Group the keys of feeds that may be merged."""
-        if not self._batching:
+        if not self._merging:
             return [[position] for position in feeds]
         return ort_batch.alike(
             {
@@ -128,7 +128,7 @@ class Batches:
         """Cut an output into the parts of the feeds."""
         if name in self._scattered:
             return self._scatter(name, array, feeds)
-        if self._batching:
+        if self._merging:
             counts = [ort_batch.rows(feed) for feed in feeds]
             ort_batch.check([name], [array], sum(counts))
             return list(ort_batch.split(array, counts))
