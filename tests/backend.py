@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,3 +36,20 @@ def together(endpoint, model, asks):
 
     with ThreadPoolExecutor(len(asks)) as pool:
         return list(pool.map(ask, asks))
+
+
+def counted(endpoint, model, before):
+    """Return inferences, executions and the largest batch since `before`, statistics of then.
+
+    Triton counts what it has answered a moment after the answer: wait until nothing comes any more.
+    """
+    last, until = None, time.monotonic() + 10
+    while time.monotonic() < until:
+        after = client.statistics(endpoint, model)
+        if after == last and after != before:
+            break
+        last = after
+        time.sleep(0.2)
+    sizes = {batch.size: batch.count for batch in before.batches}
+    ran = [batch.size for batch in after.batches if batch.count > sizes.get(batch.size, 0)]
+    return after.inferences - before.inferences, after.executions - before.executions, max(ran)
