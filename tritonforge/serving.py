@@ -57,7 +57,9 @@ def serving(
     entries = Repository(repository).select(tuple(models or ()), version)
     tools = _tools(entries, target, noted, progress)
     own = isinstance(tools, toolchain.Toolchain)
-    configs = mirror.configs(entries, rehearse=not tools.sees_gpu, alone=version is not None)
+    configs = mirror.configs(
+        Repository(repository), entries, rehearse=not tools.sees_gpu, alone=version is not None
+    )
     if own:
         mirror.check_names(configs)
     rehearsals = [config for config in configs if config.rehearsal]
