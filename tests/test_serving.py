@@ -74,7 +74,10 @@ def test_a_model_that_does_not_load_says_how_the_others_are_served(embedded, tmp
     said = "'broken' version 1 does not load"
     with pytest.raises(ServerError, match=said) as caught, serving(tmp_path):
         pass
-    assert "name the others to leave it out: tritonforge serve double;" in caught.value.hint
+    assert (
+        f"name the others to leave it out: tritonforge serve -r {tmp_path} double;"
+        in caught.value.hint
+    )
 
 
 def test_a_model_that_does_not_load_says_what_it_was_built_for(embedded, tmp_path):

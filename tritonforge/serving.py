@@ -6,6 +6,7 @@ shown only the models that are wanted, and where no GPU is to be seen a config t
 rehearsed on the CPU.
 """
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -130,5 +131,6 @@ def _explained(
     hint = error.hint
     if others and len(others) < len(entries):
         named = " ".join(others) if len(others) <= 5 else "MODEL…"
-        hint = f"name the others to leave it out: tritonforge serve {named}; {hint}"
+        where = shlex.quote(str(entries[0].model_dir.parent))
+        hint = f"name the others to leave it out: tritonforge serve -r {where} {named}; {hint}"
     return ServerError(said, hint=hint)
