@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import tiny
 from onnx import TensorProto, helper
 
 from tritonforge import manifest, perf, process, samples, toolchain
@@ -202,7 +203,7 @@ def test_a_manifest_says_what_inputs_mean(repository: Repository, served: Endpoi
     ("model", "wish", "error", "words"),
     [
         ("relu", Wish(load=replace(QUICK, batch_size=5)), ServerError, "batch-size must be <= 4"),
-        ("whole", Wish(load=replace(QUICK, batch_size=2)), ServerError, "does not batch"),
+        ("whole", Wish(load=replace(QUICK, batch_size=2)), SpecError, "does not batch"),
         ("relu", Wish(load=QUICK, shapes={"x": (1, 2, 3)}), SpecError, "does not fit"),
         ("relu", Wish(load=QUICK, shapes={"z": (1,)}), SpecError, "no input 'z'"),
         ("absent", Wish(load=QUICK), ServerError, "absent"),
@@ -407,3 +408,33 @@ def test_shapes_are_read(text: str, shape: tuple[str, tuple[int, ...]]) -> None:
 def test_a_shape_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match="--shape"):
         parse_shape(text)
+
+
+@pytest.mark.parametrize("scheduler", ["direct { }", "oldest { max_candidate_sequences: 8 }"])
+def test_a_model_of_sequences_is_asked_in_sequences(tmp_path: Path, scheduler: str) -> None:
+    """Under each of them a request that began none, or two rows at once, would be refused."""
+    config = tiny.config(
+        4,
+        "x FP32 1",
+        "y FP32 1",
+        f"sequence_batching {{ {scheduler} state {{ "
+        'input_name: "before" output_name: "after" data_type: TYPE_FP32 dims: 1 '
+        'initial_state { name: "no" data_type: TYPE_FP32 dims: 1 zero_data: true } } }',
+    )
+    row = [TensorProto.FLOAT, ["n", 1]]
+    nodes = [("Add", ["x", "before"], ["y"], {}), ("Identity", ["y"], ["after"], {})]
+    tiny.place(
+        tmp_path,
+        "sums",
+        config,
+        nodes,
+        [("x", *row), ("before", *row)],
+        [("y", *row), ("after", *row)],
+    )
+    with serving(tmp_path) as endpoint:
+        report = one(Repository(tmp_path), "sums", Wish(load=QUICK), endpoint)
+        wish = Wish(load=replace(QUICK, batch_size=2))
+        with pytest.raises(SpecError, match="served in sequences, one sample a request"):
+            one(Repository(tmp_path), "sums", wish, endpoint)
+    assert report.failures == ()
+    assert [level.concurrency for level in report.levels] == [1, 2]
