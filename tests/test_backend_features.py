@@ -379,6 +379,9 @@ def test_bytes_that_are_not_utf_8_reach_the_model_as_they_are(served):
     asks = [[b"one", b"\xfe"], [b"\xff\xfe", b"a"], [b"", b"one"], [b"\xff\xfe", b"b" * 9]]
     answers = together(served, "counts", [{"x": np.array([each], dtype=object)} for each in asks])
     assert [each["y"].tolist() for each in answers] == [[[1, 0]], [[0, 1]], [[1, 0]], [[0, 1]]]
+    with client.remote(served, "counts") as run:
+        alone = run({"x": np.array([[b"one", b"\xff\xfe"]], dtype=object)})
+    assert alone["y"].tolist() == [[1, 1]]
 
 
 def test_warmed_up_and_cached(served):

@@ -1,9 +1,10 @@
 """BYTES tensors as ONNX Runtime's Python package takes and gives them; its C++ library takes any.
 
-What goes in may be `str` objects, or bytes as they are in numpy's own type for them, which end at
-their first zero. What comes out is `str`, whatever the model gives. Knows only numpy.
+What goes in may be `str` objects, or bytes as they are in numpy's own type for them: it reads each
+to its first zero, beyond the item's width where there is none, so that there has to be one. What
+comes out is `str`, whatever the model gives. Knows only numpy.
 
-Source: microsoft/onnxruntime, `onnxruntime_pybind_mlvalue.cc`; tried with 1.19.2.
+Source: microsoft/onnxruntime, `onnxruntime_pybind_mlvalue.cc`; tried with 1.19.2 to 1.31.1.
 """
 
 import numpy as np
@@ -21,12 +22,13 @@ def given(name, array):
     try:
         texts = [each.decode() for each in array.reshape(-1)]
     except UnicodeDecodeError as error:
-        if any(b"\0" in each for each in array.reshape(-1)):
+        plain = array.reshape(-1).tolist()
+        if any(b"\0" in each for each in plain):
             raise RequestError(
                 f"BYTES input '{name}' has both zeros and bytes that are not valid UTF-8, which "
                 f"ONNX Runtime's Python package does not take: {error}"
             ) from error
-        return np.array(array.tolist(), dtype=np.bytes_)
+        return array.astype(f"S{max(map(len, plain)) + 1}")
     return np.array(texts, dtype=object).reshape(array.shape)
 
 
