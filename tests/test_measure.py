@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 import tiny
+import traces
 from onnx import TensorProto, helper
 
 from tritonforge import manifest, perf, process, samples, toolchain
@@ -273,6 +274,24 @@ def test_the_file_that_the_config_names_tells_what_inputs_mean(tmp_path: Path) -
     drawn = np.concatenate([sample["ids"].ravel() for sample in ready.samples])
     assert drawn.min() >= 0
     assert 2 < drawn.max() < 30
+
+
+def test_the_death_of_an_instance_is_the_reason(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, killed = planning.argv, list[int]()
+
+    def spoilt(program, plan, concurrency, files, *, window_ms):  # type: ignore[no-untyped-def]
+        if concurrency == 2 and not killed:
+            killed.append(traces.stub(f"-{os.getpid()}-", "relu"))
+            os.kill(killed[0], signal.SIGKILL)
+        return written(program, plan, concurrency, files, window_ms=window_ms)
+
+    monkeypatch.setattr(planning, "argv", spoilt)
+    (report,) = measure(repository, ("relu",), Wish(load=QUICK), rehearsed=print)
+    assert [level.concurrency for level in report.levels] == [1]
+    (second,) = report.failures
+    assert "is not healthy. (the instance 'relu_0_0' has died: killed by SIGKILL" in second.reason
 
 
 def test_a_death_is_the_reason_of_what_comes_after_it_alone(

@@ -98,7 +98,10 @@ def serving(
                     raise
         try:
             yield replace(
-                server.endpoint, triton=toolchain.triton, onnxruntime=toolchain.onnxruntime
+                server.endpoint,
+                triton=toolchain.triton,
+                onnxruntime=toolchain.onnxruntime,
+                pid=server.child.pid,
             )
         except ServerError as error:
             if _ended(server):  # what the caller met is the consequence
