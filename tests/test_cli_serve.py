@@ -131,6 +131,14 @@ def test_the_toolchain_is_shown(embedded):
     assert str(embedded.perf_analyzer) in output
 
 
+def test_a_release_that_cannot_be_had_is_not_said_to_be_installable(embedded):
+    del embedded
+    output, errors = command("toolchain", "show", "--target", "24.03").communicate(timeout=30)
+    assert "lacking" in output
+    assert "ONNX Runtime 1.17.2 of release 24.03 has no public wheel" in errors
+    assert "installs it" not in errors
+
+
 def test_what_is_not_used_is_shown_with_the_reason(embedded, tmp_path, monkeypatch):
     program = tmp_path / "perf_analyzer"
     program.write_text("#!/bin/sh\necho GLIBC_2.99 not found\n")
