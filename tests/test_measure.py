@@ -283,7 +283,8 @@ def test_the_death_of_an_instance_is_the_reason(
 
     def spoilt(program, plan, concurrency, files, *, window_ms):  # type: ignore[no-untyped-def]
         if concurrency == 2 and not killed:
-            killed.append(traces.stub(f"-{os.getpid()}-", "relu"))
+            (server,) = traces.processes(f"--http-port={plan.address.rpartition(':')[2]}").values()
+            killed.append(traces.stub(server[1].removeprefix("--id="), "relu"))
             os.kill(killed[0], signal.SIGKILL)
         return written(program, plan, concurrency, files, window_ms=window_ms)
 
