@@ -182,6 +182,26 @@ def test_feeds_are_grouped_by_their_shape_without_the_batch(parts):
     assert parts.ort_batch.alike(dict(enumerate(feeds))) == [[0, 1, 3], [2], [4]]
 
 
+def test_bytes_that_are_no_text_are_of_one_width_and_have_a_zero_each(parts):
+    given = parts.ort_text.given
+    for longest, width in ((b"\xff", 2), (b"\xff" * 7, 8), (b"\xff" * 8, 16)):
+        array = given("x", np.array([[longest, b"", b"a"]], dtype=object))
+        assert array.dtype == f"S{width}"
+        assert array.tolist() == [[longest, b"", b"a"]]
+    texts = ([b"\xff"], [b"\xff" * 9], [b"one"], [b"\xfe"])
+    feeds = [{"x": given("x", np.array([each], dtype=object))} for each in texts]
+    assert parts.ort_batch.alike(dict(enumerate(feeds))) == [[0, 3], [1], [2]]
+
+
+def test_one_long_text_among_many_does_not_take_the_memory_of_many(parts):
+    long = b"\xff" * (1 << 20)
+    even = np.array([[long] * 70], dtype=object)
+    assert parts.ort_text.given("x", even).shape == (1, 70)
+    uneven = np.array([[long] + [b""] * 69], dtype=object)
+    with pytest.raises(parts.ort_batch.RequestError, match="70 texts and one of 1048576 bytes"):
+        parts.ort_text.given("x", uneven)
+
+
 def test_merged_in_order_and_held_to_the_batch(parts):
     feeds = [{"a": np.full((rows, 2), rows)} for rows in (1, 3, 2)]
     merged = parts.ort_batch.merge(feeds)["a"]

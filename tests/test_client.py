@@ -148,7 +148,8 @@ def test_what_is_not_triton_is_told(body):
     with ThreadingHTTPServer(("127.0.0.1", 0), Other) as other:
         Thread(target=other.serve_forever, daemon=True).start()
         endpoint = Endpoint(http=f"127.0.0.1:{other.server_address[1]}")
-        for ask in (client.metadata, client.statistics, lambda where, _: client.identity(where)):
+        asks = (client.metadata, client.statistics, client.config)
+        for ask in (*asks, lambda where, _: client.identity(where)):
             with pytest.raises(ServerError, match="is not Triton") as caught:
                 ask(endpoint, "m")
             assert caught.value.hint == "is that Triton's http port?"

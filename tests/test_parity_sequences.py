@@ -1,15 +1,19 @@
 """Parity of what Triton's core adds something to: sequences followed, the rest told apart."""
 
 import json
+import time
 
+import numpy as np
 import pytest
 import tiny
 from click.testing import CliRunner
 from onnx import TensorProto as T
+from onnx import helper
 
 from tritonforge.cli import main
-from tritonforge.errors import ConfigError
-from tritonforge.parity import Wish, parity
+from tritonforge.client import Place
+from tritonforge.errors import ConfigError, RefusedError
+from tritonforge.parity import Wish, load, parity
 from tritonforge.repository import Repository
 from tritonforge.serving import serving
 
@@ -22,6 +26,7 @@ STATE = (
     "initial_state { %s } }"
 )
 BARE_STATE = 'state { input_name: "before" output_name: "after" data_type: TYPE_INT32 dims: [ 1 ] }'
+TEXT = "data_type: TYPE_STRING dims: [ 1 ]"
 ZEROS = 'name: "zeros" data_type: TYPE_INT32 dims: [ 1 ] zero_data: true'
 
 
@@ -29,6 +34,9 @@ def compared(path, *models, endpoint=None, **wishes):
     """Compare without listening to rehearsals."""
     wish = Wish(**wishes)
     return parity(Repository(path), models, wish, endpoint=endpoint, rehearsed=lambda _: None)
+
+
+IDLE = "max_sequence_idle_microseconds: 60000000"  # for tests on a machine that is busy
 
 
 def batching(*parts):
@@ -69,7 +77,7 @@ def tells(repository):
             4,
             "x FP32 -1",
             "y FP32 -1;" + ";".join(f"{name}_out {dtype} 1" for name, dtype in kinds),
-            batching("direct { }", START % values[0], END % values[1], ready, ID),
+            batching("direct { }", IDLE, START % values[0], END % values[1], ready, ID),
         ),
         [
             ("Identity", ["x"], ["y"], {}),
@@ -83,13 +91,15 @@ def tells(repository):
     )
 
 
-def says_again(repository):
+SAID = STATE % ("STRING", 1, f'name: "said" {TEXT} data_file: "said"')
+
+
+def says_again(repository, state=SAID):
     """Place a model without a batch that says what it was told last, at first what a file says."""
-    initial = 'name: "said" data_type: TYPE_STRING dims: [ 1 ] data_file: "said"'
     folder = tiny.place(
         repository,
         "says_again",
-        tiny.config(0, "x STRING 1", "y STRING 1", batching(STATE % ("STRING", 1, initial))),
+        tiny.config(0, "x STRING 1", "y STRING 1", batching(IDLE, state)),
         [("Identity", ["before"], ["y"], {}), ("Identity", ["x"], ["after"], {})],
         [("x", T.STRING, [1]), ("before", T.STRING, [1])],
         [("y", T.STRING, [1]), ("after", T.STRING, [1])],
@@ -98,10 +108,35 @@ def says_again(repository):
     (folder / "initial_state" / "said").write_bytes(b"\x07\0\0\0nothing")
 
 
+def slow(repository, scheduler):
+    """Place a model that sums, some hundredths of a second each: products that add nothing."""
+    tiny.place(
+        repository,
+        "slow",
+        tiny.config(1, "x FP32 1", "y FP32 1", scheduler),
+        [
+            ("ReduceSum", ["x"], ["sum"], {"keepdims": 0}),
+            ("Expand", ["sum", "size"], ["m"], {}),
+            ("MatMul", ["m", "m"], ["mm"], {}),
+            ("MatMul", ["mm", "mm"], ["mmmm"], {}),
+            ("ReduceMax", ["mmmm"], ["most"], {"keepdims": 0}),
+            ("Mul", ["most", "zero"], ["nothing"], {}),
+            ("Sum", ["x", "before", "nothing"], ["y"], {}),
+            ("Identity", ["y"], ["after"], {}),
+        ],
+        [("x", T.FLOAT, ["n", 1]), ("before", T.FLOAT, ["n", 1])],
+        [("y", T.FLOAT, ["n", 1]), ("after", T.FLOAT, ["n", 1])],
+        initializers=[
+            helper.make_tensor("size", T.INT64, [2], [900, 900]),
+            helper.make_tensor("zero", T.FLOAT, [], [0.0]),
+        ],
+    )
+
+
 def test_sequences_are_followed_with_their_controls_and_states(tmp_path):
-    oldest = batching("oldest { max_candidate_sequences: 8 }", STATE % ("INT32", 1, ZEROS))
+    oldest = batching("oldest { max_candidate_sequences: 8 }", IDLE, STATE % ("INT32", 1, ZEROS))
     sums(tmp_path, oldest)
-    sums(tmp_path, batching(START % "int32_false_true: [ 0, 1 ]", BARE_STATE), "resets")
+    sums(tmp_path, batching(IDLE, START % "int32_false_true: [ 0, 1 ]", BARE_STATE), "resets")
     tells(tmp_path)
     says_again(tmp_path)
     for report in compared(tmp_path):
@@ -138,6 +173,65 @@ def test_a_state_that_is_left_to_chance_is_not_compared(tmp_path):
     sums(tmp_path, batching(STATE % ("INT32", 1, ZEROS)))
     with pytest.raises(ConfigError, match="in which the golden sample has no place"):
         compared(tmp_path, reference="golden")
+
+
+def test_a_dynamic_state_begins_with_one_value_and_text_without_any(tmp_path):
+    """The server gives the first of the state's three values, from a file that holds four."""
+    initial = 'name: "three" data_type: TYPE_FP32 dims: [ 3 ] data_file: "three"'
+    folder = tiny.place(
+        tmp_path,
+        "grows",
+        tiny.config(4, "x FP32 1", "y FP32 -1", batching(STATE % ("FP32", "-1", initial))),
+        [("Concat", ["before", "x"], ["y"], {"axis": 1}), ("Identity", ["y"], ["after"], {})],
+        [("x", T.FLOAT, ["n", 1]), ("before", T.FLOAT, ["n", "k"])],
+        [("y", T.FLOAT, ["n", "more"]), ("after", T.FLOAT, ["n", "more"])],
+    )
+    (folder / "initial_state").mkdir()
+    (folder / "initial_state" / "three").write_bytes(np.array([5, 6, 7, 8], np.float32).tobytes())
+    says_again(tmp_path, f'state {{ input_name: "before" output_name: "after" {TEXT} }}')
+    for report in compared(tmp_path):
+        assert report.passed, report
+
+
+def test_sequences_that_wait_for_each_other_are_no_difference(tmp_path):
+    """Sixteen at once would be forgotten while they wait for the one slot."""
+    slow(tmp_path, batching("direct { }", STATE % ("FP32", 1, ZEROS.replace("INT32", "FP32"))))
+    (report,) = compared(tmp_path)
+    assert report.passed, report
+
+
+def test_a_sequence_that_fails_leaves_its_slot_to_the_next(tmp_path):
+    """Else each check but the first would wait for a minute."""
+    state = batching(IDLE, STATE % ("INT32", 1, ZEROS))
+    for place, size in (("served", 2), ("here", 1)):
+        tiny.place(
+            tmp_path / place,
+            "wide",
+            tiny.config(1, "x INT32 1", f"y INT32 {size}", state),
+            [("Concat", ["x"] * size, ["y"], {"axis": 1}), ("Add", ["x", "before"], ["after"], {})],
+            [("x", T.INT32, ["n", 1]), ("before", T.INT32, ["n", 1])],
+            [("y", T.INT32, ["n", size]), ("after", T.INT32, ["n", 1])],
+        )
+    with serving(tmp_path / "served") as endpoint:
+        started = time.monotonic()
+        (report,) = compared(tmp_path / "here", endpoint=endpoint)
+    assert len(report.checks) == 4
+    assert all("is wanted" in check.refused for check in report.checks)
+    assert time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize("place", [Place(sequence=7, start=True, end=False), None])
+def test_a_refused_request_ends_its_sequence(place):
+    asked = []
+
+    def ask(_, place):
+        asked.append(place)
+        raise RefusedError("no")
+
+    with pytest.raises(RefusedError, match=r"no \(asked with x \[2, 3\]\)"):
+        load.in_a_row(ask, [({"x": np.zeros((2, 3))}, place)])
+    ends = [Place(sequence=7, start=False, end=True)]
+    assert asked == [place, *(ends if place else [])]
 
 
 def test_what_cannot_be_compared_says_why_and_the_others_are(tmp_path):

@@ -389,6 +389,22 @@ def test_the_file_of_a_broken_config_is_named(tmp_path):
     assert str(caught.value).startswith(f"{tmp_path}/m/config.pbtxt:1:1: ")
 
 
+def test_a_file_that_is_not_utf_8_is_named(tmp_path):
+    path = tmp_path / "config.pbtxt"
+    path.write_bytes(b"# caf\xe9")
+    with pytest.raises(ConfigError, match=r"config\.pbtxt: 'utf-8' codec .* position 5") as caught:
+        pbtxt.read(path)
+    assert caught.value.hint == "save it as UTF-8"
+
+
+def test_what_a_server_tells_is_read_as_far_as_it_is_known():
+    told = {"max_batch_size": 4, "newer": [1], "input": [{"name": "x", "dims": ["-1", 3]}]}
+    message = pbtxt.from_json(told)
+    assert (message.max_batch_size, list(message.input[0].dims)) == (4, [-1, 3])
+    with pytest.raises(ConfigError, match="what the server tells of a config is none"):
+        pbtxt.from_json({"name": 5})
+
+
 def test_comments_and_other_spellings_are_read():
     text = '# mine\nname: "a" "b"; max_batch_size: 0x10\ninput: < name: \'x\', dims: [1, -1] >'
     message = pbtxt.parse(text)

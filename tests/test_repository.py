@@ -196,6 +196,13 @@ def test_a_foreign_name_that_triton_takes_is_read(repository):
     assert repository.config("_pre") == "one"
 
 
+def test_a_config_that_is_not_utf_8_is_named(tmp_path):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "config.pbtxt").write_bytes(b"# caf\xe9")
+    with pytest.raises(RepositoryError, match=r"m/config\.pbtxt: 'utf-8' codec"):
+        Repository(tmp_path).config("m")
+
+
 def test_models_without_a_version_are_left_out_where_none_is_named(repository):
     publish(repository, "built")
     (repository.path / "config_only").mkdir()

@@ -1,18 +1,21 @@
 """The processes that run a server's model instances, one each, and which of them have died.
 
 Triton's Python backend does not look after them: a request to a dead one is refused, and the log
-says nothing. The server waits only for those that it ends itself, so a dead one stays its zombie.
+says nothing. The server waits only for those that it ends itself, so a dead one stays its zombie;
+one that it kills, as it does with the process that completes a config, is gone at once.
 Source: triton-inference-server/python_backend, `stub_launcher.cc`.
 """
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 _COMMAND = "triton_python_backend_stub"[:15]  # as much of a name as the kernel keeps
 _NAME = 8  # which argument says whose process it is
+_REAPED_SECONDS = 0.2  # so long the server may take to wait for one that it has ended
 
 
 class Watch:
@@ -23,18 +26,27 @@ class Watch:
         self._server = server
         self._names: dict[int, str] = {}
         self._told: set[int] = set()
-        self.died()
+        self._look()
 
     def died(self) -> tuple[str, ...]:
         """Say in a sentence each which have died since the last look."""
-        found = []
-        for pid, code in _instances(self._server):
-            if code is None:
-                self._names[pid] = _name(pid) or self._names.get(pid, "")
-            elif code != 0 and pid not in self._told:  # 0: it was told to end
-                self._told.add(pid)
-                found.append(_sentence(self._names.get(pid, ""), code))
-        return tuple(found)
+        dead = self._look()
+        if dead:
+            time.sleep(_REAPED_SECONDS)
+            remaining = self._look()
+            dead = {pid: code for pid, code in dead.items() if pid in remaining}
+        self._told |= dead.keys()
+        return tuple(_sentence(self._names[pid], code) for pid, code in dead.items())
+
+    def _look(self) -> dict[int, int]:
+        """Learn the names of those that run; return how those ended that are dead and not told."""
+        found = dict(_instances(self._server))
+        self._names = {
+            pid: (_name(pid) if code is None else "") or self._names.get(pid, "")
+            for pid, code in found.items()
+        }
+        self._told &= found.keys()  # a number may come again
+        return {pid: code for pid, code in found.items() if code and pid not in self._told}
 
 
 def _instances(server: int | None) -> Iterator[tuple[int, int | None]]:
@@ -68,4 +80,4 @@ def _sentence(name: str, status: int) -> str:
     else:
         memory = " (out of memory?)" if code == -signal.SIGKILL else ""
         how = f"killed by {signal.Signals(-code).name}{memory}"
-    return f"the instance {name!r} has died: {how}"
+    return f"{f'the instance {name!r}' if name else 'an instance'} has died: {how}"

@@ -80,7 +80,7 @@ def _config(entry: Entry, *, rehearse: bool, alone: bool) -> Config:
     path = entry.config_path
     if not path.is_file():
         return Config(entry=entry, original=None, shown=None, rehearsal=False)
-    original = pbtxt.parse(path.read_text("utf-8"), path)
+    original = pbtxt.read(path)
     rehearsal = rehearse and pbtxt.needs_gpu(original)
     shown = pbtxt.rehearse(original) if rehearsal else original
     if alone and shown.HasField("version_policy"):

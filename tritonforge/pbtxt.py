@@ -100,6 +100,15 @@ def templates() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[1] / "templates"
 
 
+def read(path: Path) -> Any:
+    """Read the file of a config; raise `ConfigError` as `parse` does."""
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: {error}", hint="save it as UTF-8") from error
+    return parse(text, path)
+
+
 def parse(text: str, path: Path | str = "config.pbtxt") -> Any:
     """Read the text of a config; raise `ConfigError` with file, line and column."""
     message = ModelConfig()
@@ -113,8 +122,14 @@ def parse(text: str, path: Path | str = "config.pbtxt") -> Any:
 
 
 def from_json(said: Mapping[str, Any]) -> Any:
-    """Read a config as a server tells it; what a newer one has besides is left out."""
-    return json_format.ParseDict(said, ModelConfig(), ignore_unknown_fields=True)
+    """Read a config as a server tells it; what a newer one has besides is left out.
+
+    Raises `ConfigError` where it is none.
+    """
+    try:
+        return json_format.ParseDict(said, ModelConfig(), ignore_unknown_fields=True)
+    except json_format.ParseError as error:
+        raise ConfigError(f"what the server tells of a config is none: {error}") from error
 
 
 def dtype(number: int) -> DType:

@@ -13,6 +13,6 @@ def model_path(entry: Entry) -> Path:
     """
     named = ""
     if entry.config_path.is_file():
-        config = pbtxt.parse(entry.config_path.read_text("utf-8"), entry.config_path)
+        config = pbtxt.read(entry.config_path)
         named = config.default_model_filename
     return entry.version_dir / (named or MODEL)

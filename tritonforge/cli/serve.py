@@ -70,8 +70,8 @@ def _wait(endpoint: "Endpoint") -> None:
     from tritonforge.health import alive
     from tritonforge.instances import Watch
 
-    watch = Watch(endpoint.pid)
     try:
+        watch = Watch(endpoint.pid)
         click.echo(f"http://{endpoint.http}")
         click.echo(f"grpc://{endpoint.grpc}")
         click.echo(f"http://{endpoint.metrics}/metrics")

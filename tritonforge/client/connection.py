@@ -13,10 +13,11 @@ from tritonforge.errors import RefusedError, ServerError
 ANSWER_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
 _CUT = re.compile(r"connect|socket|GOAWAY|transport", re.IGNORECASE)  # gRPC's words, not Triton's
-_SAYS = {  # what an answer of Triton's has at least
-    "get_model_metadata": "name",
-    "get_inference_statistics": "model_stats",
-    "get_server_metadata": "name",
+_SAYS = {  # what an answer of Triton's has at least, over one protocol or the other
+    "get_model_metadata": {"name"},
+    "get_model_config": {"name", "config"},
+    "get_inference_statistics": {"model_stats"},
+    "get_server_metadata": {"name"},
 }
 _NO_REQUEST_ID = "[request id: <id_unknown>] "  # we send none
 
@@ -49,8 +50,8 @@ class Connection:
             raise self._unreachable(getattr(error, "strerror", None) or str(error)) from error
         except ValueError as error:  # an answer that is no JSON, or no text
             raise self._foreign() from error
-        key = _SAYS.get(name)
-        if key is not None and not (isinstance(answer, Mapping) and key in answer):
+        keys = _SAYS.get(name)
+        if keys is not None and not (isinstance(answer, Mapping) and keys & answer.keys()):
             raise self._foreign()
         return answer
 

@@ -194,26 +194,19 @@ def _one_by_one(
     with each.remote(endpoint, protocol) as ask:
         if each.golden is not None:
             inputs, outputs = each.golden
-            golden = _answers([((inputs, None),)], lambda _: [outputs], ask)
+            golden = _pairs([((inputs, None),)], lambda _: [outputs], ask)
             yield _check("golden", protocol, golden, tolerance, each.noise)
         if each.reference is not None:
-            sizes = _answers(each.samples(), each.answers, ask)
+            sizes = _pairs(each.samples(), each.answers, ask)
             yield _check("sizes", protocol, sizes, tolerance, each.noise)
 
 
-def _answers(
+def _pairs(
     samples: Iterable[Turns], reference: Callable[[Turns], list[Arrays]], ask: Asking
 ) -> Iterator[subject.Pair]:
-    """Ask both for each sample; a refusal names the shapes that were refused."""
+    """Ask both for each sample: for the whole of a sequence, which may not idle meanwhile."""
     for turns in samples:
-        wants = reference(turns)  # first, as a sequence may not idle
-        for want, (arrays, place) in zip(wants, turns, strict=True):
-            try:
-                got = ask(arrays, place)
-            except RefusedError as error:
-                shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
-                raise RefusedError(f"{error.message} (asked with {shapes})") from error
-            yield want, got
+        yield from zip(reference(turns), load.in_a_row(ask, turns), strict=True)
 
 
 def _check(

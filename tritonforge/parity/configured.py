@@ -54,7 +54,7 @@ def completed(entry: Entry, endpoint: Endpoint) -> Any:
 def _read(entry: Entry) -> Any:
     """Read the config of a model, None where there is none."""
     path = entry.config_path
-    return pbtxt.parse(path.read_text("utf-8"), path) if path.is_file() else None
+    return pbtxt.read(path) if path.is_file() else None
 
 
 def _check(entry: Entry, config: Any) -> None:

@@ -3,12 +3,13 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from tritonforge import client
-from tritonforge.client import Statistics
+from tritonforge.client import Asking, Statistics
 from tritonforge.endpoint import Endpoint
-from tritonforge.errors import ServerError
+from tritonforge.errors import RefusedError, ServerError
 from tritonforge.parity.subject import Pair, Subject, Turns
 from tritonforge.tensors import Arrays
 
@@ -18,6 +19,8 @@ _CLIENTS, _IN_A_ROW, _ROUNDS = 16, 3, 8
 # All samples and answers of a burst are held until they are compared: of a segmenter's, fewer.
 _BURST_BYTES = 256 << 20
 _COUNT_SECONDS = 2.0
+# How much of the time after which a server forgets a sequence may be spent on waiting for others.
+_IDLE_SHARE = 0.5
 REQUESTS = _ROUNDS * _CLIENTS * _IN_A_ROW  # of one protocol, at most
 
 
@@ -43,6 +46,24 @@ class Batching:
         )
 
 
+def in_a_row(ask: Asking, turns: Turns) -> list[Arrays]:
+    """Ask one after the other; a refusal names the shapes that were refused.
+
+    It ends the sequence too, which would keep others from its slot until it has idled.
+    """
+    answers = []
+    for arrays, place in turns:
+        try:
+            answers.append(ask(arrays, place))
+        except RefusedError as error:
+            if place is not None and not place.end:
+                with suppress(ServerError):
+                    ask(arrays, replace(place, start=False, end=True))
+            shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
+            raise RefusedError(f"{error.message} (asked with {shapes})") from error
+    return answers
+
+
 def together(
     each: Subject, endpoint: Endpoint, protocol: str, first: int
 ) -> tuple[list[Pair], Batching]:
@@ -54,11 +75,11 @@ def together(
     pairs: list[Pair] = []
     start = _count(each, endpoint)
     counted = Batching(inferences=0, executions=0, largest=0)
-    clients, in_a_row = _crowd(each, first)
+    clients, each_sends = _crowd(each, first)
     for turn in range(_ROUNDS):
-        count = clients * in_a_row
+        count = clients * each_sends
         asked = [each.single(first + turn * count + number) for number in range(count)]
-        answers = _burst(each, endpoint, protocol, asked, in_a_row)
+        answers = _burst(each, endpoint, protocol, asked, clients)
         wants = [want for turns in asked for want in each.answers(turns)]
         pairs += zip(wants, answers, strict=True)
         counted = _difference(each, endpoint, start, expected=len(pairs))
@@ -68,40 +89,49 @@ def together(
 
 
 def _crowd(each: Subject, first: int) -> tuple[int, int]:
-    """Return how many clients to send from, and how many requests each sends in a row."""
+    """Return how many clients to send from, and how many requests each sends in a row.
+
+    Sequences wait for each other, at worst for all others whole, so of slow ones there are fewer.
+    """
     turns = each.single(first)
-    said = (*(arrays for arrays, _ in turns), *each.answers(turns))
+    started = time.monotonic()
+    answers = each.answers(turns)
+    seconds = time.monotonic() - started
+    said = (*(arrays for arrays, _ in turns), *answers)
     # the reference's answer beside the server's
     held = 2 * sum(array.nbytes for arrays in said for array in arrays.values())
-    if held * _CLIENTS * _IN_A_ROW <= _BURST_BYTES:
-        return _CLIENTS, _IN_A_ROW
-    return max(2, min(_CLIENTS, _BURST_BYTES // held)), 1
+    clients = _CLIENTS
+    if each.sequences is not None:
+        clients = max(1, min(clients, int(_IDLE_SHARE * each.sequences.idle / seconds)))
+    if held * clients * _IN_A_ROW <= _BURST_BYTES:
+        return clients, _IN_A_ROW
+    return min(clients, max(2, _BURST_BYTES // held)), 1
 
 
 def _burst(
-    each: Subject, endpoint: Endpoint, protocol: str, asked: list[Turns], in_a_row: int
+    each: Subject, endpoint: Endpoint, protocol: str, asked: list[Turns], clients: int
 ) -> list[Arrays]:
-    """Send the samples from clients with a thread and connection each, all at the same moment.
+    """Send the samples from `clients` with a thread and connection each, at the same moment.
 
     The answers come in the order of the samples.
     """
-    clients = len(asked) // in_a_row
     ready = threading.Barrier(clients, timeout=60)
 
     def ask(mine: list[Turns]) -> list[Arrays]:
         try:
             with each.remote(endpoint, protocol) as run:
                 ready.wait()
-                return [run(*turn) for turns in mine for turn in turns]
+                return [answer for turns in mine for answer in in_a_row(run, turns)]
         except threading.BrokenBarrierError as error:
             raise ServerError("the clients could not start together") from error
         except ServerError:
             ready.abort()  # let the others go at once
             raise
 
-    shares = [asked[start : start + in_a_row] for start in range(0, len(asked), in_a_row)]
+    share = len(asked) // clients
+    shares = [asked[start : start + share] for start in range(0, len(asked), share)]
     with ThreadPoolExecutor(clients) as pool:
-        futures = [pool.submit(ask, share) for share in shares]
+        futures = [pool.submit(ask, mine) for mine in shares]
         errors = [error for future in futures if (error := future.exception()) is not None]
         for error in sorted(errors, key=lambda error: "together" in str(error)):
             raise error

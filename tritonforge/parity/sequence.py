@@ -6,6 +6,7 @@ has left. Source: triton-inference-server/core, `sequence_batch_scheduler.cc` an
 """
 
 import itertools
+import math
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from tritonforge.errors import ConfigError
 from tritonforge.tensors import Arrays, DType, Run
 
 _FOLDER = "initial_state"  # beside the config
+_IDLE_MICROSECONDS = 1_000_000  # core `constants.h`
 _IDS = 1 << 30  # others may have sequences at a server, and a control tensor 32 bits
 _FLAGS = {"CONTROL_SEQUENCE_START": "start", "CONTROL_SEQUENCE_END": "end"}
 
@@ -60,9 +62,13 @@ class State:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sequences:
-    """What a model's sequences are made of; `rows` is the batch dimension of one request."""
+    """What a model's sequences are made of; `rows` is the batch dimension of one request.
+
+    A sequence of which a request waits for longer than `idle` seconds is forgotten by the server.
+    """
 
     rows: tuple[int, ...]
+    idle: float
     controls: tuple[Control, ...]
     states: tuple[State, ...]
     ids: Iterator[int] = field(default_factory=_ids)
@@ -88,7 +94,8 @@ class Sequences:
             )
             for state in batching.state
         )
-        return cls(rows=rows, controls=controls, states=states)
+        idle = 1e-6 * (batching.max_sequence_idle_microseconds or _IDLE_MICROSECONDS)
+        return cls(rows=rows, idle=idle, controls=controls, states=states)
 
     @property
     def inputs(self) -> frozenset[str]:
@@ -134,35 +141,34 @@ def _control(name: str, control: Any) -> Control:
 def _initial(state: Any, rows: tuple[int, ...], folder: Path, *, starts: bool) -> np.ndarray:
     """Return what a state is at the start of a sequence.
 
-    Without an `initial_state` that is whatever lay in the server's memory: a model that is told of
-    the start does not look at it, of another one nothing can be foretold.
+    Without an `initial_state` that is empty text, or whatever numbers lay in the server's memory: a
+    model that is told of the start does not look at them, of another one nothing can be foretold.
+    A dynamic size is 1 then, whatever `initial_state` says: what that holds beyond is not given.
     """
-    if not state.initial_state:
-        if not starts:
-            raise ConfigError(
-                f"the state {state.input_name!r} has no initial_state and the model is not told"
-                " where a sequence starts, so that what it gives is left to chance",
-                hint="give it an initial_state in config.pbtxt, as with zero_data: true",
-            )
-        dims, stored = [max(size, 1) for size in state.dims], None
-    else:
-        first = state.initial_state[0]
-        dims, stored = list(first.dims), first.data_file or None
-    shape, dtype = (*rows, *dims), pbtxt.dtype(state.data_type)
-    if stored is None:
+    dtype = pbtxt.dtype(state.data_type)
+    if not (state.initial_state or starts or dtype is DType.BYTES):
+        raise ConfigError(
+            f"the state {state.input_name!r} has no initial_state and the model is not told"
+            " where a sequence starts, so that what it gives is left to chance",
+            hint="give it an initial_state in config.pbtxt, as with zero_data: true",
+        )
+    shape = (*rows, *(max(size, 1) for size in state.dims))
+    stored = next((each.data_file for each in state.initial_state), "")
+    if not stored:
         return np.full(shape, b"" if dtype is DType.BYTES else 0, dtype.numpy)
     try:
-        return _values((folder / stored).read_bytes(), dtype).reshape(shape)
+        values = _values((folder / stored).read_bytes(), dtype, math.prod(shape))
+        return values.reshape(shape)
     except (OSError, ValueError) as error:
         raise ConfigError(f"the initial state {folder / stored} cannot be read: {error}") from error
 
 
-def _values(data: bytes, dtype: DType) -> np.ndarray:
-    """Read values as Triton's protocol writes them: strings each behind its length."""
+def _values(data: bytes, dtype: DType, count: int) -> np.ndarray:
+    """Read so many values as Triton's protocol writes them: strings each behind its length."""
     if dtype is not DType.BYTES:
-        return np.frombuffer(data, dtype.numpy)
-    items = []
-    while data:
+        return np.frombuffer(data, dtype.numpy, count)
+    items: list[bytes] = []
+    while data and len(items) < count:
         size = int.from_bytes(data[:4], "little")
         items.append(data[4 : 4 + size])
         data = data[4 + size :]

@@ -81,7 +81,10 @@ class Repository:
     def config(self, model: str) -> str | None:
         """Return the text of a model's config, None where there is none."""
         path = self.model_dir(model) / CONFIG
-        return path.read_text("utf-8") if path.is_file() else None
+        try:
+            return path.read_text("utf-8") if path.is_file() else None
+        except UnicodeDecodeError as error:
+            raise RepositoryError(f"{path}: {error}", hint="save it as UTF-8") from error
 
     def entry(self, model: str, version: int | None = None) -> Entry:
         """Find a version, the newest by default; a `RepositoryError` names near misses."""

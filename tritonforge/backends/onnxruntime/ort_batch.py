@@ -16,11 +16,11 @@ class SplitError(Exception):
 def alike(feeds):
     """Group the keys of feeds that may be merged: same inputs, same shapes but the batch.
 
-    Text comes as `str` or as bytes, which are not merged with each other.
+    Text comes as `str` or as bytes of one width, which are not merged with each other.
     """
     groups = {}
     for position, feed in feeds.items():
-        shapes = [(name, array.shape[1:], array.dtype.kind) for name, array in feed.items()]
+        shapes = [(name, array.shape[1:], array.dtype) for name, array in feed.items()]
         groups.setdefault(tuple(shapes), []).append(position)
     return list(groups.values())
 

@@ -1,14 +1,18 @@
 """BYTES tensors as ONNX Runtime's Python package takes and gives them; its C++ library takes any.
 
 What goes in may be `str` objects, or bytes as they are in numpy's own type for them: it reads each
-to its first zero, beyond the item's width where there is none, so that there has to be one. What
-comes out is `str`, whatever the model gives. Knows only numpy.
+to its first zero, beyond the item's width where there is none, so that there has to be one. All
+items have the width of the longest: one long text among many would take the memory of a multiple.
+What comes out is `str`, whatever the model gives. Knows only numpy.
 
 Source: microsoft/onnxruntime, `onnxruntime_pybind_mlvalue.cc`; tried with 1.19.2 to 1.31.1.
 """
 
 import numpy as np
 from ort_batch import RequestError
+
+# An array of one width may have so many bytes, or be so many times as large as what it holds.
+_WIDE, _TIMES = 64 << 20, 4
 
 
 class TextError(Exception):
@@ -28,8 +32,24 @@ def given(name, array):
                 f"BYTES input '{name}' has both zeros and bytes that are not valid UTF-8, which "
                 f"ONNX Runtime's Python package does not take: {error}"
             ) from error
-        return array.astype(f"S{max(map(len, plain)) + 1}")
+        return array.astype(f"S{_width(name, plain)}")
     return np.array(texts, dtype=object).reshape(array.shape)
+
+
+def _width(name, plain):
+    """Return a width for texts: a power of two, since those of one width are merged.
+
+    Raises `RequestError` where it would take far more memory than the texts do.
+    """
+    longest = max(map(len, plain))
+    width = 1 << longest.bit_length()  # room for a zero
+    if width * len(plain) > max(_WIDE, _TIMES * sum(map(len, plain))):
+        raise RequestError(
+            f"BYTES input '{name}' has bytes that are not valid UTF-8, which ONNX Runtime's Python "
+            f"package takes only in one width: {len(plain)} texts and one of {longest} bytes are "
+            "too many"
+        )
+    return width
 
 
 def naming(run, outputs):
