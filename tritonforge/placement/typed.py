@@ -1,0 +1,162 @@
+"""The nodes of a model with the types that go in and come out, as ONNX Runtime resolves them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, helper
+
+from tritonforge.placement import schemas
+from tritonforge.placement.schemas import MAIN
+
+_LARGE = 1024  # bytes: a tensor that no shape is read from
+# ONNX Runtime takes a Constant for a value, whatever its attributes, before it infers anything.
+_OF_A_CONSTANT = "(op_type:Constant)"
+# As ONNX Runtime writes element types; all others are their names in lower case.
+_WRITTEN = {TensorProto.DOUBLE: "double", TensorProto.FLOAT: "float"}
+
+
+class UnsoundError(Exception):
+    """What ONNX Runtime refuses a model for before it looks for kernels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One node: `schema` is None of an operator that ONNX does not define at this opset.
+
+    `path` names the nodes whose subgraphs it lies in; `types` holds what is bound to each type
+    parameter and input of the schema, written as kernels are registered; `scope` every type by
+    the name of its value.
+    """
+
+    proto: NodeProto
+    domain: str
+    opset: int
+    schema: Any
+    path: tuple[str, ...]
+    types: Mapping[str, str]
+    scope: Mapping[str, TypeProto]
+
+    @property
+    def since(self) -> int:
+        """Return the version of the operator; ONNX Runtime's own start at 1."""
+        return self.schema.since_version if self.schema is not None else 1
+
+    @property
+    def op(self) -> str:
+        """Return the operator's name."""
+        return str(self.proto.op_type)
+
+
+def opsets(entries: Any) -> dict[str, int]:
+    """Return the opset of each domain."""
+    return {entry.domain or MAIN: entry.version for entry in entries}
+
+
+def inferred(model: ModelProto) -> ModelProto:
+    """Return a copy with inferred types, its functions put in and large weights left out.
+
+    Declared shapes are left to the inference: ONNX Runtime only warns where they differ. Raises
+    `UnsoundError` where the inference fails.
+    """
+    from onnx import inliner
+
+    copy = light(model)
+    for value in (*copy.graph.output, *copy.graph.value_info):
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.ClearField("shape")
+    try:
+        if copy.functions:
+            copy = inliner.inline_local_functions(copy)
+        return onnx.shape_inference.infer_shapes(copy, strict_mode=True)
+    except Exception as error:  # InferenceError, and what its checker and inliner raise
+        if _OF_A_CONSTANT in str(error):
+            return onnx.shape_inference.infer_shapes(copy)
+        raise UnsoundError(str(error).strip()) from error
+
+
+def light(model: ModelProto) -> ModelProto:
+    """Return a copy without the values of large weights."""
+    copy = ModelProto()
+    large = {}
+    for index, tensor in enumerate(model.graph.initializer):
+        if len(tensor.raw_data) > _LARGE:
+            large[index], tensor.raw_data = tensor.raw_data, b""
+    try:
+        copy.CopyFrom(model)
+    finally:
+        for index, data in large.items():
+            model.graph.initializer[index].raw_data = data
+    return copy
+
+
+def nodes(
+    graph: GraphProto,
+    versions: Mapping[str, int],
+    path: Sequence[str] = (),
+    outer: Mapping[str, TypeProto] | None = None,
+) -> Iterator[Node]:
+    """Yield every node of a graph with inferred types, and those of the graphs in it."""
+    scope = dict(outer or {})
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        scope[value.name] = value.type
+    for tensor in graph.initializer:
+        scope[tensor.name] = helper.make_tensor_type_proto(tensor.data_type, None)
+    for index, proto in enumerate(graph.node):
+        domain = proto.domain or MAIN
+        opset = versions.get(domain, 0)
+        known = schemas.schema(domain, proto.op_type, opset)
+        yield Node(
+            proto=proto,
+            domain=domain,
+            opset=opset,
+            schema=known,
+            path=tuple(path),
+            types={} if known is None else _bound(proto, known, scope),
+            scope=scope,
+        )
+        name = proto.name or f"{proto.op_type}_{index}"
+        for inner in schemas.graphs_in(proto):
+            yield from nodes(inner, versions, (*path, name), scope)
+
+
+def _bound(proto: NodeProto, known: Any, scope: Mapping[str, TypeProto]) -> dict[str, str]:
+    """Return the type of each type parameter, and of each input and output by its own name."""
+    found: dict[str, str] = {}
+    for formals, names in ((known.inputs, proto.input), (known.outputs, proto.output)):
+        for index, name in enumerate(names):
+            written = type_of(scope[name]) if name in scope else None
+            if written is None or not formals:
+                continue
+            formal = formals[min(index, len(formals) - 1)]
+            found.setdefault(formal.type_str, written)
+            found.setdefault(formal.name, written)
+    return found
+
+
+def type_of(proto: TypeProto) -> str | None:
+    """Write a type as kernels are registered: a tensor by its elements, others whole."""
+    if proto.WhichOneof("value") == "tensor_type":
+        number = proto.tensor_type.elem_type
+        return _element(number) if number else None
+    return _whole(proto)
+
+
+def _whole(proto: TypeProto) -> str | None:
+    match proto.WhichOneof("value"):
+        case "tensor_type":
+            return f"tensor({_element(proto.tensor_type.elem_type)})"
+        case "sequence_type":
+            return f"seq({_whole(proto.sequence_type.elem_type)})"
+        case "optional_type":
+            return f"optional({_whole(proto.optional_type.elem_type)})"
+        case "map_type":
+            key = _element(proto.map_type.key_type)
+            return f"map({key},{_whole(proto.map_type.value_type)})"
+        case other:
+            return other
+
+
+def _element(number: int) -> str:
+    return _WRITTEN.get(number, TensorProto.DataType.Name(number).lower())

@@ -1,0 +1,186 @@
+"""Whether an ONNX Runtime loads a model, and what it refuses it for: foretold from its tables.
+
+The order is ONNX Runtime's own (`graph.cc`, `inference_session.cc`): limits, schemas, types, then
+a kernel for each node, in whose place an operator's body may stand.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import onnx
+from onnx import FunctionProto, ModelProto, ValueInfoProto, defs
+
+from tritonforge.kernels import Kernel, kernels
+from tritonforge.placement import exceptions, schemas
+from tritonforge.placement.schemas import MAIN
+from tritonforge.placement.typed import Node, UnsoundError, inferred, nodes, opsets, type_of
+from tritonforge.release import Release
+
+_SINGLE = defs.OpSchema.FormalParameterOption.Single
+_VARIADIC = defs.OpSchema.FormalParameterOption.Variadic
+
+
+def refusal(model: ModelProto, release: Release) -> str | None:
+    """Say why the release's ONNX Runtime refuses a model on the CPU, None where it loads it."""
+    try:
+        _within_limits(model, release)
+        versions = opsets(model.opset_import)
+        for node in nodes(inlined(model).graph, versions):
+            _is_defined(node, release)
+        resolved = inferred(model)
+        for node in nodes(resolved.graph, versions):
+            _has_its_types(node)
+        for node in nodes(resolved.graph, versions):
+            _has_a_kernel(node, release)
+    except UnsoundError as error:
+        return str(error)
+    return None
+
+
+def _within_limits(model: ModelProto, release: Release) -> None:
+    """Refuse an opset or IR above the release's."""
+    limits = {MAIN: release.opset, "ai.onnx.ml": release.ml_opset}
+    for domain, version in opsets(model.opset_import).items():
+        if version > limits.get(domain, version):
+            raise UnsoundError(
+                f"opset {version} of {domain}, which it takes up to {limits[domain]}"
+            )
+    if model.ir_version > release.ir:
+        raise UnsoundError(f"IR version {model.ir_version}, which it takes up to {release.ir}")
+
+
+def inlined(model: ModelProto) -> ModelProto:
+    """Return a model with its own functions put in; raises `UnsoundError`."""
+    from onnx import inliner
+
+    if not model.functions:
+        return model
+    try:
+        return inliner.inline_local_functions(model)
+    except Exception as error:
+        raise UnsoundError(str(error).strip()) from error
+
+
+def _is_defined(node: Node, release: Release) -> None:
+    """Refuse an operator, attribute or number of inputs that its opset does not have."""
+    if node.op == "Constant":  # taken as a value before anything is looked up
+        return
+    known = node.schema
+    if known is None:
+        if not _own(node, release):
+            raise UnsoundError(f"no operator {node.op} at opset {node.opset} of {node.domain}")
+        return
+    what = f"{node.op} at opset {node.opset}"
+    for attribute in node.proto.attribute:
+        if attribute.name not in known.attributes:
+            raise UnsoundError(f"{what} has no attribute {attribute.name}")
+    given, made = len(node.proto.input), len(node.proto.output)
+    if not known.min_input <= given <= known.max_input:
+        raise UnsoundError(f"{what} does not take {given} inputs")
+    if not known.min_output <= made <= known.max_output:
+        raise UnsoundError(f"{what} does not give {made} outputs")
+    for formal, name in zip(known.inputs, node.proto.input, strict=False):
+        if not name and formal.option == _SINGLE:
+            raise UnsoundError(f"{what} needs its input {formal.name}")
+
+
+def _own(node: Node, release: Release) -> tuple[Kernel, ...]:
+    """Return the kernels of an operator that is ONNX Runtime's own, also in ONNX's domain."""
+    found = kernels(release.onnxruntime, "cpu", node.domain, node.op)
+    return tuple(kernel for kernel in found if kernel.covers(1))
+
+
+def _has_its_types(node: Node) -> None:
+    """Refuse a type that the operator does not take, and two where it wants one."""
+    known = node.schema
+    if known is None:
+        return
+    bound: dict[str, str] = {}
+    for index, name in enumerate(node.proto.input):
+        written = type_of(node.scope[name]) if name in node.scope else None
+        if written is None or not known.inputs:
+            continue
+        formal = known.inputs[min(index, len(known.inputs) - 1)]
+        if (written if "(" in written else f"tensor({written})") not in formal.types:
+            raise UnsoundError(f"{node.op}-{node.since} does not take {written} for {formal.name}")
+        if formal.option == _VARIADIC and not formal.is_homogeneous:
+            continue
+        if bound.setdefault(formal.type_str, written) != written:
+            raise UnsoundError(f"{node.op}-{node.since} does not take several types at once")
+
+
+def _has_a_kernel(node: Node, release: Release) -> None:
+    """Refuse a node without a kernel on the CPU, and without a body of which all have one."""
+    if node.op == "Constant":
+        return
+    if exceptions.is_folded(node):
+        return
+    if matches(node, release):
+        fault = exceptions.refused(node, release)
+        if fault is not None:
+            raise UnsoundError(fault)
+        return
+    what = f"no kernel for {node.op}-{node.since}{_of_types(node)}"
+    if node.schema is None:
+        raise UnsoundError(what)
+    found = schemas.body(node.proto, node.schema, node.opset, node.scope)
+    if found is None or schemas.outdated(found, node.opset):
+        raise UnsoundError(what)
+    for inner in _inside(found, node):
+        _has_a_kernel(inner, release)
+
+
+def matches(node: Node, release: Release) -> bool:
+    """Say whether the CPU has a kernel; half floats are cast for one of floats."""
+    for kernel in kernels(release.onnxruntime, "cpu", node.domain, node.op):
+        if not kernel.covers(node.since):
+            continue
+        if node.schema is None or takes(kernel.types, node.types):
+            return True
+        whole = {name: "float" if t == "float16" else t for name, t in node.types.items()}
+        if takes(kernel.types, whole) or takes(kernel.types, _either(node.types, kernel.types)):
+            return True
+    return False
+
+
+def _either(types: Mapping[str, str], wanted: Mapping[str, frozenset[str]]) -> dict[str, str]:
+    """Cast the half floats that a kernel does not take, and only those."""
+    return {
+        name: "float" if t == "float16" and t not in wanted.get(name, {t}) else t
+        for name, t in types.items()
+    }
+
+
+def takes(wanted: Mapping[str, frozenset[str]], types: Mapping[str, str]) -> bool:
+    """Say whether a kernel takes the types that are bound; what is not bound does not matter."""
+    return all(name not in types or types[name] in these for name, these in wanted.items())
+
+
+def _of_types(node: Node) -> str:
+    """Name the types of a node's inputs."""
+    types = [type_of(node.scope[name]) for name in node.proto.input if name in node.scope]
+    known = list(dict.fromkeys(each for each in types if each))
+    return f" of {', '.join(known)}" if known else ""
+
+
+def _inside(found: FunctionProto, node: Node) -> Iterator[Node]:
+    """Yield the nodes of an operator's body with the types that go in.
+
+    ONNX Runtime resolves them at the opset of the model.
+    """
+    model = ModelProto(ir_version=8)
+    model.graph.name = node.op
+    versions = opsets(found.opset_import)
+    versions[MAIN] = max(versions.get(MAIN, 0), node.opset if node.domain == MAIN else 0)
+    for domain, version in versions.items():
+        model.opset_import.add(domain="" if domain == MAIN else domain, version=version)
+    model.graph.node.extend(found.node)
+    for formal, name in zip(found.input, node.proto.input, strict=False):
+        if name in node.scope:
+            model.graph.input.append(ValueInfoProto(name=formal, type=node.scope[name]))
+    for formal in found.output:
+        model.graph.output.append(ValueInfoProto(name=formal))
+    try:
+        resolved = onnx.shape_inference.infer_shapes(model)
+    except Exception:  # noqa: BLE001 - then some types stay unknown, and do not matter
+        resolved = model
+    yield from nodes(resolved.graph, versions)
