@@ -1,12 +1,16 @@
 """What the tables of kernels do not say: nodes that a kernel refuses, and nodes that need none."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from tritonforge.kernels import kernels
 from tritonforge.placement.schemas import attributes
 from tritonforge.placement.typed import Node
 from tritonforge.release import Release
 
 _WRAP_SINCE = (1, 16)  # Pad's mode
+# In ONNX's schemas since the runtimes of the table were made, at the same version of the operator.
+NEWER_ATTRIBUTES = {"Attention": {"left_window_size", "right_window_size"}}
 _MODES = (b"bilinear", b"nearest", b"bicubic")  # of GridSample before its version 20
 
 
@@ -36,11 +40,50 @@ def refused(node: Node, release: Release) -> str | None:
             return _grid_sample(node, given, release)
         case "Pad" if given.get("mode") == b"wrap" and _minor(release) < _WRAP_SINCE:
             return "Pad with mode wrap, which ONNX Runtime takes from 1.16"
-        case "DFT" if node.since < 20 and given.get("inverse") and given.get("onesided"):
-            return "DFT that is both inverse and onesided"
-        case "StringNormalizer" if given.get("case_change_action", b"NONE") != b"NONE":
-            return "StringNormalizer that changes case, for which the image lacks the locale"
+        case "DFT" if _minor(release) < (1, 25) and given.get("inverse") and given.get("onesided"):
+            return "DFT that is both inverse and onesided, which ONNX Runtime takes from 1.25"
+        case "RotaryEmbedding" if _minor(release) == (1, 23) and given.get("rotary_embedding_dim"):
+            if not given.get("num_heads"):
+                return "RotaryEmbedding with a dimension and no num_heads"
+        case "StringNormalizer" if _needs_locale(given, release):
+            return "StringNormalizer, for which the image lacks the locale en_US.UTF-8"
     return None
+
+
+def _needs_locale(given: dict[str, Any], release: Release) -> bool:
+    """Say whether it opens a locale, which images (and other small systems) do not have."""
+    changes = given.get("case_change_action", b"NONE") != b"NONE"
+    if _minor(release) < (1, 18):
+        return True
+    return changes and (_minor(release) >= (1, 27) or not given.get("is_case_sensitive"))
+
+
+def fused(nodes: Sequence[Node], release: Release) -> str | None:
+    """Say what the optimizer makes that no kernel runs: a MatMul of doubles after a Transpose.
+
+    It becomes a FusedMatMul, which the CPU has for floats alone until 1.25; measured.
+    """
+    known = kernels(release.onnxruntime, "cpu", "com.microsoft", "FusedMatMul")
+    if not known or any("double" in kernel.types["T"] for kernel in known):
+        return None
+    swapped = {
+        node.proto.output[0]
+        for node in nodes
+        if node.op == "Transpose" and _swaps_last(attributes(node.proto).get("perm"))
+    }
+    for node in nodes:
+        if node.op == "MatMul" and node.types.get("T") == "double":
+            if swapped & set(node.proto.input):
+                return "MatMul of double after a Transpose, fused into a FusedMatMul without kernel"
+    return None
+
+
+def _swaps_last(perm: Sequence[int] | None) -> bool:
+    """Say whether a permutation, by default the reverse one, exchanges the last two axes."""
+    if perm is None:
+        return True
+    rank = len(perm)
+    return rank >= 2 and [*perm[-2:]] == [rank - 1, rank - 2]
 
 
 def _grid_sample(node: Node, given: dict[str, Any], release: Release) -> str | None:

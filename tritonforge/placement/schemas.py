@@ -29,7 +29,9 @@ def body(node: NodeProto, known: Any, opset: int, types: Mapping[str, TypeProto]
     found = FunctionProto()
     version = max((each for each in known.function_opset_versions if each <= opset), default=None)
     if version is not None:
-        found.ParseFromString(known.get_function_with_opset_version(version).SerializeToString())
+        found.ParseFromString(_bytes(known.get_function_with_opset_version(version)))
+        if _is_outdated(found, opset):
+            return None
     elif (version := _version(known, opset)) is not None:
         given = [types[name].SerializeToString() if name in types else b"" for name in node.input]
         made = known.get_context_dependent_function_with_opset_version(
@@ -72,7 +74,11 @@ def _put_in(nodes: Any, values: Mapping[str, AttributeProto]) -> None:
             _put_in(graph.node, values)
 
 
-def outdated(found: FunctionProto, opset: int) -> bool:
+def _bytes(function: Any) -> bytes:
+    return function if isinstance(function, bytes) else bytes(function.SerializeToString())
+
+
+def _is_outdated(found: FunctionProto, opset: int) -> bool:
     """Say whether an operator in a body means something else at a later opset than it does there.
 
     Then there is no body for a model of that opset (onnx `schema.cc`,
