@@ -8,10 +8,15 @@ from tritonforge.placement.schemas import attributes
 from tritonforge.placement.typed import Node
 from tritonforge.release import Release
 
-_WRAP_SINCE = (1, 16)  # Pad's mode
+_FIRST_BODY_UNTIL = (1, 16)
 # In ONNX's schemas since the runtimes of the table were made, at the same version of the operator.
 NEWER_ATTRIBUTES = {"Attention": {"left_window_size", "right_window_size"}}
 _MODES = (b"bilinear", b"nearest", b"bicubic")  # of GridSample before its version 20
+
+
+def has_first_body(release: Release) -> bool:
+    """Say whether operators are written out as they first were, whatever the model's opset."""
+    return _minor(release) <= _FIRST_BODY_UNTIL
 
 
 def is_folded(node: Node) -> bool:
@@ -38,7 +43,7 @@ def refused(node: Node, release: Release) -> str | None:
             return f"{node.op} with layout 1, which no kernel takes"
         case "GridSample" if node.since < 20:
             return _grid_sample(node, given, release)
-        case "Pad" if given.get("mode") == b"wrap" and _minor(release) < _WRAP_SINCE:
+        case "Pad" if given.get("mode") == b"wrap" and _minor(release) < (1, 16):
             return "Pad with mode wrap, which ONNX Runtime takes from 1.16"
         case "DFT" if _minor(release) < (1, 25) and given.get("inverse") and given.get("onesided"):
             return "DFT that is both inverse and onesided, which ONNX Runtime takes from 1.25"
@@ -87,13 +92,13 @@ def _swaps_last(perm: Sequence[int] | None) -> bool:
 
 
 def _grid_sample(node: Node, given: dict[str, Any], release: Release) -> str | None:
-    """Version 16 has its own names of modes, and took images alone until 1.16."""
+    """Version 16 has its own names of modes, and took images alone at first."""
     if given.get("mode", b"bilinear") not in _MODES:
         return f"GridSample-16 with mode {given['mode'].decode()}"
     known = node.scope.get(node.proto.input[0])
     rank = len(known.tensor_type.shape.dim) if known is not None else 4
-    if rank != 4 and _minor(release) < _WRAP_SINCE:
-        return "GridSample-16 of other than four dimensions, which ONNX Runtime takes from 1.16"
+    if rank != 4 and _minor(release) < (1, 17):
+        return "GridSample-16 of other than four dimensions, which ONNX Runtime takes from 1.17"
     return None
 
 

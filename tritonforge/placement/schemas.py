@@ -21,12 +21,22 @@ def schema(domain: str, op: str, opset: int) -> Any | None:
     return None if found.deprecated and op not in _STILL_TAKEN else found
 
 
-def body(node: NodeProto, known: Any, opset: int, types: Mapping[str, TypeProto]) -> Any | None:
+def body(
+    node: NodeProto,
+    known: Any,
+    opset: int,
+    types: Mapping[str, TypeProto],
+    *,
+    first: bool = False,
+) -> Any | None:
     """Return a node as other operators, its attributes put in, None where it has no such body.
 
-    ONNX Runtime runs that in place of an operator that it has no kernel for.
+    ONNX Runtime runs that in place of an operator that it has no kernel for; with `first` as the
+    operator was first written, else as for the model's opset.
     """
     found = FunctionProto()
+    if first:
+        opset = known.since_version
     version = max((each for each in known.function_opset_versions if each <= opset), default=None)
     if version is not None:
         found.ParseFromString(_bytes(known.get_function_with_opset_version(version)))

@@ -117,39 +117,41 @@ def _has_a_kernel(node: Node, release: Release) -> None:
         return
     if exceptions.is_folded(node):
         return
+    what = f"no kernel for {node.op}-{node.since}{_of_types(node)}"
     if matches(node, release):
         fault = exceptions.refused(node, release)
         if fault is not None:
             raise UnsoundError(fault)
         return
-    what = f"no kernel for {node.op}-{node.since}{_of_types(node)}"
     if node.schema is None:
         raise UnsoundError(what)
-    found = schemas.body(node.proto, node.schema, node.opset, node.scope)
-    if found is None:
+    old = exceptions.has_first_body(release)
+    found = schemas.body(node.proto, node.schema, node.opset, node.scope, first=old)
+    if found is not None:  # before half floats are cast for a kernel of floats
+        for inner in _inside(found, node):
+            _is_defined(inner, release)
+            _has_a_kernel(inner, release)
+    elif not matches(node, release, cast=True):
         raise UnsoundError(what)
-    for inner in _inside(found, node):
-        _has_a_kernel(inner, release)
 
 
-def matches(node: Node, release: Release) -> bool:
-    """Say whether the CPU has a kernel; half floats are cast for one of floats."""
+def matches(node: Node, release: Release, *, cast: bool = False) -> bool:
+    """Say whether the CPU has a kernel; with `cast` also one of floats for half floats."""
     for kernel in kernels(release.onnxruntime, "cpu", node.domain, node.op):
         if not kernel.covers(node.since):
             continue
         if node.schema is None or takes(kernel.types, node.types):
             return True
-        whole = {name: "float" if t == "float16" else t for name, t in node.types.items()}
-        if takes(kernel.types, whole) or takes(kernel.types, _either(node.types, kernel.types)):
+        if cast and takes(kernel.types, _cast(node.types, kernel.types)):
             return True
     return False
 
 
-def _either(types: Mapping[str, str], wanted: Mapping[str, frozenset[str]]) -> dict[str, str]:
+def _cast(types: Mapping[str, str], wanted: Mapping[str, frozenset[str]]) -> dict[str, str]:
     """Cast the half floats that a kernel does not take, and only those."""
     return {
-        name: "float" if t == "float16" and t not in wanted.get(name, {t}) else t
-        for name, t in types.items()
+        name: "float" if each == "float16" and each not in wanted.get(name, {each}) else each
+        for name, each in types.items()
     }
 
 
