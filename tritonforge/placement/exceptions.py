@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tritonforge.kernels import kernels
-from tritonforge.placement.schemas import attributes
-from tritonforge.placement.typed import Node
+from tritonforge.graph.schemas import attributes
+from tritonforge.graph.typed import Node
 from tritonforge.release import Release
 
 _FIRST_BODY_UNTIL = (1, 16)

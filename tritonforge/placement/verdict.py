@@ -10,9 +10,10 @@ import onnx
 from onnx import FunctionProto, ModelProto, ValueInfoProto, defs
 
 from tritonforge.kernels import Kernel, kernels
-from tritonforge.placement import exceptions, schemas
-from tritonforge.placement.schemas import MAIN
-from tritonforge.placement.typed import Node, UnsoundError, inferred, nodes, opsets, type_of
+from tritonforge.graph import schemas
+from tritonforge.placement import exceptions
+from tritonforge.graph.schemas import MAIN
+from tritonforge.graph.typed import Node, UnsoundError, inferred, nodes, opsets, type_of
 from tritonforge.release import Release
 
 _SINGLE = defs.OpSchema.FormalParameterOption.Single

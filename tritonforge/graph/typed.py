@@ -7,8 +7,8 @@ from typing import Any
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, helper
 
-from tritonforge.placement import schemas
-from tritonforge.placement.schemas import MAIN
+from tritonforge.graph import schemas
+from tritonforge.graph.schemas import MAIN
 
 _LARGE = 1024  # bytes: a tensor that no shape is read from
 # ONNX Runtime takes a Constant for a value, whatever its attributes, before it infers anything.
@@ -63,6 +63,10 @@ def inferred(model: ModelProto) -> ModelProto:
     from onnx import inliner
 
     copy = light(model)
+    weights = {tensor.name for tensor in copy.graph.initializer}
+    declared = [value for value in copy.graph.value_info if value.name not in weights]
+    del copy.graph.value_info[:]
+    copy.graph.value_info.extend(declared)
     for value in (*copy.graph.output, *copy.graph.value_info):
         if value.type.HasField("tensor_type"):
             value.type.tensor_type.ClearField("shape")
@@ -78,16 +82,19 @@ def inferred(model: ModelProto) -> ModelProto:
 
 def light(model: ModelProto) -> ModelProto:
     """Return a copy without the values of large weights."""
-    copy = ModelProto()
-    large = {}
-    for index, tensor in enumerate(model.graph.initializer):
-        if len(tensor.raw_data) > _LARGE:
-            large[index], tensor.raw_data = tensor.raw_data, b""
-    try:
-        copy.CopyFrom(model)
-    finally:
-        for index, data in large.items():
-            model.graph.initializer[index].raw_data = data
+    copy = ModelProto(ir_version=model.ir_version)
+    copy.opset_import.extend(model.opset_import)
+    copy.functions.extend(model.functions)
+    copy.graph.name = model.graph.name
+    for field in ("node", "input", "output", "value_info", "sparse_initializer"):
+        getattr(copy.graph, field).extend(getattr(model.graph, field))
+    for tensor in model.graph.initializer:
+        if tensor.ByteSize() > _LARGE:
+            copy.graph.initializer.add(
+                name=tensor.name, data_type=tensor.data_type, dims=tensor.dims
+            )
+        else:
+            copy.graph.initializer.append(tensor)
     return copy
 
 
@@ -102,7 +109,7 @@ def nodes(
     for value in (*graph.input, *graph.value_info, *graph.output):
         scope[value.name] = value.type
     for tensor in graph.initializer:
-        scope[tensor.name] = helper.make_tensor_type_proto(tensor.data_type, None)
+        scope[tensor.name] = helper.make_tensor_type_proto(tensor.data_type, list(tensor.dims))
     for index, proto in enumerate(graph.node):
         domain = proto.domain or MAIN
         opset = versions.get(domain, 0)
