@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 
+import backend
 import pytest
 import tiny
 from onnx import TensorProto as T
@@ -29,6 +30,12 @@ def real_gpu(monkeypatch):
     reason = machine.no_gpu()
     if reason is not None:
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def parts():
+    """Return the ONNX Runtime backend's own modules, as far as they need no server."""
+    return backend.parts()
 
 
 # --- the embedded server ------------------------------------------------------------------------

@@ -1,50 +1,20 @@
 """The stand-in for Triton's ONNX Runtime backend: inside the real server, and its pure parts."""
 
-import importlib
 import re
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from types import SimpleNamespace
 
+import backend
 import numpy as np
 import pytest
 import tiny
+from backend import counted, together
 from onnx import TensorProto as T
 
 from tritonforge import client, server
 from tritonforge.errors import ServerError
 
-BACKEND = Path(server.__file__).parent / "backends" / "onnxruntime"
-
-
-@pytest.fixture(scope="module")
-def parts():
-    """Import the backend's own modules, which lie on no package path."""
-    sys.path.insert(0, str(BACKEND))
-    try:
-        names = ("ort_batch", "ort_complete", "ort_match", "ort_options")
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
-    finally:
-        sys.path.remove(str(BACKEND))
-
-
-def together(endpoint, model, asks):
-    """Send all at once, each on a connection of its own; return answers and errors in order."""
-
-    def ask(arrays):
-        with client.remote(endpoint, model) as run:
-            try:
-                return run(arrays)
-            except ServerError as error:
-                return error
-
-    with ThreadPoolExecutor(len(asks)) as pool:
-        return list(pool.map(ask, asks))
-
 
 def test_it_imports_nothing_of_tritonforge():
-    for path in BACKEND.glob("*.py"):
+    for path in backend.FOLDER.glob("*.py"):
         assert "import tritonforge" not in path.read_text()
         assert "from tritonforge" not in path.read_text()
 
@@ -54,13 +24,15 @@ def test_requests_are_executed_together_and_answered_apart(endpoint):
     asks = [{"x": np.full((1 + n % 2, 4), n, np.float32)} for n in range(5)]
     for ask, answer in zip(asks, together(endpoint, "waits", asks), strict=True):
         np.testing.assert_array_equal(answer["y"], ask["x"] * 2)
-    after = client.statistics(endpoint, "waits")
-    assert after.inferences - before.inferences == 7
-    assert after.executions - before.executions < 5
-    assert max(batch.size for batch in after.batches) > 2
+    inferences, executions, largest = counted(endpoint, "waits", before)
+    assert inferences == 7
+    assert executions < 5
+    assert largest > 2
 
 
 def test_requests_of_other_shapes_are_kept_apart(endpoint):
+    """Triton's core already does: only a state can be of another shape within one batch."""
+    before = client.statistics(endpoint, "two")
     asks = [
         {"a": np.full((1, n), 5.0, np.float32), "b": np.ones((1, n), np.float32)} for n in (1, 3)
     ]
@@ -68,6 +40,10 @@ def test_requests_of_other_shapes_are_kept_apart(endpoint):
     for ask, answer in zip(asks, together(endpoint, "two", asks), strict=True):
         np.testing.assert_array_equal(answer["sum"], ask["a"] + ask["b"])
         np.testing.assert_array_equal(answer["rest"], ask["a"] - ask["b"])
+    inferences, executions, largest = counted(endpoint, "two", before)
+    assert inferences == 4
+    assert executions >= 2
+    assert largest <= 2
 
 
 def test_a_bad_request_fails_alone(endpoint):
@@ -112,7 +88,7 @@ WRONG = {
     "outputs_exactly": ("x FP32 4", "y FP32 -1", r"complete shape \[-1,-1\]"),
     "inputs": ("x FP32 4;w FP32 4", "y FP32 4", "configuration expects 2 inputs, model provides 1"),
     "mode": ("x FP32 4", "y FP32 4", "Expected values for execution_mode are 0 or 1 but got 7"),
-    "text": ("x FP32 4", "y FP32 4", "failed to convert intra_op_thread_count 'two' to integral"),
+    "text": ("x FP32 4", "y FP32 4", "failed to convert 'two' to integral number"),
 }
 PARAMETERS = {"mode": ("execution_mode", "7"), "text": ("intra_op_thread_count", "two")}
 
@@ -168,6 +144,38 @@ def test_a_file_of_another_name_with_its_weights_beside_it(embedded, tmp_path):
         np.testing.assert_array_equal(run({"x": np.ones((2, 4), np.float32)})["y"], 2)
 
 
+@pytest.mark.parametrize(
+    ("name", "lies"),
+    [
+        ("", "model.onnx"),
+        ("net.onnx", "net.onnx"),
+        ("nets/net.onnx", "nets/net.onnx"),
+        ("/nets/net.onnx", "nets/net.onnx"),
+        ("nets/", "nets/model.onnx"),
+        ("./nets//net.onnx", "nets/net.onnx"),
+        ("/", "model.onnx"),
+    ],
+)
+def test_a_file_is_found_below_its_version_when_served_and_when_completed(
+    parts, tmp_path, name, lies
+):
+    written = tiny.double(tmp_path) / "1" / "model.onnx"
+    path = tmp_path / "double" / "2" / lies
+    path.parent.mkdir(parents=True)
+    written.rename(path)
+    config = {"name": "double", "default_model_filename": name}
+    assert parts.ort_options.model_file(tmp_path / "double" / "2", config) == path
+    # the server puts the model's name behind the version as it stands
+    said = f"{tmp_path}/double/2/{name or 'model.onnx'}"
+    assert parts.ort_complete.session(config, said).get_inputs()[0].name == "x"
+
+
+def test_a_file_that_is_absent_is_told_with_the_models_name(parts, tmp_path):
+    with pytest.raises(parts.ort_options.ConfigError) as caught:
+        parts.ort_options.model_file(tmp_path, {"name": "m", "default_model_filename": "a/b"})
+    assert str(caught.value) == f"unable to find '{tmp_path}/a/b' for model instance 'm'"
+
+
 def test_feeds_are_grouped_by_their_shape_without_the_batch(parts):
     feeds = [{"a": np.zeros(shape)} for shape in ((1, 2), (3, 2), (1, 5), (2, 2))]
     feeds.append({"b": np.zeros((1, 2))})
@@ -215,3 +223,30 @@ def test_threads_modes_and_memory_come_from_the_parameters(parts):
     assert options.execution_mode.name == "ORT_PARALLEL"
     assert (options.enable_cpu_mem_arena, options.enable_mem_pattern) == (False, False)
     assert parts.ort_options.session_options({}).intra_op_num_threads == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("3", 3), (" \t3", 3), ("+3", 3), ("-3", -3), ("3 threads", 3), ("1_0", 1), ("0x10", 0)],
+)
+def test_numbers_are_read_as_by_the_real_backend(parts, text, number):
+    assert parts.ort_options.integer(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "two", "_1", "- 1", "\u0663", "99999999999", "-2147483649"])
+def test_what_is_no_number_or_too_large_a_one_is_refused(parts, text):
+    config = {"parameters": {"intra_op_thread_count": {"string_value": text}}}
+    with pytest.raises(parts.ort_options.ConfigError) as caught:
+        parts.ort_options.session_options(config)
+    assert str(caught.value) == f"failed to convert '{text}' to integral number"
+
+
+def test_switches_are_read_as_by_the_real_backend(parts):
+    read = parts.ort_options.boolean
+    assert [read(text) for text in ("true", "TRUE", "On", "1")] == [True] * 4
+    assert [read(text) for text in ("false", "False", "off", "0")] == [False] * 4
+    for text in ("", "yes", " true", "2"):
+        config = {"parameters": {"enable_mem_arena": {"string_value": text}}}
+        with pytest.raises(parts.ort_options.ConfigError) as caught:
+            parts.ort_options.session_options(config)
+        assert str(caught.value) == f"failed to convert '{text}' to boolean"

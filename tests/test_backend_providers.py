@@ -1,11 +1,9 @@
 """The providers of an instance: as the C++ backend appends them, and never fewer in silence."""
 
-import importlib
 import json
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
+import backend
 import numpy as np
 import pytest
 import tiny
@@ -16,7 +14,6 @@ from tritonforge.progress import silent
 from tritonforge.serving import serving
 from tritonforge.toolchain import environment, layout, machine, pins
 
-BACKEND = Path(server.__file__).parent / "backends" / "onnxruntime"
 CPU = ("CPUExecutionProvider", {})
 DEFAULTS = {
     "device_id": "1",
@@ -26,17 +23,6 @@ DEFAULTS = {
     "do_copy_in_default_stream": "1",
 }
 ON_GPU = "instance_group { kind: KIND_GPU gpus: 0 }"
-
-
-@pytest.fixture(scope="module")
-def parts():
-    """Import the backend's own modules, which lie on no package path."""
-    sys.path.insert(0, str(BACKEND))
-    try:
-        names = ("ort_open", "ort_options", "ort_providers")
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
-    finally:
-        sys.path.remove(str(BACKEND))
 
 
 def config(*accelerators, **parameters):
@@ -51,6 +37,29 @@ def config(*accelerators, **parameters):
 def test_an_instance_on_the_cpu_has_no_other_provider(parts):
     wanted = config(("tensorrt", {}), ("nonsense", {}), cudnn_conv_algo_search="9")
     assert parts.ort_providers.providers(wanted, "CPU", "0") == [CPU]
+
+
+def on_cpu(name):
+    return {
+        "optimization": {"execution_accelerators": {"cpu_execution_accelerator": [{"name": name}]}}
+    }
+
+
+@pytest.mark.parametrize("kind", ["CPU", "GPU"])
+def test_an_accelerator_for_the_cpu_concerns_every_instance(parts, kind):
+    names = [name for name, _ in parts.ort_providers.providers(on_cpu("openvino"), kind, "0")]
+    assert names[-2:] == ["OpenVINOExecutionProvider", "CPUExecutionProvider"]
+    with pytest.raises(parts.ort_options.ConfigError, match="unknown Execution Accelerator 'mkl'"):
+        parts.ort_providers.providers(on_cpu("mkl"), kind, "0")
+
+
+def test_openvino_is_known_and_not_there(parts, tmp_path):
+    folder = tiny.double(tmp_path) / "1"
+    with pytest.raises(parts.ort_options.ConfigError) as caught:
+        parts.ort_open.load(on_cpu("openvino"), folder, "CPU", "0")
+    assert str(caught.value) == (
+        "OpenVINOExecutionProvider cannot be used: the embedded server comes without OpenVINO"
+    )
 
 
 def test_cuda_comes_after_tensorrt_whatever_is_asked_for(parts):
@@ -99,26 +108,27 @@ def test_deprecated_parameters_win_over_the_accelerator_even_where_they_are_abse
         ),
         ([("tensorrt", {"precision_mode": "BF16"})], {}, "unsupported precision mode 'BF16' is"),
         (
-            [("tensorrt", {"max_workspace_size_bytes": "1G"})],
+            [("tensorrt", {"max_workspace_size_bytes": "a lot"})],
             {},
-            "failed to convert '1G' to unsigned long long integral number",
+            "failed to convert 'a lot' to unsigned long long integral number",
         ),
         (
             [("tensorrt", {"trt_dla_core": "a"})],
             {},
             "failed to convert 'a' to integral number",
         ),
-        ([("tensorrt", {"trt_dla_enable": "on"})], {}, "failed to convert 'on' to boolean"),
+        ([("tensorrt", {"trt_dla_enable": "yes"})], {}, "failed to convert 'yes' to boolean"),
         (
-            [("cuda", {"use_ep_level_unified_stream": "on"})],
+            [("cuda", {"use_ep_level_unified_stream": "yes"})],
             {},
-            "failed to convert 'on' to boolean",
+            "failed to convert 'yes' to boolean",
         ),
         (
             [],
             {"cudnn_conv_algo_search": "3"},
             "unsupported cudnn_conv_algo_search value '3' is requested",
         ),
+        ([], {"cudnn_conv_algo_search": ""}, "failed to convert '' to integral number"),
         (
             [],
             {"arena_extend_strategy": "-1"},
@@ -140,6 +150,22 @@ def test_an_onnx_runtime_without_the_provider_does_not_run_on_the_cpu_instead(pa
     with pytest.raises(parts.ort_options.ConfigError, match="CUDAExecutionProvider cannot be used"):
         parts.ort_open.session(path, options, wanted)
     assert parts.ort_open.session(path, options, [CPU]).get_providers() == [CPU[0]]
+
+
+def test_it_never_goes_over_to_the_cpu_between_requests_either(parts, tmp_path):
+    path = tiny.double(tmp_path) / "1" / "model.onnx"
+    opened = parts.ort_open.session(path, parts.ort_options.session_options({}), [CPU])
+    assert opened._enable_fallback is False  # on a failed run it would open the file anew
+
+
+def test_a_config_is_completed_on_a_gpu_where_any_instance_is_for_one(parts, tmp_path):
+    path = str(tiny.double(tmp_path) / "1" / "model.onnx")
+    groups = [{"kind": "KIND_CPU"}, {"kind": "KIND_GPU"}]
+    wanted = {"name": "double", "default_model_filename": "model.onnx"}
+    complete = parts.ort_complete
+    assert complete.session(wanted | {"instance_group": groups[:1]}, path).get_inputs()
+    with pytest.raises(parts.ort_options.ConfigError, match="CUDAExecutionProvider cannot be used"):
+        complete.session(wanted | {"instance_group": groups}, path)
 
 
 # --- the environment for a GPU, on a machine that may have none ---------------------------------
@@ -174,7 +200,7 @@ def test_its_environment_never_runs_a_model_for_a_gpu_on_the_cpu(tmp_path):
         (config(), "refused: CUDAExecutionProvider cannot be used: "),
         (config(("tensorrt", {})), "refused: TensorrtExecutionProvider cannot be used: the embed"),
     ):
-        argv = [python, "-c", OPENS, str(BACKEND), str(path), json.dumps(wanted)]
+        argv = [python, "-c", OPENS, str(backend.FOLDER), str(path), json.dumps(wanted)]
         said = process.run(argv, timeout=120, environment=made.environment, quiet=True).output
         assert words in said
 
@@ -216,7 +242,7 @@ def test_a_config_for_a_gpu_is_served_there_and_not_rehearsed(real_gpu, tmp_path
             np.testing.assert_array_equal(run({"x": np.ones((2, 4), np.float32)})["y"], 2)
     assert told == []
     made = toolchain.own()
-    argv = [str(made.root / "bin" / "python3"), "-c", OPENS, str(BACKEND)]
+    argv = [str(made.root / "bin" / "python3"), "-c", OPENS, str(backend.FOLDER)]
     argv += [str(tmp_path / "double" / "1" / "model.onnx"), "{}"]
     said = process.run(argv, timeout=120, environment=made.environment, quiet=True).output
     assert "CUDAExecutionProvider CPUExecutionProvider" in said

@@ -2,7 +2,6 @@
 
 import importlib
 import re
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,13 +11,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tiny
+from backend import counted
 from onnx import TensorProto as T
 from onnx import helper
 
-from tritonforge import server
+from tritonforge import client, server
 from tritonforge.errors import ServerError
 
-BACKEND = Path(server.__file__).parent / "backends" / "onnxruntime"
 both = pytest.mark.parametrize("protocol", ["http", "grpc"])
 LONG = "max_sequence_idle_microseconds: 60000000"
 
@@ -153,7 +152,12 @@ def says_again(repository: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def served(embedded, tmp_path_factory):
+def said():
+    return []
+
+
+@pytest.fixture(scope="module")
+def served(embedded, said, tmp_path_factory):
     """Serve a model of each kind."""
     repository = tmp_path_factory.mktemp("sequences")
     oldest = "oldest { max_candidate_sequences: 8 max_queue_delay_microseconds: 100000 }"
@@ -166,7 +170,7 @@ def served(embedded, tmp_path_factory):
     adds(repository, "forgets", sequences("direct { }", short, state("INT32", 1, ZEROS)))
     grows(repository)
     says_again(repository)
-    with server.serving(repository, embedded) as ready:
+    with server.serving(repository, embedded, show=said.append) as ready:
         yield ready
 
 
@@ -218,6 +222,8 @@ def test_control_tensors_tell_the_place_in_the_sequence(served, protocol):
 
 
 def test_sequences_run_together_each_with_its_own_state(served):
+    before = client.statistics(served, "adds")
+
     def run(sequence):
         with asking(served, "adds") as ask:
             last = 4
@@ -229,10 +235,8 @@ def test_sequences_run_together_each_with_its_own_state(served):
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(run, range(1, 7)))
     assert answers == [[sequence * n for n in range(1, 6)] for sequence in range(1, 7)]
-    from tritonforge import client
-
-    counted = client.statistics(served, "adds")
-    assert counted.executions < counted.inferences
+    inferences, executions, _ = counted(served, "adds", before)
+    assert executions < inferences == 30
 
 
 @both
@@ -293,6 +297,25 @@ def test_states_may_grow_and_differ_in_length(served):
     for sequence, (last, end) in zip((1, 2, 4), answers, strict=True):
         assert last == {"y": [float(sequence * (sequence + 1))], "size": [sequence + 2]}
         assert end == {"size": [sequence + 3]}
+
+
+def test_states_of_other_lengths_in_one_batch_are_kept_apart(served, said):
+    value, largest, length = np.ones((1, 1), np.float32), 1, 2
+    with asking(served, "grows", "grpc") as one, asking(served, "grows", "grpc") as other:
+        for ask, sequence, requests in ((one, 11, 3), (other, 12, 1)):
+            for n in range(requests):
+                ask(sequence, value, start=n == 0)
+        with ThreadPoolExecutor(2) as pool:
+            while largest == 1 and length < 30:  # till both have arrived within a batch's time
+                before, length = client.statistics(served, "grows"), length + 1
+                answers = [pool.submit(one, 11, value), pool.submit(other, 12, value)]
+                found = [each.result()["size"][0] for each in answers]
+                assert found == [length + 2, length]
+                _, _, largest = counted(served, "grows", before)
+        assert largest == 2
+        for ask, sequence in ((one, 11), (other, 12)):
+            ask(sequence, value, end=True)
+    assert not any("failed as one batch" in line for line in said)  # nothing was tried in vain
 
 
 @both
@@ -387,12 +410,8 @@ def test_sequences_that_do_not_fit_are_refused_in_the_words_of_the_real_backend(
 # --- what is kept -------------------------------------------------------------------------------
 
 
-def test_states_left_without_an_end_are_forgotten_when_idle_and_more_than_the_slots():
-    sys.path.insert(0, str(BACKEND))
-    try:
-        module = importlib.import_module("ort_state")
-    finally:
-        sys.path.remove(str(BACKEND))
+def test_states_left_without_an_end_are_forgotten_when_idle_and_more_than_the_slots(parts):
+    module = parts.ort_state
     one = SimpleNamespace(name="before", output="after")
 
     def kept(idle, count):

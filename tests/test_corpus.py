@@ -18,3 +18,15 @@ def test_node_models_come_through_a_build_and_a_server(step, embedded, tmp_path)
     assert len(wrong) <= 0.05 * len(nodes)
     if step == 1:
         assert set(wrong) == set(known)
+
+
+def test_the_others_fail_for_the_cause_that_the_table_gives(embedded, tmp_path):
+    known = corpus.read_table()
+    nodes = [node for node in corpus.models() if node.name in known]
+    alone = corpus.in_process(nodes, tmp_path, embedded)
+    wrong = corpus.through(nodes, tmp_path, embedded)
+    found = {
+        node.name: corpus.cause(node, alone[node.name], wrong.get(node.name, "it comes through"))
+        for node in nodes
+    }
+    assert found == known

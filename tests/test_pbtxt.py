@@ -422,9 +422,17 @@ def test_an_accelerator_alone_asks_for_a_gpu():
     assert not pbtxt.needs_gpu(pbtxt.config("m", IMAGES, max_batch_size=4))
 
 
-def test_a_rehearsal_keeps_what_runs_on_a_cpu():
+def test_a_rehearsal_drops_openvino_which_the_embedded_server_lacks():
     text = """optimization { priority: PRIORITY_MAX execution_accelerators {
       cpu_execution_accelerator { name: "openvino" } } }"""
+    rehearsed = pbtxt.rehearse(pbtxt.parse(text))
+    assert rehearsed == pbtxt.parse("optimization { priority: PRIORITY_MAX }")
+
+
+def test_a_rehearsal_keeps_an_accelerator_that_no_server_knows():
+    """It fails to load there as it will in production."""
+    text = """optimization { execution_accelerators {
+      cpu_execution_accelerator { name: "openvnio" } } }"""
     assert pbtxt.rehearse(pbtxt.parse(text)) == pbtxt.parse(text)
 
 

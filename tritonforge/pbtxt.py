@@ -128,7 +128,11 @@ def without_policy(message: Any) -> Any:
 
 
 def rehearse(message: Any) -> Any:
-    """Return a copy that runs without a GPU: KIND_CPU, no GPU accelerator, no CUDA settings."""
+    """Return a copy for the embedded server without a GPU.
+
+    KIND_CPU, no GPU accelerator, no CUDA settings, and no OpenVINO: NVIDIA's images for x86 have
+    it, the embedded server has not.
+    """
     copy = ModelConfig()
     copy.CopyFrom(message)
     for group in copy.instance_group:
@@ -140,6 +144,9 @@ def rehearse(message: Any) -> Any:
         copy.optimization.ClearField("cuda")
         accelerators = copy.optimization.execution_accelerators
         del accelerators.gpu_execution_accelerator[:]
+        kept = [each for each in accelerators.cpu_execution_accelerator if each.name != "openvino"]
+        del accelerators.cpu_execution_accelerator[:]
+        accelerators.cpu_execution_accelerator.extend(kept)
         if not accelerators.cpu_execution_accelerator:
             copy.optimization.ClearField("execution_accelerators")
         if not copy.optimization.ListFields():

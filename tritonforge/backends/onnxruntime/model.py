@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import ort_answer
 import ort_batch
 import ort_complete
 import ort_match
 import ort_open
 import ort_options
-import ort_providers
 import ort_ragged
 import ort_sequence
 import ort_special
@@ -35,11 +35,8 @@ class TritonPythonModel:
         config = auto_complete_model_config.as_dict()
         if not ort_complete.needed(config):
             return auto_complete_model_config
-        folder = Path(ort_complete.model_path()).parent
         try:
-            path = ort_options.model_file(folder, config, config["name"])
-            options = ort_options.session_options(config)
-            session = ort_open.session(path, options, ort_providers.providers({}, "CPU", 0))
+            session = ort_complete.session(config, ort_complete.model_path())
             inputs = ort_match.tensors(session.get_inputs())
             outputs = ort_match.tensors(session.get_outputs())
             ort_complete.complete(auto_complete_model_config, inputs, outputs)
@@ -52,7 +49,9 @@ class TritonPythonModel:
         gc.freeze()  # what has been imported stays, and need not be looked at between requests
         config = json.loads(args["model_config"])
         try:
-            self._open(config, args)
+            inputs, outputs = self._open(config, args)
+            self._learn(config, inputs, outputs)
+            self._prepare(config, args)
         except ort_options.ConfigError as error:
             raise pb_utils.TritonModelException(str(error)) from error
         if ort_tensors.BY_DLPACK and (
@@ -61,37 +60,38 @@ class TritonPythonModel:
             raise pb_utils.TritonModelException(ort_tensors.NO_STRINGS)
 
     def _open(self, config, args):
-        """Open the session and note what every request needs."""
-        ort_options.check_accelerators(config)
+        """Open the session; return the file's tensors that requests may give and ask for."""
         folder = Path(args["model_repository"], args["model_version"])
-        path = ort_options.model_file(folder, config, args["model_instance_name"])
-        options = ort_options.session_options(config)
         kind, device = args["model_instance_kind"], args["model_instance_device_id"]
-        providers = ort_providers.providers(config, kind, device)
-        self.session = ort_open.session(path, options, providers)
+        self.session = ort_open.load(config, folder, kind, device)
         inputs = ort_match.tensors(self.session.get_inputs())
         optional = ort_match.tensors(self.session.get_overridable_initializers())
         outputs = ort_match.tensors(self.session.get_outputs())
         _check(config, inputs, optional, outputs)
-        added = ort_sequence.added(config)
-        known = {**inputs, **optional}
-        self.batching = int(config.get("max_batch_size", 0)) > 0
+        return {**inputs, **optional}, outputs
+
+    def _learn(self, config, inputs, outputs):
+        """Note what every request needs."""
         self.inputs = [
             *(entry["name"] for entry in config["input"]),
-            *(each.name for each in added),
+            *(each.name for each in ort_sequence.added(config)),
         ]
-        self.strings = {name for name in self.inputs if known[name].type == "TYPE_STRING"}
-        self.scalar_inputs = {name for name in self.inputs if not known[name].dims}
+        self.strings = {name for name in self.inputs if inputs[name].type == "TYPE_STRING"}
+        self.scalar_inputs = {name for name in self.inputs if not inputs[name].dims}
+        # A scalar is its own request's, where the C++ backend takes the first's for a whole batch.
+        self.merging = ort_match.batching(config) and not self.scalar_inputs
         self.scalar_outputs = {
-            entry["name"]: ort_match.shape_of(entry)
+            entry["name"]: ort_match.shape_of(entry) or (1,)
             for entry in config["output"]
             if not outputs[entry["name"]].dims
         }
-        run_options = ort_options.run_options(config)
-        self.run = (
-            partial(self.session.run, run_options=run_options) if run_options else self.session.run
-        )
-        batches, states = ort_ragged.Batches(config), ort_sequence.states(config)
+        options = ort_options.run_options(config)
+        self.warn = ort_answer.warns_once(config["name"])
+        self.run = partial(self.session.run, run_options=options) if options else self.session.run
+
+    def _prepare(self, config, args):
+        """Choose how requests are executed, and try the warm-up's."""
+        batches, states = ort_ragged.Batches(config, self.merging), ort_sequence.states(config)
         if states or batches.special:  # a way of their own, so that all others pay nothing
             self.execute = ort_special.Executor(
                 read=self._feed,
@@ -100,34 +100,23 @@ class TritonPythonModel:
                 scalars=self.scalar_outputs,
                 batches=batches,
                 states=ort_state.States(states, config) if states else None,
+                warn=self.warn,
             ).execute
-        elif not (added or self.scalar_inputs):
+        elif not (ort_sequence.added(config) or self.scalar_inputs):
             ort_warmup.check(config, args["model_repository"], self.run)
 
     def execute(self, requests):
         """Answer each request; those that may run together do."""
-        if len(requests) == 1 or not self.batching:
+        if len(requests) == 1 or not self.merging:
             return [self._alone(request) for request in requests]
-        responses = [None] * len(requests)
-        feeds = {}
-        for position, request in enumerate(requests):
-            try:
-                feeds[position] = self._feed(request)
-            except UnicodeDecodeError as error:
-                responses[position] = _failure(f"a BYTES input is not valid UTF-8: {error}")
-        for group in ort_batch.alike(feeds):
-            members = [requests[position] for position in group]
-            answers = self._together(members, [feeds[position] for position in group])
-            for position, answer in zip(group, answers, strict=True):
-                responses[position] = answer
-        return responses
+        return ort_answer.all_of(requests, self._feed, ort_batch.alike, self._together)
 
     def _alone(self, request):
         """Answer a request that runs by itself: its inputs go in and its outputs out uncopied."""
         try:
             return self._answer(request, self._feed(request))
-        except UnicodeDecodeError as error:
-            return _failure(f"a BYTES input is not valid UTF-8: {error}")
+        except ort_batch.RequestError as error:
+            return ort_answer.failure(str(error))
 
     def _feed(self, request):
         """Return a request's inputs as ONNX Runtime wants them; without copies except for text."""
@@ -138,43 +127,55 @@ class TritonPythonModel:
                 continue
             array = ort_tensors.array_of(given[name])
             if name in self.strings:
-                texts = [each.decode() for each in array.reshape(-1)]
+                try:
+                    texts = [each.decode() for each in array.reshape(-1)]
+                except UnicodeDecodeError as error:
+                    said = f"a BYTES input is not valid UTF-8: {error}"
+                    raise ort_batch.RequestError(said) from error
                 array = np.array(texts, dtype=object).reshape(array.shape)
-            feed[name] = array.reshape(()) if name in self.scalar_inputs else array
+            if name in self.scalar_inputs:
+                if array.size != 1:
+                    raise ort_batch.RequestError(
+                        f"input '{name}' is a scalar in the model file: one value a request, "
+                        f"got {array.size}"
+                    )
+                array = array.reshape(())
+            feed[name] = array
         return feed
 
     def _answer(self, request, feed):
         """Run one feed as it is."""
         names = list(request.requested_output_names())
         if not names:  # a request that the core made up to fill a slot
-            return _response({})
+            return ort_answer.response({})
         try:
             arrays = self.run(names, feed)
-            if self.batching:
+            if self.merging:
                 ort_batch.check(names, arrays, ort_batch.rows(feed))
         except Exception as error:  # noqa: BLE001 - ONNX Runtime has no base for its errors
-            return _failure(ort_options.words(error))
+            return ort_answer.failure(ort_options.words(error))
         answer = dict(zip(names, arrays, strict=True))
         for name, shape in self.scalar_outputs.items():
             if name in answer:
                 answer[name] = np.asarray(answer[name]).reshape(shape)
-        return _response(answer)
+        return ort_answer.response(answer)
 
     def _together(self, requests, feeds):
-        """Run a group of requests at once; where that fails each alone, so that one fails alone."""
-        if len(feeds) == 1:
-            return [self._answer(requests[0], feeds[0])]
+        """Answer a group of requests."""
+        return ort_answer.group(requests, feeds, self._merged, self._answer, self.warn)
+
+    def _merged(self, requests, feeds):
+        """Answer a group of requests by one run."""
         wanted = [request.requested_output_names() for request in requests]
         names = list(set().union(*wanted))
         counts = [ort_batch.rows(feed) for feed in feeds]
-        try:
-            arrays = self.run(names, ort_batch.merge(feeds))
-            ort_batch.check(names, arrays, sum(counts))
-        except Exception:  # noqa: BLE001 - as above; each then says its own
-            return [self._answer(*pair) for pair in zip(requests, feeds, strict=True)]
+        arrays = self.run(names, ort_batch.merge(feeds))
+        ort_batch.check(names, arrays, sum(counts))
         parts = zip(*(ort_batch.split(array, counts) for array in arrays), strict=True)
         return [
-            _response({name: part for name, part in zip(names, each, strict=True) if name in mine})
+            ort_answer.response(
+                {name: part for name, part in zip(names, each, strict=True) if name in mine}
+            )
             for each, mine in zip(parts, wanted, strict=True)
         ]
 
@@ -196,15 +197,3 @@ def _check(config, inputs, optional, outputs):
     )
     ort_sequence.check_states(config, inputs, outputs)
     ort_ragged.check(config, inputs)
-
-
-def _response(arrays):
-    """Answer one request with its outputs."""
-    return pb_utils.InferenceResponse(
-        [ort_tensors.tensor_of(name, array) for name, array in arrays.items()]
-    )
-
-
-def _failure(message):
-    """Answer one request with an error."""
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message))

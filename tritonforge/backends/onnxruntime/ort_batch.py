@@ -3,6 +3,10 @@
 import numpy as np
 
 
+class RequestError(Exception):
+    """A request that cannot be read; its words are the answer."""
+
+
 class SplitError(Exception):
     """An output whose first dimension is not the batch that went in."""
 
@@ -27,9 +31,12 @@ def rows(feed):
 
 
 def check(names, arrays, total):
-    """Raise `SplitError` where an output cannot be cut into the parts of a batch."""
+    """Raise `SplitError` where an output cannot be cut into the parts of a batch.
+
+    A scalar is one part.
+    """
     for name, array in zip(names, arrays, strict=True):
-        if not array.shape or array.shape[0] != total:
+        if (array.shape[0] if array.shape else 1) != total:
             raise SplitError(
                 f"output '{name}' has shape {list(array.shape)} for a batch of {total}: "
                 "its first dimension does not follow the batch"

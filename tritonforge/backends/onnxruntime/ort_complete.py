@@ -5,9 +5,10 @@ is done where inputs and outputs are both given; a model whose every tensor begi
 dimension gets a batch of 4 and dynamic batching.
 """
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from ort_options import ConfigError
+import ort_open
+from ort_options import ConfigError, file_name
 
 DEFAULT_BATCH = 4
 _SCHEDULERS = ("dynamic_batching", "sequence_batching", "ensemble_scheduling")
@@ -24,6 +25,16 @@ def model_path():
     A config is completed before there is an instance, and the API tells only what the config says.
     """
     return Path("/proc/self/cmdline").read_bytes().split(b"\0")[1].decode()
+
+
+def session(config, path):
+    """Open the file of a config that is to be completed; `path` is as the server names it.
+
+    That is the version's folder and the name that the config has for the file, folders and all.
+    """
+    folder = [Path(path), *Path(path).parents][len(PurePath(file_name(config)).parts)]
+    kinds = {group.get("kind") for group in config.get("instance_group", [])}
+    return ort_open.load(config, folder, "GPU" if "KIND_GPU" in kinds else "CPU", 0)
 
 
 def complete(completed, inputs, outputs):

@@ -57,13 +57,18 @@ def _tensor(node):
     return Tensor(name=node.name, type=TYPES.get(node.type, "TYPE_INVALID"), dims=dims)
 
 
+def batching(config):
+    """Say whether requests come with a batch before the dims of the config."""
+    return int(config.get("max_batch_size", 0)) > 0
+
+
 def check(config, inputs, optional, outputs, *, added=0, scattered=()):
     """Raise ConfigError where the config cannot serve a file with these tensors.
 
     `optional` are the initializers that a request may override, `added` is how many inputs of the
     file the config names elsewhere, `scattered` are outputs that take their shapes from an input.
     """
-    model, batching = config["name"], int(config.get("max_batch_size", 0)) > 0
+    model, batched = config["name"], batching(config)
     asked = config.get("input", [])
     expected = sum(not entry.get("optional") for entry in asked) + added
     if expected != len(inputs):
@@ -72,7 +77,7 @@ def check(config, inputs, optional, outputs, *, added=0, scattered=()):
             f"model provides {len(inputs)}"
         )
     for entry in asked:
-        if batching and entry.get("optional"):
+        if batched and entry.get("optional"):
             raise ConfigError(
                 f"unable to load model '{model}', optional input '{entry['name']}' is not "
                 "supported for models that support batching"
@@ -81,11 +86,11 @@ def check(config, inputs, optional, outputs, *, added=0, scattered=()):
         if entry.get("allow_ragged_batch"):
             _check_ragged(model, entry, tensor)
         else:
-            _check_shape(model, entry, tensor, "input", batching)
+            _check_shape(model, entry, tensor, "input", batched)
     for entry in config.get("output", []):
         tensor = _typed(model, entry, outputs, "output")
         if entry["name"] not in scattered:
-            _check_shape(model, entry, tensor, "output", batching)
+            _check_shape(model, entry, tensor, "output", batched)
 
 
 def _typed(model, entry, known, kind):
@@ -118,10 +123,13 @@ def _check_ragged(model, entry, tensor):
         raise ConfigError(f"{wanted}, model provides {text(tensor.dims)}")
 
 
-def _check_shape(model, entry, tensor, kind, batching):
-    """Compare the dims of a tensor; a scalar is one value, where there is no batch."""
+def _check_shape(model, entry, tensor, kind, batched):
+    """Compare the dims of a tensor; a scalar is one value.
+
+    The C++ backend says that it is so without batching, and does not ask whether there is any.
+    """
     name, dims = entry["name"], shape_of(entry)
-    if not tensor.dims and not batching:
+    if not tensor.dims:
         if any(size != 1 for size in dims):
             raise ConfigError(
                 f"unable to load model '{model}', scalar tensor '{name}', should only provide 1 "
@@ -129,17 +137,17 @@ def _check_shape(model, entry, tensor, kind, batching):
                 f"Model configuration provided: {text(dims)}."
             )
         return
-    _check_dims(f"model '{model}', tensor '{name}': ", tensor, dims, batching, kind == "output")
+    _check_dims(f"model '{model}', tensor '{name}': ", tensor, dims, batched, kind == "output")
 
 
-def _check_dims(where, tensor, dims, batching, exact):
-    if batching and not tensor.batches:
+def _check_dims(where, tensor, dims, batched, exact):
+    if batched and not tensor.batches:
         raise ConfigError(
             f"{where}for the model to support batching the shape should have at least 1 dimension "
             "and the first dimension must be -1; but shape expected by the model is "
             f"{text(tensor.dims)}"
         )
-    whole = (-1, *dims) if batching else dims
+    whole = (-1, *dims) if batched else dims
     fits = len(whole) == len(tensor.dims) and all(
         have == want or (have == -1 and not exact)
         for have, want in zip(tensor.dims, whole, strict=True)
@@ -147,7 +155,7 @@ def _check_dims(where, tensor, dims, batching, exact):
     if fits:
         return
     explained = f"(shape {text(whole)})"
-    if batching:
+    if batched:
         explained = (
             "(an initial batch dimension because max_batch_size > 0 followed by the explicit "
             f"tensor shape, making complete shape {text(whole)})"

@@ -1,6 +1,7 @@
 """How a config.pbtxt wants its ONNX Runtime session, with the C++ backend's meanings and words.
 
-Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (graph level, parameters).
+Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (graph level, parameters);
+triton-inference-server/backend, `backend_common.cc` (ParseIntValue, ParseBoolValue).
 """
 
 import re
@@ -14,7 +15,9 @@ _LEVELS = {
     2: ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
 _MODES = {0: ort.ExecutionMode.ORT_SEQUENTIAL, 1: ort.ExecutionMode.ORT_PARALLEL}
-_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+# What C's `strtol` reads: blanks before a number, anything behind it.
+_NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
 _SHRINKAGE = "memory.enable_memory_arena_shrinkage"
 _ORT_ERROR = re.compile(r"^\[ONNXRuntimeError\] : (\d+) : \w+ : (.*)$", re.DOTALL)
 
@@ -25,13 +28,11 @@ class ConfigError(Exception):
 
 def session_options(config):
     """Return the session options for a model config, given as Triton's JSON."""
-    parameters = {
-        key: value.get("string_value", "") for key, value in config.get("parameters", {}).items()
-    }
+    given = parameters(config)
     options = ort.SessionOptions()
     level = int(config.get("optimization", {}).get("graph", {}).get("level", 0))
     options.graph_optimization_level = _LEVELS.get(level, ort.GraphOptimizationLevel.ORT_ENABLE_ALL)
-    mode = _integer(parameters, "execution_mode", 0)
+    mode = integer(given.get("execution_mode", "0"))
     if mode not in _MODES:
         raise ConfigError(
             "Invalid configuration value provided. Expected values for execution_mode "
@@ -39,10 +40,11 @@ def session_options(config):
         )
     options.execution_mode = _MODES[mode]
     # 0 and less leave the number to ONNX Runtime
-    options.intra_op_num_threads = max(0, _integer(parameters, "intra_op_thread_count", 0))
-    options.inter_op_num_threads = max(0, _integer(parameters, "inter_op_thread_count", 0))
-    options.enable_cpu_mem_arena = _boolean(parameters, "enable_mem_arena")
-    options.enable_mem_pattern = _boolean(parameters, "enable_mem_pattern")
+    options.intra_op_num_threads = max(0, integer(given.get("intra_op_thread_count", "0")))
+    options.inter_op_num_threads = max(0, integer(given.get("inter_op_thread_count", "0")))
+    # on in ONNX Runtime unless they are turned off
+    options.enable_cpu_mem_arena = boolean(given.get("enable_mem_arena", "true"))
+    options.enable_mem_pattern = boolean(given.get("enable_mem_pattern", "true"))
     for library in config.get("model_operations", {}).get("op_library_filename", []):
         try:
             options.register_custom_ops_library(library)
@@ -53,28 +55,55 @@ def session_options(config):
 
 def run_options(config):
     """Return the options of every run, None where the config asks for nothing."""
-    shrunk = config.get("parameters", {}).get(_SHRINKAGE)
+    shrunk = parameters(config).get(_SHRINKAGE)
     if shrunk is None:
         return None
     options = ort.RunOptions()
-    options.add_run_config_entry(_SHRINKAGE, shrunk.get("string_value", ""))
+    options.add_run_config_entry(_SHRINKAGE, shrunk)
     return options
 
 
-def check_accelerators(config):
-    """Refuse a CPU accelerator; those for GPU concern instances on a GPU alone."""
-    accelerators = config.get("optimization", {}).get("execution_accelerators", {})
-    for each in accelerators.get("cpu_execution_accelerator", []):
-        raise ConfigError(f"unknown Execution Accelerator '{each.get('name')}' is requested")
+def parameters(config):
+    """Return the text of each parameter of a model config."""
+    found = config.get("parameters", {})
+    return {key: value.get("string_value", "") for key, value in found.items()}
 
 
-def model_file(version_directory, config, instance):
+def integer(text):
+    """Read a whole number; one too large for C++'s `int`, which it does not catch, is none."""
+    match = _NUMBER.match(text)
+    if not match or not -(2**31) <= int(match[1]) < 2**31:
+        raise ConfigError(f"failed to convert '{text}' to integral number")
+    return int(match[1])
+
+
+def size(text):
+    """Read a number of bytes, as `integer` does."""
+    match = _NUMBER.match(text)
+    if not match or abs(int(match[1])) >= 2**64:
+        raise ConfigError(f"failed to convert '{text}' to unsigned long long integral number")
+    return int(match[1])
+
+
+def boolean(text):
+    """Read a switch."""
+    if text.lower() not in _BOOLEANS:
+        raise ConfigError(f"failed to convert '{text}' to boolean")
+    return _BOOLEANS[text.lower()]
+
+
+def file_name(config):
+    """Return the configured name of the model file, relative to its version even with a `/`."""
+    return (config.get("default_model_filename") or "model.onnx").lstrip("/")
+
+
+def model_file(version_directory, config):
     """Return the `.onnx` file of a version; it may lie in a directory of the configured name."""
-    path = Path(version_directory, config.get("default_model_filename") or "model.onnx")
+    path = Path(version_directory, file_name(config))
     if path.is_dir():
         path /= "model.onnx"
     if not path.is_file():
-        raise ConfigError(f"unable to find '{path}' for model instance '{instance}'")
+        raise ConfigError(f"unable to find '{path}' for model instance '{config['name']}'")
     return path
 
 
@@ -82,19 +111,3 @@ def words(error):
     """Return an error of ONNX Runtime as the C++ backend writes it."""
     match = _ORT_ERROR.match(str(error))
     return f"onnx runtime error {match[1]}: {match[2]}" if match else str(error)
-
-
-def _integer(parameters, key, default):
-    text = parameters.get(key) or str(default)
-    try:
-        return int(text)
-    except ValueError:
-        raise ConfigError(f"failed to convert {key} '{text}' to integral number") from None
-
-
-def _boolean(parameters, key):
-    """Return a parameter that ONNX Runtime has on unless it is turned off."""
-    text = parameters.get(key) or "true"
-    if text.lower() not in _BOOLEANS:
-        raise ConfigError(f"failed to convert {key} '{text}' to boolean value")
-    return _BOOLEANS[text.lower()]

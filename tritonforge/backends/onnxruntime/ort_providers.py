@@ -3,9 +3,10 @@
 Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` LoadModel, release 24.10.
 """
 
-from ort_options import ConfigError
+from ort_options import ConfigError, boolean, integer, parameters, size
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+OPENVINO = "OpenVINOExecutionProvider"
 
 _PRECISIONS = {
     "FP32": {},
@@ -28,40 +29,15 @@ _TENSORRT_TEXTS = (
     *("trt_tactic_sources", "trt_extra_plugin_lib_paths", "trt_profile_min_shapes"),
     *("trt_profile_max_shapes", "trt_profile_opt_shapes", "trt_ep_context_file_path"),
 )
-
-
-def _is_integer(text):
-    """Refuse what is no number."""
-    try:
-        int(text)
-    except ValueError:
-        raise ConfigError(f"failed to convert '{text}' to integral number") from None
-
-
-def _is_size(text):
-    """Refuse what is no number of bytes."""
-    if not text.isdecimal():
-        raise ConfigError(f"failed to convert '{text}' to unsigned long long integral number")
-
-
-def _is_boolean(text):
-    """Refuse what is neither true nor false."""
-    if text.lower() not in {"true", "false", "1", "0"}:
-        raise ConfigError(f"failed to convert '{text}' to boolean")
-
-
-def _is_text(text):
-    """Take anything."""
-
-
-# The key in the config: the option of ONNX Runtime, and what its value has to be.
+# The key in the config: the option of ONNX Runtime, and what reads its value, as a check: the
+# text is handed on as it is.
 _TENSORRT = {
-    "max_workspace_size_bytes": ("trt_max_workspace_size", _is_size),
-    "int8_calibration_table_name": ("trt_int8_calibration_table_name", _is_text),
-    "int8_use_native_calibration_table": ("trt_int8_use_native_calibration_table", _is_boolean),
-    **{key: (key, _is_boolean) for key in _TENSORRT_BOOLEANS},
-    **{key: (key, _is_integer) for key in _TENSORRT_INTEGERS},
-    **{key: (key, _is_text) for key in _TENSORRT_TEXTS},
+    "max_workspace_size_bytes": ("trt_max_workspace_size", size),
+    "int8_calibration_table_name": ("trt_int8_calibration_table_name", str),
+    "int8_use_native_calibration_table": ("trt_int8_use_native_calibration_table", boolean),
+    **{key: (key, boolean) for key in _TENSORRT_BOOLEANS},
+    **{key: (key, integer) for key in _TENSORRT_INTEGERS},
+    **{key: (key, str) for key in _TENSORRT_TEXTS},
 }
 _CUDA_BOOLEANS = {"do_copy_in_default_stream", "use_ep_level_unified_stream"}
 _SEARCHES = ("EXHAUSTIVE", "HEURISTIC", "DEFAULT")
@@ -73,11 +49,22 @@ def providers(config, kind, device):
 
     `kind` and `device` are the instance's as Triton gives them, such as `GPU` and `0`.
     """
-    if kind != "GPU":
-        return [(CPU, {})]
     accelerators = config.get("optimization", {}).get("execution_accelerators", {})
+    found = []
+    if kind == "GPU":
+        asked = accelerators.get("gpu_execution_accelerator", [])
+        found = _on_gpu(asked, device, parameters(config))
+    for each in accelerators.get("cpu_execution_accelerator", []):  # whatever the instance's kind
+        if each.get("name") != "openvino":
+            raise ConfigError(f"unknown Execution Accelerator '{each.get('name')}' is requested")
+        found.append((OPENVINO, {"device_type": "CPU"}))
+    return [*found, (CPU, {})]
+
+
+def _on_gpu(accelerators, device, deprecated):
+    """Return what an instance on a GPU has before the CPU's."""
     found, cuda = [], {}
-    for each in accelerators.get("gpu_execution_accelerator", []):
+    for each in accelerators:
         name, given = each.get("name"), each.get("parameters", {})
         if name == "tensorrt":
             found.append((TENSORRT, _tensorrt(given)))
@@ -85,8 +72,8 @@ def providers(config, kind, device):
             cuda |= _cuda(given)
         else:
             raise ConfigError(f"unknown Execution Accelerator '{name}' is requested")
-    cuda |= {"device_id": str(device), **_deprecated(config.get("parameters", {}))}
-    return [*found, (CUDA, cuda), (CPU, {})]
+    cuda |= {"device_id": str(device), **_deprecated(deprecated)}
+    return [*found, (CUDA, cuda)]
 
 
 def _tensorrt(given):
@@ -102,8 +89,8 @@ def _tensorrt(given):
             raise ConfigError(
                 f"unknown parameter '{key}' is provided for TensorRT Execution Accelerator"
             )
-        name, check = _TENSORRT[key]
-        check(value)
+        name, read = _TENSORRT[key]
+        read(value)
         if value:
             options[name] = value
     return options
@@ -112,13 +99,12 @@ def _tensorrt(given):
 def _cuda(given):
     """Return CUDA's options; ONNX Runtime itself refuses the names that it does not know."""
     for key in _CUDA_BOOLEANS & set(given):
-        _is_boolean(given[key])
+        boolean(given[key])
     return {key: value for key, value in given.items() if value}
 
 
-def _deprecated(parameters):
+def _deprecated(given):
     """Return the options from the parameters of the model: absent ones reset the accelerator's."""
-    given = {key: value.get("string_value", "") for key, value in parameters.items()}
     return {
         "cudnn_conv_algo_search": _choice(given, "cudnn_conv_algo_search", _SEARCHES),
         "gpu_mem_limit": given.get("gpu_mem_limit", str(2**64 - 1)),
@@ -129,8 +115,7 @@ def _deprecated(parameters):
 
 def _choice(given, key, names):
     """Return the name for a number."""
-    text = given.get(key, "0")
-    _is_integer(text)
-    if int(text) not in range(len(names)):
-        raise ConfigError(f"unsupported {key} value '{int(text)}' is requested")
-    return names[int(text)]
+    number = integer(given.get(key, "0"))
+    if number not in range(len(names)):
+        raise ConfigError(f"unsupported {key} value '{number}' is requested")
+    return names[number]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import ort_batch
-from ort_match import shape_of
+from ort_match import batching, shape_of
 from ort_options import ConfigError
 
 _TYPES = {"TYPE_INT32": np.int32, "TYPE_FP32": np.float32}
@@ -60,7 +60,7 @@ def batch_inputs(config):
 
 def scattered(config):
     """Return the outputs that take their shapes from an input: its name and the shape's dims."""
-    whole = (-1,) if int(config.get("max_batch_size", 0)) > 0 else ()
+    whole = (-1,) if batching(config) else ()
     dims = {entry["name"]: whole + shape_of(entry) for entry in config.get("output", [])}
     return {
         target: (entry["source_input"][0], dims[target])
@@ -87,9 +87,9 @@ def check(config, inputs):
 class Batches:
     """How a model's feeds become one and its outputs are given back: ragged or not."""
 
-    def __init__(self, config):
-        """Learn which tensors are not simply stacked along the batch."""
-        self._batching = int(config.get("max_batch_size", 0)) > 0
+    def __init__(self, config, merging):
+        """Learn which tensors are not simply stacked along the batch, where `merging` them."""
+        self._merging = merging
         self._ragged = {e["name"] for e in config["input"] if e.get("allow_ragged_batch")}
         self._batch_inputs = batch_inputs(config)
         self._scattered = scattered(config)
@@ -100,11 +100,15 @@ class Batches:
         return bool(self._ragged or self._batch_inputs or self._scattered)
 
     def alike(self, feeds):
-        """Group the positions of feeds that may be merged."""
-        if not self._batching:
-            return [[position] for position in range(len(feeds))]
-        rest = [{n: a for n, a in feed.items() if n not in self._ragged} for feed in feeds]
-        return ort_batch.alike(dict(enumerate(rest)))
+        """Group the keys of feeds that may be merged."""
+        if not self._merging:
+            return [[position] for position in feeds]
+        return ort_batch.alike(
+            {
+                position: {n: a for n, a in feed.items() if n not in self._ragged}
+                for position, feed in feeds.items()
+            }
+        )
 
     def merge(self, feeds):
         """Make one feed of several of one group."""
@@ -124,7 +128,7 @@ class Batches:
         """Cut an output into the parts of the feeds."""
         if name in self._scattered:
             return self._scatter(name, array, feeds)
-        if self._batching:
+        if self._merging:
             counts = [ort_batch.rows(feed) for feed in feeds]
             ort_batch.check([name], [array], sum(counts))
             return list(ort_batch.split(array, counts))

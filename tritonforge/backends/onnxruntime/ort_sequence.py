@@ -9,7 +9,7 @@ Control, ValidateTypedSequenceControl, ValidateOutputs) for the rules and their 
 
 from dataclasses import dataclass
 
-from ort_match import text
+from ort_match import batching, text
 from ort_options import ConfigError
 
 _CORRELATION = "CONTROL_SEQUENCE_CORRID"
@@ -74,7 +74,7 @@ def added(config):
 
 def check_controls(config, inputs):
     """Raise ConfigError where the file lacks a control tensor, or has it otherwise."""
-    batching = int(config.get("max_batch_size", 0)) > 0
+    batched = batching(config)
     for control in controls(config):
         tensor = inputs.get(control.name)
         if tensor is None:
@@ -83,7 +83,7 @@ def check_controls(config, inputs):
                 "provide that input"
             )
         where = f"unable to load model '{config['name']}', sequence control '{control.name}'"
-        dims = tensor.dims[1:] if batching else tensor.dims
+        dims = tensor.dims[1:] if batched else tensor.dims
         if dims != (1,):
             raise ConfigError(f"{where} in model has dims {text(dims)} but dims [1] is expected")
         if tensor.type != control.type:

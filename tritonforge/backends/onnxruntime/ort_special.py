@@ -1,82 +1,65 @@
 """Execute requests of models with state or ragged batches: apart, so that others pay nothing."""
 
-from dataclasses import dataclass
-
 import numpy as np
-import ort_options
-import ort_tensors
-import triton_python_backend_utils as pb_utils
-from ort_state import StateError
-
-
-@dataclass
-class _Task:
-    """A request on its way to an answer."""
-
-    request: object
-    wanted: set
-    feed: dict
-    answer: object = None
+import ort_answer
+from ort_batch import RequestError
+from ort_options import words
 
 
 class Executor:
     """The whole of `execute` for one instance."""
 
-    def __init__(self, read, run, outputs, scalars, batches, states):
+    def __init__(self, read, run, outputs, scalars, batches, states, warn):
         """Take what the model knows.
 
         `read(request)` gives a feed, `run(names, feed)` runs one; `outputs` are the config's,
         `scalars` the dims under which those travel that are scalars in the file, `batches` the
-        `ort_ragged.Batches`, `states` the `ort_state.States` or None.
+        `ort_ragged.Batches`, `states` the `ort_state.States` or None, `warn` is for
+        `ort_answer.group`.
         """
         self._read, self._run, self._batches, self._states = read, run, batches, states
-        self._scalars = scalars
+        self._scalars, self._warn = scalars, warn
         self._kept = set(states.outputs if states else ())
         self._outputs = list(dict.fromkeys([*outputs, *self._kept]))
 
     def execute(self, requests):
         """Answer each request; those that may run together do."""
-        tasks = [self._task(request) for request in requests]
-        ready = [task for task in tasks if task.answer is None]
-        for group in self._batches.alike([task.feed for task in ready]):
-            self._answer([ready[position] for position in group])
-        return [task.answer for task in tasks]
+        return ort_answer.all_of(requests, self._feed, self._batches.alike, self._together)
 
-    def _task(self, request):
-        """Read a request; one that cannot be read is answered at once."""
-        task = _Task(request, set(request.requested_output_names()), {})
+    def _feed(self, request):
+        """Read a request, and the state of its sequence with it."""
         try:
-            task.feed = self._read(request)
+            feed = self._read(request)
             if self._states:
-                self._states.resume(request, task.feed)
-        except UnicodeDecodeError as error:
-            self._fail(task, f"a BYTES input is not valid UTF-8: {error}")
-        except StateError as error:
-            self._fail(task, str(error))
-        return task
+                self._states.resume(request, feed)
+        except RequestError:
+            self._keep(request, None)
+            raise
+        return feed
 
-    def _answer(self, tasks):
-        """Run a group; where that fails run each by itself, so that one fails alone."""
-        names = [
-            name
-            for name in self._outputs
-            if name in self._kept or any(name in task.wanted for task in tasks)
-        ]
+    def _together(self, requests, feeds):
+        """Answer a group."""
+        return ort_answer.group(requests, feeds, self._merged, self._alone, self._warn)
+
+    def _alone(self, request, feed):
+        """Answer a request by itself; where it fails its sequence keeps the state that it had."""
         try:
-            results = self._results(names, [task.feed for task in tasks])
+            return self._merged([request], [feed])[0]
         except Exception as error:  # noqa: BLE001 - ONNX Runtime has no base for its errors
-            if len(tasks) == 1:
-                self._fail(tasks[0], ort_options.words(error))
-                return
-            for task in tasks:
-                self._answer([task])
-            return
-        for task, result in zip(tasks, results, strict=True):
-            if self._states:
-                self._states.keep(task.request, result)
-            task.answer = pb_utils.InferenceResponse(
-                [ort_tensors.tensor_of(n, result[n]) for n in names if n in task.wanted]
-            )
+            self._keep(request, None)
+            return ort_answer.failure(words(error))
+
+    def _merged(self, requests, feeds):
+        """Answer a group by one run."""
+        wanted = [set(request.requested_output_names()) for request in requests]
+        asked = self._kept.union(*wanted)
+        names = [name for name in self._outputs if name in asked]
+        answers = []
+        results = self._results(names, feeds)
+        for request, mine, result in zip(requests, wanted, results, strict=True):
+            self._keep(request, result)
+            answers.append(ort_answer.response({n: result[n] for n in names if n in mine}))
+        return answers
 
     def _results(self, names, feeds):
         """Run feeds of one group at once and give each its own part."""
@@ -90,8 +73,7 @@ class Executor:
             parts.append(self._batches.split(name, array, feeds))
         return [dict(zip(names, mine, strict=True)) for mine in zip(*parts, strict=True)]
 
-    def _fail(self, task, message):
-        """Answer a request with an error; its sequence goes on with the state that it had."""
+    def _keep(self, request, result):
+        """Note the state that a request leaves, None where it failed."""
         if self._states:
-            self._states.keep(task.request, None)
-        task.answer = pb_utils.InferenceResponse(error=pb_utils.TritonError(message))
+            self._states.keep(request, result)

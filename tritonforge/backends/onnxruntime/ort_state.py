@@ -7,11 +7,13 @@ config names no `initial_state` it is whatever lay in the memory, here as there.
 
 import time
 
+from ort_batch import RequestError
+
 _START, _END = 1, 2  # flags of a request, from Triton's `tritonserver.h`
 _DEFAULT_IDLE_MICROSECONDS = 1_000_000  # core `constants.h`
 
 
-class StateError(Exception):
+class StateError(RequestError):
     """A sequence whose state is not known."""
 
 

@@ -1,0 +1,55 @@
+"""What the tests of the ONNX Runtime backend share: its own modules, and many requests at once."""
+
+import importlib
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+from tritonforge import client, server
+from tritonforge.errors import ServerError
+
+FOLDER = Path(server.__file__).parent / "backends" / "onnxruntime"
+_ALONE = "batch complete match open options providers ragged sequence state warmup"
+
+
+def parts() -> SimpleNamespace:
+    """Import the modules that need no server around them; they lie on no package path."""
+    sys.path.insert(0, str(FOLDER))
+    try:
+        names = [f"ort_{name}" for name in _ALONE.split()]
+        return SimpleNamespace(**{name: importlib.import_module(name) for name in names})
+    finally:
+        sys.path.remove(str(FOLDER))
+
+
+def together(endpoint, model, asks):
+    """Send all at once, each on a connection of its own; return answers and errors in order."""
+
+    def ask(arrays):
+        with client.remote(endpoint, model) as run:
+            try:
+                return run(arrays)
+            except ServerError as error:
+                return error
+
+    with ThreadPoolExecutor(len(asks)) as pool:
+        return list(pool.map(ask, asks))
+
+
+def counted(endpoint, model, before):
+    """Return inferences, executions and the largest batch since `before`, statistics of then.
+
+    Triton counts what it has answered a moment after the answer: wait until nothing comes any more.
+    """
+    last, until = None, time.monotonic() + 10
+    while time.monotonic() < until:
+        after = client.statistics(endpoint, model)
+        if after == last and after != before:
+            break
+        last = after
+        time.sleep(0.2)
+    sizes = {batch.size: batch.count for batch in before.batches}
+    ran = [batch.size for batch in after.batches if batch.count > sizes.get(batch.size, 0)]
+    return after.inferences - before.inferences, after.executions - before.executions, max(ran)
