@@ -25,12 +25,13 @@ class UnsoundError(Exception):
 class Node:
     """One node: `schema` is None of an operator that ONNX does not define at this opset.
 
-    `path` names the nodes whose subgraphs it lies in; `types` holds what is bound to each type
+    `name` is its own, or one made up; `path` names the nodes whose subgraphs it lies in; `types` holds what is bound to each type
     parameter and input of the schema, written as kernels are registered; `scope` every type by
     the name of its value.
     """
 
     proto: NodeProto
+    name: str
     domain: str
     opset: int
     schema: Any
@@ -114,8 +115,10 @@ def nodes(
         domain = proto.domain or MAIN
         opset = versions.get(domain, 0)
         known = schemas.schema(domain, proto.op_type, opset)
+        name = proto.name or f"{proto.op_type}_{index}"
         yield Node(
             proto=proto,
+            name=name,
             domain=domain,
             opset=opset,
             schema=known,
@@ -123,7 +126,6 @@ def nodes(
             types={} if known is None else _bound(proto, known, scope),
             scope=scope,
         )
-        name = proto.name or f"{proto.op_type}_{index}"
         for inner in schemas.graphs_in(proto):
             yield from nodes(inner, versions, (*path, name), scope)
 
