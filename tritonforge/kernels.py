@@ -42,7 +42,9 @@ def kernels(runtime: str, provider: Provider, domain: str, op: str) -> tuple[Ker
     index = _index(".".join(runtime.split(".")[:2]))
     return tuple(
         Kernel(since=since, until=until, types=_types(number))
-        for since, until, number, first, last in table["kernels"].get(f"{provider} {domain} {op}", ())
+        for since, until, number, first, last in table["kernels"].get(
+            f"{provider} {domain} {op}", ()
+        )
         if first <= index <= last
     )
 

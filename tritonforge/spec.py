@@ -182,6 +182,14 @@ def parse_input(text: str) -> TensorSpec:
     )
 
 
+def parse_size(text: str) -> tuple[str, int]:
+    """Read `batch=8`, the size of a dynamic dimension; raises `SpecError`."""
+    dim, _, size = text.partition("=")
+    if not _DIM.fullmatch(dim) or not re.fullmatch(r"[0-9]{1,9}", size):
+        raise SpecError(f"cannot read --size {text!r}", hint="write batch=8")
+    return dim, int(size)
+
+
 def check_name(name: str) -> str:
     """Return `name` where it can name a model; raise `SpecError` where Triton or a path cannot."""
     if not _NAME.fullmatch(name) or ".." in name:

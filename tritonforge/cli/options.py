@@ -26,6 +26,17 @@ def of_our_own(target: Any, urls: tuple[str, ...]) -> None:
         raise click.UsageError("--target chooses for a server of our own, --url names another")
 
 
+def model_file(model: str, repository: Any, version: int | None) -> Any:
+    """Return the file of a MODEL: an `.onnx` path itself, else a version in the repository."""
+    from pathlib import Path
+
+    if not model.endswith(".onnx"):
+        return repository.entry(model, version).model_file
+    if version is not None:
+        raise click.UsageError("-x names a version of a model in the repository, MODEL is a file")
+    return Path(model)
+
+
 class Parsed(click.ParamType[Any]):
     """A value read by `read`; a `ForgeError` of it is a usage error that names the option."""
 
@@ -76,6 +87,12 @@ def _domain(text: str) -> Any:
     return Domain.parse(text)
 
 
+def _size(text: str) -> Any:
+    from tritonforge.spec import parse_size
+
+    return parse_size(text)
+
+
 def _path(text: str) -> Any:
     from pathlib import Path
 
@@ -96,6 +113,15 @@ FILE = Parsed("FILE", _path)
 INPUT = Parsed("NAME:DTYPE:DIMS", _input)
 RANGE = Parsed("DIM=LOW..HIGH", _range)
 DOMAIN = Parsed("NAME=VALUES", _domain)
+
+model = click.argument("model")
+size = click.option(
+    "--size",
+    "sizes",
+    type=Parsed("DIM=SIZE", _size),
+    multiple=True,
+    help="The size of a dynamic dimension, as batch=8; repeat for several.",
+)
 
 model_repository = click.option(
     "-r",

@@ -44,9 +44,9 @@ def table(
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(file=sys.stdout, soft_wrap=True)
+    console = Console(file=sys.stdout, soft_wrap=True, markup=False)
     if not console.is_terminal:  # a pipe has no width; never cut a figure off
-        console = Console(file=sys.stdout, width=240)
+        console = Console(file=sys.stdout, width=240, markup=False)
     view = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     for index, name in enumerate(columns):
         view.add_column(name, justify="left" if index < left else "right", overflow="fold")

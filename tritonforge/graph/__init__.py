@@ -8,10 +8,12 @@ from tritonforge.graph.described import (
     signature,
 )
 from tritonforge.graph.file import Stamp, check, converted, external_files, load, stamp_of, write
+from tritonforge.graph.inspected import Inspection, inspect
 from tritonforge.graph.recorded import recorded
 from tritonforge.graph.running import evaluator, output_dims, session
 
 __all__ = [
+    "Inspection",
     "Stamp",
     "check",
     "conditions",
@@ -20,6 +22,7 @@ __all__ = [
     "evaluator",
     "external_files",
     "hidden_conditions",
+    "inspect",
     "load",
     "name_output_dims",
     "output_dims",

@@ -176,16 +176,16 @@ def _fixed(model: ModelProto, sizes: Mapping[str, int]) -> ModelProto:
     return model
 
 
-def _operators(
-    typed: Sequence[Node], costs: Mapping[int, int | None]
-) -> tuple[Operators, ...]:
+def _operators(typed: Sequence[Node], costs: Mapping[int, int | None]) -> tuple[Operators, ...]:
     """Count operators, the most frequent first."""
     counts = Counter((node.domain, node.op) for node in typed)
     spent: dict[tuple[str, str], list[int | None]] = {}
     for node in typed:
         spent.setdefault((node.domain, node.op), []).append(costs[id(node)])
     return tuple(
-        Operators(domain=domain, op=op, count=count, kind=_kind(domain), flops=_sum(spent[domain, op]))
+        Operators(
+            domain=domain, op=op, count=count, kind=_kind(domain), flops=_sum(spent[domain, op])
+        )
         for (domain, op), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     )
 
@@ -226,9 +226,7 @@ def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
             yield from _tensors(inner)
 
 
-def _subgraphs(
-    typed: Sequence[Node], costs: Mapping[int, int | None]
-) -> tuple[Subgraph, ...]:
+def _subgraphs(typed: Sequence[Node], costs: Mapping[int, int | None]) -> tuple[Subgraph, ...]:
     """Sum up what lies in the branches and bodies of each node of the main graph."""
     inside: dict[str, list[Node]] = {}
     for node in typed:
