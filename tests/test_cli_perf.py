@@ -20,6 +20,7 @@ from tritonforge import perf
 from tritonforge.cli import measured
 from tritonforge.cli import perf as cli
 from tritonforge.cli.group import Forge
+from tritonforge.errors import ForgeError
 
 PROGRAM = (
     "from tritonforge.cli.group import Forge; from tritonforge.cli import perf\n"
@@ -139,6 +140,11 @@ def test_the_json_is_an_interface(capsys: pytest.CaptureFixture[str]) -> None:
     }
     assert second["executed_batch"] is None
     assert second["stable"] is False
+
+
+def test_a_csv_that_cannot_be_written_is_told_by_name() -> None:
+    with pytest.raises(ForgeError, match="cannot write /dev/full: No space left on device"):
+        measured.as_csv([REPORT], Path("/dev/full"))
 
 
 def test_the_csv_has_a_row_for_every_level(tmp_path: Path) -> None:

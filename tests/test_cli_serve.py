@@ -39,8 +39,10 @@ def urls(child):
     return lines
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_until_it_is_told_to_stop_which_is_success(embedded, tmp_path, number):
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGHUP, 129)]
+)
+def test_it_serves_until_it_is_told_to_stop_which_is_success(embedded, tmp_path, number, code):
     tiny.double(tmp_path)
     child = command("serve", "-r", tmp_path, *FREE, "--", "--log-verbose=0")
     http, grpc, metrics = urls(child)
@@ -51,7 +53,7 @@ def test_it_serves_until_it_is_told_to_stop_which_is_success(embedded, tmp_path,
             np.testing.assert_array_equal(run({"x": rows})["y"], 2)
     child.send_signal(number)
     output, errors = child.communicate(timeout=30)
-    assert child.returncode == 0, errors
+    assert child.returncode == code, errors
     assert output == ""
     assert errors.startswith("+ ")
     assert f"Triton {embedded.triton}, ONNX Runtime {embedded.onnxruntime}" in errors

@@ -1,5 +1,7 @@
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -127,3 +129,44 @@ def test_threads_have_connections_of_their_own(endpoint):
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, range(16)))
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[]", b"null", b"\xff\xfe\x00", b""])
+def test_what_is_not_triton_is_told(body):
+    class Other(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *said):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as other:
+        Thread(target=other.serve_forever, daemon=True).start()
+        endpoint = Endpoint(http=f"127.0.0.1:{other.server_address[1]}")
+        for ask in (client.metadata, client.statistics, lambda where, _: client.identity(where)):
+            with pytest.raises(ServerError, match="is not Triton") as caught:
+                ask(endpoint, "m")
+            assert caught.value.hint == "is that Triton's http port?"
+        other.shutdown()
+
+
+def test_outputs_come_in_the_order_of_the_config(endpoint):
+    from tritonclient import http
+
+    with http.InferenceServerClient(endpoint.http) as asked:
+        described = asked.get_model_metadata("types")
+        names = [each["name"] for each in described["outputs"]]
+        inputs = []
+        for each in described["inputs"]:
+            dtype = DType.parse(each["datatype"])
+            array = np.zeros((1, 2)).astype(dtype.numpy)
+            inputs.append(http.InferInput(each["name"], [1, 2], each["datatype"]))
+            inputs[-1].set_data_from_numpy(array)
+        for _ in range(3):
+            answer = asked.infer("types", inputs).get_response()
+            assert [each["name"] for each in answer["outputs"]] == names

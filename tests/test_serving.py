@@ -74,7 +74,10 @@ def test_a_model_that_does_not_load_says_how_the_others_are_served(embedded, tmp
     said = "'broken' version 1 does not load"
     with pytest.raises(ServerError, match=said) as caught, serving(tmp_path):
         pass
-    assert "name the others to leave it out: tritonforge serve double;" in caught.value.hint
+    assert (
+        f"name the others to leave it out: tritonforge serve -r {tmp_path} double;"
+        in caught.value.hint
+    )
 
 
 def test_a_model_that_does_not_load_says_what_it_was_built_for(embedded, tmp_path):
@@ -159,6 +162,7 @@ def test_a_path_that_a_shell_would_take_apart_is_served(embedded, tmp_path):
     ("name", "more"),
     [
         ("my model", ""),
+        ("modèle", ""),
         ("double", 'instance_group { name: "x$(touch pwned)" }'),
         ("double", 'default_model_filename: "a b.onnx"'),
     ],
@@ -208,6 +212,33 @@ def test_models_can_be_loaded_anew_where_the_user_says_so(embedded, tmp_path):
         test_abuse.reload(endpoint, "double")
         with client.remote(endpoint, "double") as run:
             np.testing.assert_array_equal(run({"x": ROWS})["y"], 2)
+
+
+ENSEMBLE = """platform: "ensemble"
+max_batch_size: 8
+input {{ name: "x" data_type: TYPE_FP32 dims: [ 4 ] }}
+output {{ name: "y" data_type: TYPE_FP32 dims: [ 4 ] }}
+ensemble_scheduling {{ step {{
+  model_name: "{step}" model_version: -1
+  input_map {{ key: "x" value: "x" }} output_map {{ key: "y" value: "y" }}
+}} }}
+"""
+
+
+def test_an_ensemble_brings_its_steps_and_is_refused_without_them(embedded, tmp_path):
+    del embedded
+    tiny.double(tmp_path)
+    tiny.double(tmp_path, "other")
+    (tmp_path / "whole" / "1").mkdir(parents=True)
+    (tmp_path / "whole" / "config.pbtxt").write_text(ENSEMBLE.format(step="double"))
+    with serving(tmp_path, models=["whole"]) as endpoint:
+        with client.remote(endpoint, "whole") as run:
+            np.testing.assert_array_equal(run({"x": ROWS})["y"], 2)
+        with pytest.raises(ServerError, match="other"):
+            client.metadata(endpoint, "other")
+    (tmp_path / "whole" / "config.pbtxt").write_text(ENSEMBLE.format(step="nowhere"))
+    with pytest.raises(ServerError, match="nowhere"), serving(tmp_path, models=["whole"]):
+        pass
 
 
 def test_a_foreign_model_is_served_under_its_own_name(embedded, tmp_path):

@@ -114,6 +114,12 @@ def test_recorded_values_are_taken_in_turn_and_cut_or_repeated():
     assert samples.draw((row,), domains, {}, 2)["i"].tolist() == [3, 4, 5]  # a row of the first
 
 
+def test_recorded_values_that_have_gone_are_told():
+    domains = {"i": Domain(kind="recorded", values=())}
+    with pytest.raises(SpecError, match="the recorded values of 'i' are not there"):
+        samples.draw((TensorSpec(name="i", dtype=DType.INT64, dims=(2,)),), domains, {}, 0)
+
+
 def test_a_model_is_built_and_compared_on_its_recorded_samples(source, tmp_path):
     repository = Repository(tmp_path / "models")
     paths = [

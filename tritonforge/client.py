@@ -23,6 +23,11 @@ _CONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 60.0
 PATIENCE_SECONDS = 600.0  # a first answer may have to wait for an engine to be built
 _CUT = re.compile(r"connect|socket|GOAWAY|transport", re.IGNORECASE)  # gRPC's words, not Triton's
+_SAYS = {  # what an answer of Triton's has at least
+    "get_model_metadata": "name",
+    "get_inference_statistics": "model_stats",
+    "get_server_metadata": "name",
+}
 _NO_REQUEST_ID = "[request id: <id_unknown>] "  # we send none
 
 
@@ -170,7 +175,7 @@ class _Connection:
             if name.startswith("get_"):
                 arguments["as_json"] = True
         try:
-            return getattr(self.client, name)(**arguments)
+            answer = getattr(self.client, name)(**arguments)
         except InferenceServerException as error:
             kind = RefusedError if name == "infer" else ServerError
             raise self._said(error.message() or str(error), error.status() or "", kind) from error
@@ -178,6 +183,18 @@ class _Connection:
             raise self._late() from error
         except (OSError, HTTPException) as error:
             raise self._unreachable(getattr(error, "strerror", None) or str(error)) from error
+        except ValueError as error:  # an answer that is no JSON, or no text
+            raise self._foreign() from error
+        key = _SAYS.get(name)
+        if key is not None and not (isinstance(answer, Mapping) and key in answer):
+            raise self._foreign()
+        return answer
+
+    def _foreign(self) -> ServerError:
+        return ServerError(
+            f"what answers at {self.protocol}://{self.address} is not Triton",
+            hint=f"is that Triton's {self.protocol} port?",
+        )
 
     def _said(self, words: str, status: str, kind: type[ServerError]) -> ServerError:
         """Translate what a client says; gRPC has a status for what HTTP raises by itself."""

@@ -18,9 +18,10 @@ from typing import Any
 
 from tritonforge import leftovers, pbtxt
 from tritonforge.errors import ConfigError, ServerError
-from tritonforge.repository import CONFIG, Entry
+from tritonforge.repository import CONFIG, Entry, Repository
 
-_FOR_A_SHELL = re.compile(r"[\w@%+=:,./-]+")
+# The backend does not read names beyond ASCII as they are written either.
+_FOR_A_SHELL = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +47,32 @@ class Config:
         return "\n".join(lines)
 
 
-def configs(entries: Sequence[Entry], *, rehearse: bool, alone: bool) -> tuple[Config, ...]:
+def configs(
+    repository: Repository, entries: Sequence[Entry], *, rehearse: bool, alone: bool
+) -> tuple[Config, ...]:
     """Read the configs of models: changed where they ask for a GPU and `rehearse` forbids one.
 
-    With `alone` just these versions are to be served, whatever the version policy. Raises
-    `ConfigError` for one that does not parse.
+    The steps of an ensemble are among them, where the repository has them. With `alone` just these
+    versions are to be served, whatever the version policy. Raises `ConfigError` for one that does
+    not parse.
     """
-    return tuple(_config(entry, rehearse=rehearse, alone=alone) for entry in entries)
+    wanted = {entry.model: entry for entry in entries}
+    found: dict[str, Config] = {}
+    while missing := [entry for model, entry in wanted.items() if model not in found]:
+        for entry in missing:
+            config = _config(entry, rehearse=rehearse, alone=alone)
+            found[entry.model] = config
+            for model in _steps(config):
+                if model in repository.models() and repository.versions(model):
+                    wanted.setdefault(model, repository.entry(model))
+    return tuple(found.values())
+
+
+def _steps(config: Config) -> tuple[str, ...]:
+    """Name the models that an ensemble consists of."""
+    if config.original is None:
+        return ()
+    return tuple(step.model_name for step in config.original.ensemble_scheduling.step)
 
 
 def _config(entry: Entry, *, rehearse: bool, alone: bool) -> Config:
@@ -69,7 +89,7 @@ def _config(entry: Entry, *, rehearse: bool, alone: bool) -> Config:
 
 
 def check_names(configs: Sequence[Config]) -> None:
-    """Raise `ConfigError` for a name that a shell would take apart.
+    """Raise `ConfigError` for a name that a shell would take apart, or that is not plain ASCII.
 
     Triton's Python backend hands the names of models, instances and files to one, unquoted.
     """

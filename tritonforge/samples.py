@@ -68,6 +68,11 @@ def _recorded(
 
     A shape of one dimension less is a row of it, one of as many elements the wire's own form.
     """
+    if not values:
+        raise SpecError(
+            f"the recorded values of {tensor.name!r} are not there",
+            hint="recorded.npz has gone or was altered: build the version again",
+        )
     array = values[seed % len(values)]
     if array.ndim == len(shape) + 1 and len(array):
         array = array[seed // len(values) % len(array)]

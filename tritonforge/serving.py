@@ -6,6 +6,7 @@ shown only the models that are wanted, and where no GPU is to be seen a config t
 rehearsed on the CPU.
 """
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -57,7 +58,9 @@ def serving(
     entries = Repository(repository).select(tuple(models or ()), version)
     tools = _tools(entries, target, noted, progress)
     own = isinstance(tools, toolchain.Toolchain)
-    configs = mirror.configs(entries, rehearse=not tools.sees_gpu, alone=version is not None)
+    configs = mirror.configs(
+        Repository(repository), entries, rehearse=not tools.sees_gpu, alone=version is not None
+    )
     if own:
         mirror.check_names(configs)
     rehearsals = [config for config in configs if config.rehearsal]
@@ -128,5 +131,6 @@ def _explained(
     hint = error.hint
     if others and len(others) < len(entries):
         named = " ".join(others) if len(others) <= 5 else "MODEL…"
-        hint = f"name the others to leave it out: tritonforge serve {named}; {hint}"
+        where = shlex.quote(str(entries[0].model_dir.parent))
+        hint = f"name the others to leave it out: tritonforge serve -r {where} {named}; {hint}"
     return ServerError(said, hint=hint)

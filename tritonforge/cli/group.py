@@ -52,6 +52,8 @@ class Forge(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what it raises on purpose becomes a message and an exit code."""
         signal.signal(signal.SIGTERM, _terminated)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which nohup(1) asks for
+            signal.signal(signal.SIGHUP, _terminated)  # the terminal has gone
         gc.set_threshold(_COLLECT_AFTER)
         atexit.register(gc.freeze)
         try:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tritonforge.cli import output
+from tritonforge.errors import ForgeError
 
 if TYPE_CHECKING:
     from tritonforge.perf import Level, PerfReport
@@ -59,7 +60,16 @@ def as_tables(reports: Sequence["PerfReport"]) -> None:
 
 
 def as_csv(reports: Sequence["PerfReport"], path: Path) -> None:
-    """Write one row a level, those that failed too."""
+    """Write one row a level, those that failed too; raises `ForgeError`."""
+    try:
+        _write(reports, path)
+    except OSError as error:
+        raise ForgeError(
+            f"cannot write {path}: {error.strerror or error}", hint="the levels are printed above"
+        ) from error
+
+
+def _write(reports: Sequence["PerfReport"], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, _CSV, restval="", extrasaction="ignore")
         writer.writeheader()

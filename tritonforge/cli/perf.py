@@ -157,12 +157,12 @@ def command(
             rehearsed=output.aside,
             progress=progress,
         )
-    if csv_path is not None:
-        measured.as_csv(reports, csv_path)
     if output_format == "json":
         measured.as_json(reports)
     else:
         measured.as_tables(reports)
+    if csv_path is not None:  # after the answer, which a full disk must not cost
+        measured.as_csv(reports, csv_path)
     if any(report.interrupted for report in reports):
         output.aside("Interrupted.")
         raise click.exceptions.Exit(INTERRUPTED)

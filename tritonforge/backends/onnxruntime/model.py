@@ -85,6 +85,7 @@ class TritonPythonModel:
             for entry in config["output"]
             if not outputs[entry["name"]].dims
         }
+        self.outputs = [entry["name"] for entry in config["output"]]
         options = ort_options.run_options(config)
         self.warn = ort_answer.warns_once(config["name"])
         self.run = partial(self.session.run, run_options=options) if options else self.session.run
@@ -96,7 +97,7 @@ class TritonPythonModel:
             self.execute = ort_special.Executor(
                 read=self._feed,
                 run=self.run,
-                outputs=[entry["name"] for entry in config["output"]],
+                outputs=self.outputs,
                 scalars=self.scalar_outputs,
                 batches=batches,
                 states=ort_state.States(states, config) if states else None,
@@ -145,7 +146,8 @@ class TritonPythonModel:
 
     def _answer(self, request, feed):
         """Run one feed as it is."""
-        names = list(request.requested_output_names())
+        wanted = request.requested_output_names()  # in no order of its own
+        names = [name for name in self.outputs if name in wanted]
         if not names:  # a request that the core made up to fill a slot
             return ort_answer.response({})
         try:
@@ -167,7 +169,8 @@ class TritonPythonModel:
     def _merged(self, requests, feeds):
         """Answer a group of requests by one run."""
         wanted = [request.requested_output_names() for request in requests]
-        names = list(set().union(*wanted))
+        every = set().union(*wanted)
+        names = [name for name in self.outputs if name in every]
         counts = [ort_batch.rows(feed) for feed in feeds]
         arrays = self.run(names, ort_batch.merge(feeds))
         ort_batch.check(names, arrays, sum(counts))
