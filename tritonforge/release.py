@@ -49,6 +49,12 @@ class Release:
     cuda_opset: int
 
     @property
+    def minor(self) -> tuple[int, int]:
+        """Return the minor version of its ONNX Runtime, such as (1, 19): patches agree."""
+        major, minor = self.onnxruntime.split(".")[:2]
+        return int(major), int(minor)
+
+    @property
     def scalars(self) -> bool:
         """Say whether a model that does not batch may have tensors without dimensions.
 

@@ -25,12 +25,13 @@ class UnsoundError(Exception):
 class Node:
     """One node: `schema` is None of an operator that ONNX does not define at this opset.
 
-    `name` is its own, or one made up; `path` names the nodes whose subgraphs it lies in; `types` holds what is bound to each type
-    parameter and input of the schema, written as kernels are registered; `scope` every type by
-    the name of its value.
+    `name` is its own, or one made up; `graph` is what it lies in and `path` names the nodes around
+    that; `types` holds what is bound to each type parameter and input of the schema, written as
+    kernels are registered; `scope` every type by the name of its value.
     """
 
     proto: NodeProto
+    graph: GraphProto
     name: str
     domain: str
     opset: int
@@ -90,13 +91,18 @@ def light(model: ModelProto) -> ModelProto:
     for field in ("node", "input", "output", "value_info", "sparse_initializer"):
         getattr(copy.graph, field).extend(getattr(model.graph, field))
     for tensor in model.graph.initializer:
-        if tensor.ByteSize() > _LARGE:
+        if is_large(tensor):
             copy.graph.initializer.add(
                 name=tensor.name, data_type=tensor.data_type, dims=tensor.dims
             )
         else:
             copy.graph.initializer.append(tensor)
     return copy
+
+
+def is_large(tensor: TensorProto) -> bool:
+    """Say whether a weight is none that shapes are computed from, or lies in another file."""
+    return tensor.ByteSize() > _LARGE or tensor.data_location == TensorProto.EXTERNAL
 
 
 def nodes(
@@ -118,6 +124,7 @@ def nodes(
         name = proto.name or f"{proto.op_type}_{index}"
         yield Node(
             proto=proto,
+            graph=graph,
             name=name,
             domain=domain,
             opset=opset,

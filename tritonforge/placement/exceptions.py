@@ -16,7 +16,7 @@ _MODES = (b"bilinear", b"nearest", b"bicubic")  # of GridSample before its versi
 
 def has_first_body(release: Release) -> bool:
     """Say whether operators are written out as they first were, whatever the model's opset."""
-    return _minor(release) <= _FIRST_BODY_UNTIL
+    return release.minor <= _FIRST_BODY_UNTIL
 
 
 def is_folded(node: Node) -> bool:
@@ -43,11 +43,11 @@ def refused(node: Node, release: Release) -> str | None:
             return f"{node.op} with layout 1, which no kernel takes"
         case "GridSample" if node.since < 20:
             return _grid_sample(node, given, release)
-        case "Pad" if given.get("mode") == b"wrap" and _minor(release) < (1, 16):
+        case "Pad" if given.get("mode") == b"wrap" and release.minor < (1, 16):
             return "Pad with mode wrap, which ONNX Runtime takes from 1.16"
-        case "DFT" if _minor(release) < (1, 25) and given.get("inverse") and given.get("onesided"):
+        case "DFT" if release.minor < (1, 25) and given.get("inverse") and given.get("onesided"):
             return "DFT that is both inverse and onesided, which ONNX Runtime takes from 1.25"
-        case "RotaryEmbedding" if _minor(release) == (1, 23) and given.get("rotary_embedding_dim"):
+        case "RotaryEmbedding" if release.minor == (1, 23) and given.get("rotary_embedding_dim"):
             if not given.get("num_heads"):
                 return "RotaryEmbedding with a dimension and no num_heads"
         case "StringNormalizer" if _needs_locale(given, release):
@@ -58,9 +58,9 @@ def refused(node: Node, release: Release) -> str | None:
 def _needs_locale(given: dict[str, Any], release: Release) -> bool:
     """Say whether it opens a locale, which images (and other small systems) do not have."""
     changes = given.get("case_change_action", b"NONE") != b"NONE"
-    if _minor(release) < (1, 18):
+    if release.minor < (1, 18):
         return True
-    return changes and (_minor(release) >= (1, 27) or not given.get("is_case_sensitive"))
+    return changes and (release.minor >= (1, 27) or not given.get("is_case_sensitive"))
 
 
 def fused(nodes: Sequence[Node], release: Release) -> str | None:
@@ -97,10 +97,6 @@ def _grid_sample(node: Node, given: dict[str, Any], release: Release) -> str | N
         return f"GridSample-16 with mode {given['mode'].decode()}"
     known = node.scope.get(node.proto.input[0])
     rank = len(known.tensor_type.shape.dim) if known is not None else 4
-    if rank != 4 and _minor(release) < (1, 17):
+    if rank != 4 and release.minor < (1, 17):
         return "GridSample-16 of other than four dimensions, which ONNX Runtime takes from 1.17"
     return None
-
-
-def _minor(release: Release) -> tuple[int, ...]:
-    return tuple(int(part) for part in release.onnxruntime.split(".")[:2])

@@ -12,6 +12,7 @@ from onnx import FunctionProto, ModelProto, ValueInfoProto, defs
 from tritonforge.kernels import Kernel, kernels
 from tritonforge.graph import schemas
 from tritonforge.placement import exceptions
+from tritonforge.placement.matching import mismatch, of_types, takes
 from tritonforge.graph.schemas import MAIN
 from tritonforge.graph.typed import Node, UnsoundError, inferred, nodes, opsets, type_of
 from tritonforge.release import Release
@@ -118,7 +119,7 @@ def _has_a_kernel(node: Node, release: Release) -> None:
         return
     if exceptions.is_folded(node):
         return
-    what = f"no kernel for {node.op}-{node.since}{_of_types(node)}"
+    what = f"no kernel for {node.op}-{node.since}{of_types(node)}"
     if matches(node, release):
         fault = exceptions.refused(node, release)
         if fault is not None:
@@ -138,14 +139,12 @@ def _has_a_kernel(node: Node, release: Release) -> None:
 
 def matches(node: Node, release: Release, *, cast: bool = False) -> bool:
     """Say whether the CPU has a kernel; with `cast` also one of floats for half floats."""
-    for kernel in kernels(release.onnxruntime, "cpu", node.domain, node.op):
-        if not kernel.covers(node.since):
-            continue
-        if node.schema is None or takes(kernel.types, node.types):
-            return True
-        if cast and takes(kernel.types, _cast(node.types, kernel.types)):
-            return True
-    return False
+    if mismatch(node, release, "cpu") is None:
+        return True
+    return cast and any(
+        kernel.covers(node.since) and takes(kernel.types, _cast(node.types, kernel.types))
+        for kernel in kernels(release.onnxruntime, "cpu", node.domain, node.op)
+    )
 
 
 def _cast(types: Mapping[str, str], wanted: Mapping[str, frozenset[str]]) -> dict[str, str]:
@@ -154,18 +153,6 @@ def _cast(types: Mapping[str, str], wanted: Mapping[str, frozenset[str]]) -> dic
         name: "float" if each == "float16" and each not in wanted.get(name, {each}) else each
         for name, each in types.items()
     }
-
-
-def takes(wanted: Mapping[str, frozenset[str]], types: Mapping[str, str]) -> bool:
-    """Say whether a kernel takes the types that are bound; what is not bound does not matter."""
-    return all(name not in types or types[name] in these for name, these in wanted.items())
-
-
-def _of_types(node: Node) -> str:
-    """Name the types of a node's inputs."""
-    types = [type_of(node.scope[name]) for name in node.proto.input if name in node.scope]
-    known = list(dict.fromkeys(each for each in types if each))
-    return f" of {', '.join(known)}" if known else ""
 
 
 def _inside(found: FunctionProto, node: Node) -> Iterator[Node]:
