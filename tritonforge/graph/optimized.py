@@ -1,6 +1,7 @@
 """A graph as ONNX Runtime's basic optimizations leave it, before it places any node."""
 
 import tempfile
+from math import prod
 from pathlib import Path
 
 import onnx
@@ -35,7 +36,8 @@ def optimized(model: ModelProto) -> ModelProto:
 
 def _is_left_out(tensor: TensorProto) -> bool:
     """Say whether a weight has no values: `light` left them out."""
-    return len(tensor.ListFields()) <= 3
+    fields = {field.name for field, _ in tensor.ListFields()}
+    return fields <= {"name", "dims", "data_type"} and prod(tensor.dims) > 0
 
 
 def _with_inputs(model: ModelProto, weights: list[TensorProto]) -> ModelProto:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, helper
 
 from tritonforge.graph import schemas
 from tritonforge.graph.schemas import MAIN
@@ -51,16 +51,31 @@ class Node:
         return str(self.proto.op_type)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """A model with inferred types, its functions put in, and its nodes."""
+
+    model: ModelProto
+    nodes: tuple[Node, ...]
+
+
+def resolved(model: ModelProto, *, known: Mapping[str, TypeProto] | None = None) -> Resolved:
+    """Infer types once for whoever looks at the nodes, see `inferred`; raises `UnsoundError`."""
+    typed = inferred(model, known=known)
+    return Resolved(model=typed, nodes=tuple(nodes(typed.graph, opsets(typed.opset_import))))
+
+
 def opsets(entries: Any) -> dict[str, int]:
     """Return the opset of each domain."""
     return {entry.domain or MAIN: entry.version for entry in entries}
 
 
-def inferred(model: ModelProto) -> ModelProto:
+def inferred(model: ModelProto, *, known: Mapping[str, TypeProto] | None = None) -> ModelProto:
     """Return a copy with inferred types, its functions put in and large weights left out.
 
-    Declared shapes are left to the inference: ONNX Runtime only warns where they differ. Raises
-    `UnsoundError` where the inference fails.
+    Declared shapes are left to the inference: ONNX Runtime only warns where they differ. With
+    `known`, types of inner values to start from, shapes that the graph computes are followed as far
+    as they can be. Raises `UnsoundError` where the inference fails.
     """
     from onnx import inliner
 
@@ -75,7 +90,12 @@ def inferred(model: ModelProto) -> ModelProto:
     try:
         if copy.functions:
             copy = inliner.inline_local_functions(copy)
-        return onnx.shape_inference.infer_shapes(copy, strict_mode=True)
+        if known is None:
+            return onnx.shape_inference.infer_shapes(copy, strict_mode=True)
+        copy.graph.value_info.extend(
+            ValueInfoProto(name=name, type=each) for name, each in known.items()
+        )
+        return onnx.shape_inference.infer_shapes(copy, strict_mode=True, data_prop=True)
     except Exception as error:  # InferenceError, and what its checker and inliner raise
         if _OF_A_CONSTANT in str(error):
             return onnx.shape_inference.infer_shapes(copy)
@@ -121,7 +141,7 @@ def nodes(
         domain = proto.domain or MAIN
         opset = versions.get(domain, 0)
         known = schemas.schema(domain, proto.op_type, opset)
-        name = proto.name or f"{proto.op_type}_{index}"
+        name = node_name(proto, index)
         yield Node(
             proto=proto,
             graph=graph,
@@ -135,6 +155,11 @@ def nodes(
         )
         for inner in schemas.graphs_in(proto):
             yield from nodes(inner, versions, (*path, name), scope)
+
+
+def node_name(proto: NodeProto, index: int) -> str:
+    """Return a node's name, one made of its place in its graph where it has none."""
+    return proto.name or f"{proto.op_type}_{index}"
 
 
 def _bound(proto: NodeProto, known: Any, scope: Mapping[str, TypeProto]) -> dict[str, str]:

@@ -1,53 +1,64 @@
 """Operators put in as others: what ONNX Runtime does where no provider has a kernel for them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
-from onnx import FunctionProto, ModelProto, NodeProto
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
 
 from tritonforge.graph import schemas
 from tritonforge.graph.schemas import MAIN
-from tritonforge.graph.typed import Node, inferred, nodes, opsets
+from tritonforge.graph.typed import Node, Resolved, node_name, opsets, resolved
 
 _DEEPEST = 8  # bodies within bodies
+_Bodies = Mapping[tuple[tuple[str, ...], str], tuple[Node, FunctionProto]]
 
 
-def inlined(model: ModelProto, wanted: Callable[[Node], bool], *, first: bool) -> ModelProto:
-    """Return a typed model in which the body of each wanted node stands for it.
+def inlined(given: Resolved, wanted: Callable[[Node], bool], *, first: bool) -> Resolved:
+    """Return a model in which the body of each wanted node stands for it, as it is where none is.
 
     `first` takes the bodies as the operators were first written. A wanted node without a body
     stays. Raises `UnsoundError`.
     """
-    typed = inferred(model)
     for _ in range(_DEEPEST):
         bodies = {}
-        for node in nodes(typed.graph, opsets(typed.opset_import)):
+        for node in given.nodes:
             if node.schema is not None and wanted(node):
                 body = schemas.body(node.proto, node.schema, node.opset, node.scope, first=first)
                 if body is not None:
-                    bodies[id(node.graph), node.proto.output[0]] = (node, body)
+                    bodies[_place(node.path, node.proto)] = (node, body)
         if not bodies:
             break
-        _import(typed, [body for _, body in bodies.values()])
-        for graph in {id(node.graph): node.graph for node, _ in bodies.values()}.values():
-            written = [
-                each
-                for proto in graph.node
-                for each in _instead(proto, bodies.get((id(graph), next(iter(proto.output), ""))))
-            ]
-            del graph.node[:]
-            graph.node.extend(written)
-        typed = inferred(typed)
-    return typed
+        given = resolved(_with_bodies(given.model, bodies))
+    return given
 
 
-def _import(model: ModelProto, bodies: list[FunctionProto]) -> None:
-    """Add the domains that bodies use."""
-    known = opsets(model.opset_import)
-    for body in bodies:
+def _place(path: tuple[str, ...], proto: NodeProto) -> tuple[tuple[str, ...], str]:
+    """Name a node by what it makes: names of values are unique, those of nodes need not be."""
+    return path, next(filter(None, proto.output), "")
+
+
+def _with_bodies(model: ModelProto, bodies: _Bodies) -> ModelProto:
+    """Return a copy in which bodies stand for nodes."""
+    copy = ModelProto.FromString(model.SerializeToString())
+    known = opsets(copy.opset_import)
+    for _, body in bodies.values():
         for domain, version in opsets(body.opset_import).items():
             if domain not in known:
                 known[domain] = version
-                model.opset_import.add(domain="" if domain == MAIN else domain, version=version)
+                copy.opset_import.add(domain="" if domain == MAIN else domain, version=version)
+    _rewrite(copy.graph, (), bodies)
+    return copy
+
+
+def _rewrite(graph: GraphProto, path: tuple[str, ...], bodies: _Bodies) -> None:
+    """Put bodies into a graph and the graphs in it."""
+    written = []
+    for index, proto in enumerate(graph.node):
+        name = node_name(proto, index)
+        for inner in schemas.graphs_in(proto):
+            _rewrite(inner, (*path, name), bodies)
+        written += _instead(proto, bodies.get(_place(path, proto)))
+    del graph.node[:]
+    graph.node.extend(written)
 
 
 def _instead(proto: NodeProto, found: tuple[Node, FunctionProto] | None) -> Iterator[NodeProto]:

@@ -1,17 +1,15 @@
 """Where each node of a model lands in a release, foretold from its tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from onnx import ModelProto
-
-from tritonforge.graph import cost
-from tritonforge.graph.typed import Node, nodes, opsets
+from tritonforge.graph.typed import Node, Resolved
 from tritonforge.placement import crossings, cuda, exceptions, tensorrt
 from tritonforge.placement.inlining import inlined
 from tritonforge.placement.matching import Accelerator, Reason, mismatch
 from tritonforge.release import Release
 
+Costs = Callable[[Resolved], Mapping[int, int | None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
@@ -45,21 +43,34 @@ class Prediction:
     copies: int
 
 
-def predict(model: ModelProto, release: Release, accelerator: Accelerator) -> Prediction:
+def predict(
+    given: Resolved, release: Release, accelerator: Accelerator, costs: Costs
+) -> Prediction:
     """Return where the nodes of a model land; the model is as basic optimizations leave it.
 
-    Raises `UnsoundError` for a model that cannot be resolved.
+    `costs` tells what the nodes of a model cost. Raises `UnsoundError` where an operator's body
+    cannot be resolved.
     """
-    resolved = _resolved(model, release, accelerator)
-    every = tuple(nodes(resolved.graph, opsets(resolved.opset_import)))
-    weights = cuda.sizes(every)
-    typed = [node for node in every if node.op != "Constant"]
+    whole = _whole(given, release, accelerator)
+    flops = costs(whole)
+    weights = cuda.sizes(whole.nodes)
+    typed = [node for node in whole.nodes if node.op != "Constant"]
     providers, reasons = _providers(typed, weights, release, accelerator)
     main = [index for index, node in enumerate(typed) if not node.path]
     graph, along = [typed[index] for index in main], [providers[index] for index in main]
     return Prediction(
         nodes=tuple(
-            _placed(node, provider, reasons.get(id(node)), release)
+            Placed(
+                name=node.name,
+                op=node.op,
+                domain=node.domain,
+                since=node.since,
+                path=node.path,
+                provider=provider,
+                reason=reasons.get(id(node)),
+                flops=flops[id(node)],
+                widened=provider == "cpu" and _is_widened(node, release),
+            )
             for node, provider in zip(typed, providers, strict=True)
         ),
         islands=crossings.islands(graph, along),
@@ -67,15 +78,20 @@ def predict(model: ModelProto, release: Release, accelerator: Accelerator) -> Pr
     )
 
 
-def _resolved(model: ModelProto, release: Release, accelerator: Accelerator) -> ModelProto:
-    """Return the typed model that is placed: operators without any kernel stand as their bodies."""
+def _whole(given: Resolved, release: Release, accelerator: Accelerator) -> Resolved:
+    """Return the model that is placed: operators without any kernel stand as their bodies."""
 
     def has_none(node: Node) -> bool:
         if accelerator in {"cuda", "tensorrt"} and mismatch(node, release, "cuda") is None:
             return False
         return mismatch(node, release, "cpu") is not None
 
-    return inlined(model, has_none, first=exceptions.has_first_body(release))
+    return inlined(given, has_none, first=exceptions.has_first_body(release))
+
+
+def _is_widened(node: Node, release: Release) -> bool:
+    """Say whether the CPU has no kernel for the half floats of a node."""
+    return "float16" in node.types.values() and mismatch(node, release, "cpu") is not None
 
 
 def _providers(
@@ -104,19 +120,3 @@ def _by_graph(typed: Sequence[Node]) -> Sequence[Sequence[Node]]:
     for node in typed:
         groups.setdefault(id(node.graph), []).append(node)
     return tuple(groups.values())
-
-
-def _placed(node: Node, provider: Accelerator, reason: Reason | None, release: Release) -> Placed:
-    return Placed(
-        name=node.name,
-        op=node.op,
-        domain=node.domain,
-        since=node.since,
-        path=node.path,
-        provider=provider,
-        reason=reason,
-        flops=cost.flops(node),
-        widened=provider == "cpu"
-        and "float16" in node.types.values()
-        and mismatch(node, release, "cpu") is not None,
-    )

@@ -5,6 +5,7 @@ a kernel for each node, in whose place an operator's body may stand.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import onnx
 from onnx import FunctionProto, ModelProto, ValueInfoProto, defs
@@ -14,45 +15,73 @@ from tritonforge.graph import schemas
 from tritonforge.placement import exceptions
 from tritonforge.placement.matching import mismatch, of_types, takes
 from tritonforge.graph.schemas import MAIN
-from tritonforge.graph.typed import Node, UnsoundError, inferred, nodes, opsets, type_of
+from tritonforge.graph.typed import Node, Resolved, UnsoundError, nodes, opsets, resolved, type_of
 from tritonforge.release import Release
 
 _SINGLE = defs.OpSchema.FormalParameterOption.Single
 _VARIADIC = defs.OpSchema.FormalParameterOption.Variadic
 
 
-def refusal(model: ModelProto, release: Release) -> str | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """What a model says of itself, read once for all releases.
+
+    `written` are its nodes before any type is known. `resolved` is None where types cannot be
+    inferred, `fault` says why.
+    """
+
+    opsets: Mapping[str, int]
+    ir: int
+    written: tuple[Node, ...]
+    resolved: Resolved | None
+    fault: str | None
+
+
+def read(model: ModelProto) -> Read:
+    """Read a model for its verdicts."""
+    versions = opsets(model.opset_import)
+    written: tuple[Node, ...] = ()
+    typed, fault = None, None
+    try:
+        written = tuple(nodes(_inlined(model).graph, versions))
+        typed = resolved(model)
+    except UnsoundError as error:
+        fault = str(error)
+    return Read(
+        opsets=versions, ir=model.ir_version, written=written, resolved=typed, fault=fault
+    )
+
+
+def refusal(given: Read, release: Release) -> str | None:
     """Say why the release's ONNX Runtime refuses a model on the CPU, None where it loads it."""
     try:
-        _within_limits(model, release)
-        versions = opsets(model.opset_import)
-        for node in nodes(inlined(model).graph, versions):
+        _within_limits(given, release)
+        for node in given.written:
             _is_defined(node, release)
-        resolved = inferred(model)
-        for node in nodes(resolved.graph, versions):
+        if given.resolved is None:
+            return given.fault
+        for node in given.resolved.nodes:
             _has_its_types(node)
-        typed = tuple(nodes(resolved.graph, versions))
-        for node in typed:
+        for node in given.resolved.nodes:
             _has_a_kernel(node, release)
-        fault = exceptions.fused(typed, release)
     except UnsoundError as error:
         return str(error)
-    return fault
+    return exceptions.fused(given.resolved.nodes, release)
 
 
-def _within_limits(model: ModelProto, release: Release) -> None:
+def _within_limits(given: Read, release: Release) -> None:
     """Refuse an opset or IR above the release's."""
     limits = {MAIN: release.opset, "ai.onnx.ml": release.ml_opset}
-    for domain, version in opsets(model.opset_import).items():
+    for domain, version in given.opsets.items():
         if version > limits.get(domain, version):
             raise UnsoundError(
                 f"opset {version} of {domain}, which it takes up to {limits[domain]}"
             )
-    if model.ir_version > release.ir:
-        raise UnsoundError(f"IR version {model.ir_version}, which it takes up to {release.ir}")
+    if given.ir > release.ir:
+        raise UnsoundError(f"IR version {given.ir}, which it takes up to {release.ir}")
 
 
-def inlined(model: ModelProto) -> ModelProto:
+def _inlined(model: ModelProto) -> ModelProto:
     """Return a model with its own functions put in; raises `UnsoundError`."""
     from onnx import inliner
 

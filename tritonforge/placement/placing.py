@@ -1,0 +1,117 @@
+"""Whether releases load a model, and where its nodes land in each."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from onnx import ModelProto
+
+from tritonforge.errors import GraphError
+from tritonforge.graph.costs import costs
+from tritonforge.graph.file import load
+from tritonforge.graph.optimized import optimized
+from tritonforge.graph.typed import Resolved, UnsoundError, resolved
+from tritonforge.placement.matching import Accelerator
+from tritonforge.placement.predicted import Costs, Placed, Prediction, predict
+from tritonforge.placement.verdict import Read, read, refusal
+from tritonforge.release import Release
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """What a release makes of a model.
+
+    `refusal` says why it does not load it, `prediction` is None then. `unoptimized` says why the
+    graph is placed as it is in the file, None where the runtime's basic optimizations went before.
+    """
+
+    release: Release
+    accelerator: Accelerator
+    refusal: str | None
+    unoptimized: str | None
+    prediction: Prediction | None
+
+    @property
+    def nodes(self) -> tuple[Placed, ...]:
+        """Return the nodes that are placed, none where the model is refused."""
+        return () if self.prediction is None else self.prediction.nodes
+
+    @property
+    def lost(self) -> tuple[Placed, ...]:
+        """Return the nodes that the chosen provider does not run."""
+        return tuple(node for node in self.nodes if node.provider != self.accelerator)
+
+    @property
+    def counts(self) -> Mapping[Accelerator, int]:
+        """Return the number of nodes of each provider, the most first."""
+        return dict(Counter(node.provider for node in self.nodes).most_common())
+
+    @property
+    def shares(self) -> Mapping[Accelerator, float] | None:
+        """Return the share of floating-point operations of each provider; None where unknown."""
+        known = [node.flops for node in self.nodes]
+        whole = sum(flops or 0 for flops in known)
+        if None in known or not whole:
+            return None
+        return {
+            provider: sum(node.flops or 0 for node in self.nodes if node.provider == provider) / whole
+            for provider in self.counts
+        }
+
+
+def place(
+    path: Path,
+    releases: Iterable[Release],
+    accelerator: Accelerator,
+    sizes: Mapping[str, int] | None = None,
+) -> Iterator[Placement]:
+    """Yield what each release makes of a file; `sizes` gives dynamic dimensions for the FLOPs.
+
+    Raises `GraphError` for a damaged file.
+    """
+    yield from place_model(load(path), releases, accelerator, sizes)
+
+
+def place_model(
+    model: ModelProto,
+    releases: Iterable[Release],
+    accelerator: Accelerator,
+    sizes: Mapping[str, int] | None = None,
+) -> Iterator[Placement]:
+    """Yield what each release makes of a model."""
+    given = read(model)
+    graph, unoptimized = _as_placed(model, given)
+    counted = _costs(sizes or {})
+    for release in releases:
+        fault = refusal(given, release)
+        prediction = None
+        if fault is None and graph is not None:
+            prediction = predict(graph, release, accelerator, counted)
+        yield Placement(
+            release=release,
+            accelerator=accelerator,
+            refusal=fault,
+            unoptimized=unoptimized,
+            prediction=prediction,
+        )
+
+
+def _as_placed(model: ModelProto, given: Read) -> tuple[Resolved | None, str | None]:
+    """Return the graph after basic optimizations, else as it is and why; None if unsound."""
+    try:
+        return resolved(optimized(model)), None
+    except (GraphError, UnsoundError) as error:
+        return given.resolved, str(error)
+
+
+def _costs(sizes: Mapping[str, int]) -> Costs:
+    """Return what counts the FLOPs of a model's nodes at these sizes, once a model."""
+    known: dict[int, tuple[Resolved, Mapping[int, int | None]]] = {}
+
+    def counted(given: Resolved) -> Mapping[int, int | None]:
+        if id(given) not in known:
+            known[id(given)] = (given, costs(given, sizes))
+        return known[id(given)][1]
+
+    return counted
