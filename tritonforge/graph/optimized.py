@@ -1,16 +1,19 @@
 """A graph as ONNX Runtime's basic optimizations leave it, before it places any node."""
 
 import tempfile
+from collections.abc import Callable, Iterator
+from graphlib import TopologicalSorter
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import onnx
-from onnx import GraphProto, ModelProto, TensorProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from tritonforge.errors import GraphError
 from tritonforge.graph.file import first_line
 from tritonforge.graph.schemas import graphs_in
-from tritonforge.graph.typed import is_large, light
+from tritonforge.graph.typed import Node, Resolved, is_large, light
 
 # ONNX Runtime computes half floats in float where its CPU has no kernel; it names the values so.
 _CAST = "InsertedPrecisionFreeCast_"
@@ -27,11 +30,55 @@ def optimized(model: ModelProto) -> ModelProto:
     found = _saved(_with_inputs(light(model), weights))
     _undo_casts(found.graph)
     names = {tensor.name for tensor in weights}
-    inputs = [value for value in found.graph.input if value.name not in names]
-    del found.graph.input[:]
-    found.graph.input.extend(inputs)
+    _replace(found.graph.input, [each for each in found.graph.input if each.name not in names])
     found.graph.initializer.extend(weights)
     return found
+
+
+def optimized_around(given: Resolved, foreign: Callable[[Node], bool]) -> ModelProto:
+    """Return a model after the same optimizations, nodes of its main graph that are foreign aside.
+
+    ONNX Runtime's CPU would write those as other operators, or refuse the model for them. The rest
+    is optimized as if their outputs were inputs of the graph. Raises as `optimized`.
+    """
+    aside = [node for node in given.nodes if not node.path and foreign(node)]
+    if not aside:
+        return optimized(given.model)
+    copy = ModelProto.FromString(given.model.SerializeToString())
+    made = {name: node.scope.get(name) for node in aside for name in node.proto.output if name}
+    stated = {each.name for each in (*copy.graph.input, *copy.graph.output)}
+    read = {name for node in aside for name in reads(node.proto)} - made.keys() - stated
+    fixed = {each.name for each in copy.graph.initializer}
+    _replace(copy.graph.node, [each for each in copy.graph.node if not made.keys() & set(each.output)])
+    copy.graph.input.extend(
+        ValueInfoProto(name=name, type=known) for name, known in made.items() if known is not None
+    )
+    copy.graph.output.extend(ValueInfoProto(name=name) for name in sorted(read - fixed))
+    inputs, outputs = [*given.model.graph.input], [*given.model.graph.output]
+    found = optimized(copy)
+    _replace(found.graph.input, inputs)
+    _replace(found.graph.output, outputs)
+    found.graph.node.extend(node.proto for node in aside)
+    _sort(found.graph)
+    return found
+
+
+def reads(proto: NodeProto) -> Iterator[str]:
+    """Yield the values that a node reads, within its subgraphs too."""
+    yield from filter(None, proto.input)
+    for graph in graphs_in(proto):
+        for inner in graph.node:
+            yield from reads(inner)
+
+
+def _sort(graph: GraphProto) -> None:
+    """Bring nodes into an order in which each value is made before it is read."""
+    made = {name: index for index, proto in enumerate(graph.node) for name in proto.output}
+    before = {
+        index: {made[name] for name in reads(proto) if name in made} - {index}
+        for index, proto in enumerate(graph.node)
+    }
+    _replace(graph.node, [graph.node[index] for index in TopologicalSorter(before).static_order()])
 
 
 def _is_left_out(tensor: TensorProto) -> bool:
@@ -45,8 +92,7 @@ def _with_inputs(model: ModelProto, weights: list[TensorProto]) -> ModelProto:
     names = {tensor.name for tensor in weights}
     stated = {value.name for value in model.graph.input}
     kept = [tensor for tensor in model.graph.initializer if tensor.name not in names]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
+    _replace(model.graph.initializer, kept)
     model.graph.input.extend(
         helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
         for tensor in weights
@@ -84,9 +130,14 @@ def _undo_casts(graph: GraphProto) -> None:
             names[:] = [name.removeprefix(_CAST) for name in names]
         for inner in graphs_in(node):
             _undo_casts(inner)
-    kept = [node for node in graph.node if not (node.op_type == "Cast" and node.input == node.output)]
-    del graph.node[:]
-    graph.node.extend(kept)
+    same = [node.op_type == "Cast" and node.input == node.output for node in graph.node]
+    _replace(graph.node, [node for node, out in zip(graph.node, same, strict=True) if not out])
     known = [value for value in graph.value_info if not value.name.startswith(_CAST)]
-    del graph.value_info[:]
-    graph.value_info.extend(known)
+    _replace(graph.value_info, known)
+
+
+def _replace(field: Any, values: list[Any]) -> None:
+    """Put messages in the place of those that a repeated field holds."""
+    kept = [type(each).FromString(each.SerializeToString()) for each in values]
+    del field[:]
+    field.extend(kept)

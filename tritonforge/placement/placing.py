@@ -3,19 +3,20 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from onnx import ModelProto
 
-from tritonforge.errors import GraphError
+from tritonforge.errors import ForgeError
 from tritonforge.graph.costs import costs
 from tritonforge.graph.file import load
-from tritonforge.graph.optimized import optimized
-from tritonforge.graph.typed import Resolved, UnsoundError, resolved
-from tritonforge.placement.matching import Accelerator
+from tritonforge.graph.optimized import optimized_around
+from tritonforge.graph.typed import Node, Resolved, UnsoundError, resolved
+from tritonforge.placement.matching import Accelerator, mismatch
 from tritonforge.placement.predicted import Costs, Placed, Prediction, predict
 from tritonforge.placement.verdict import Read, read, refusal
-from tritonforge.release import Release
+from tritonforge.release import RUNTIME, Release, find
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,7 @@ def place_model(
 ) -> Iterator[Placement]:
     """Yield what each release makes of a model."""
     given = read(model)
-    graph, unoptimized = _as_placed(model, given)
+    graph, unoptimized = _as_placed(given)
     counted = _costs(sizes or {})
     for release in releases:
         fault = refusal(given, release)
@@ -97,11 +98,18 @@ def place_model(
         )
 
 
-def _as_placed(model: ModelProto, given: Read) -> tuple[Resolved | None, str | None]:
+def _as_placed(given: Read) -> tuple[Resolved | None, str | None]:
     """Return the graph after basic optimizations, else as it is and why; None if unsound."""
+    if given.resolved is None:
+        return None, given.fault
+
+    def is_foreign(node: Node) -> bool:
+        return node.op != "Constant" and mismatch(node, here, "cpu") is not None
+
     try:
-        return resolved(optimized(model)), None
-    except (GraphError, UnsoundError) as error:
+        here = installed()
+        return resolved(optimized_around(given.resolved, is_foreign)), None
+    except (ForgeError, UnsoundError) as error:
         return given.resolved, str(error)
 
 
@@ -115,3 +123,8 @@ def _costs(sizes: Mapping[str, int]) -> Costs:
         return known[id(given)][1]
 
     return counted
+
+
+def installed() -> Release:
+    """Return the installed ONNX Runtime as a target; raises `SpecError` where it is not known."""
+    return find(f"{RUNTIME}{version('onnxruntime')}")
