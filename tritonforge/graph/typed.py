@@ -75,7 +75,8 @@ def inferred(model: ModelProto, *, known: Mapping[str, TypeProto] | None = None)
 
     Declared shapes are left to the inference: ONNX Runtime only warns where they differ. With
     `known`, types of inner values to start from, shapes that the graph computes are followed as far
-    as they can be. Raises `UnsoundError` where the inference fails.
+    as they can be, and what does not fit is left unknown. Raises `UnsoundError` where the inference
+    fails.
     """
     from onnx import inliner
 
@@ -95,7 +96,7 @@ def inferred(model: ModelProto, *, known: Mapping[str, TypeProto] | None = None)
         copy.graph.value_info.extend(
             ValueInfoProto(name=name, type=each) for name, each in known.items()
         )
-        return onnx.shape_inference.infer_shapes(copy, strict_mode=True, data_prop=True)
+        return onnx.shape_inference.infer_shapes(copy, data_prop=True)
     except Exception as error:  # InferenceError, and what its checker and inliner raise
         if _OF_A_CONSTANT in str(error):
             return onnx.shape_inference.infer_shapes(copy)

@@ -85,7 +85,7 @@ def place_model(
     graph, unoptimized = _as_placed(given)
     counted = _costs(sizes or {})
     for release in releases:
-        fault = refusal(given, release)
+        fault = refusal(given, release, gpu=accelerator in {"cuda", "tensorrt"})
         prediction = None
         if fault is None and graph is not None:
             prediction = predict(graph, release, accelerator, counted)

@@ -52,8 +52,11 @@ def read(model: ModelProto) -> Read:
     )
 
 
-def refusal(given: Read, release: Release) -> str | None:
-    """Say why the release's ONNX Runtime refuses a model on the CPU, None where it loads it."""
+def refusal(given: Read, release: Release, *, gpu: bool = False) -> str | None:
+    """Say why the release's ONNX Runtime refuses a model, None where it loads it.
+
+    With `gpu` a kernel of its CUDA provider serves as well as one of the CPU.
+    """
     try:
         _within_limits(given, release)
         for node in given.written:
@@ -63,10 +66,11 @@ def refusal(given: Read, release: Release) -> str | None:
         for node in given.resolved.nodes:
             _has_its_types(node)
         for node in given.resolved.nodes:
-            _has_a_kernel(node, release)
+            if not gpu or mismatch(node, release, "cuda") is not None:
+                _has_a_kernel(node, release)
     except UnsoundError as error:
         return str(error)
-    return exceptions.fused(given.resolved.nodes, release)
+    return None if gpu else exceptions.fused(given.resolved.nodes, release)
 
 
 def _within_limits(given: Read, release: Release) -> None:
