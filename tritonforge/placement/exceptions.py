@@ -55,6 +55,16 @@ def refused(node: Node, release: Release) -> str | None:
     return None
 
 
+def misread(node: Node, release: Release) -> str | None:
+    """Say what an ONNX Runtime's own inference of shapes refuses, and ONNX's does not; measured."""
+    if node.op == "TopK" and (1, 24) <= release.minor <= (1, 27) and len(node.proto.input) > 1:
+        known = node.scope.get(node.proto.input[1])
+        if known is not None and known.tensor_type.HasField("shape"):
+            if not known.tensor_type.shape.dim:
+                return "TopK with a K without dimensions, which it takes with one"
+    return None
+
+
 def _needs_locale(given: dict[str, Any], release: Release) -> bool:
     """Say whether it opens a locale, which images (and other small systems) do not have."""
     changes = given.get("case_change_action", b"NONE") != b"NONE"

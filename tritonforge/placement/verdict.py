@@ -65,6 +65,8 @@ def refusal(given: Read, release: Release, *, gpu: bool = False) -> str | None:
             return given.fault
         for node in given.resolved.nodes:
             _has_its_types(node)
+            if (fault := exceptions.misread(node, release)) is not None:
+                return fault
         for node in given.resolved.nodes:
             if not gpu or mismatch(node, release, "cuda") is not None:
                 _has_a_kernel(node, release)
