@@ -13,7 +13,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 from tritonforge.errors import GraphError
 from tritonforge.graph.file import first_line
 from tritonforge.graph.schemas import graphs_in
-from tritonforge.graph.typed import Node, Resolved, is_large, light
+from tritonforge.graph.typed import Node, Resolved, light
 
 # ONNX Runtime computes half floats in float where its CPU has no kernel; it names the values so.
 _CAST = "InsertedPrecisionFreeCast_"
@@ -44,12 +44,15 @@ def optimized_around(given: Resolved, foreign: Callable[[Node], bool]) -> ModelP
     aside = [node for node in given.nodes if not node.path and foreign(node)]
     if not aside:
         return optimized(given.model)
-    copy = ModelProto.FromString(given.model.SerializeToString())
+    copy = ModelProto()
+    copy.CopyFrom(given.model)
     made = {name: node.scope.get(name) for node in aside for name in node.proto.output if name}
     stated = {each.name for each in (*copy.graph.input, *copy.graph.output)}
     read = {name for node in aside for name in reads(node.proto)} - made.keys() - stated
     fixed = {each.name for each in copy.graph.initializer}
-    _replace(copy.graph.node, [each for each in copy.graph.node if not made.keys() & set(each.output)])
+    _replace(
+        copy.graph.node, [each for each in copy.graph.node if not made.keys() & set(each.output)]
+    )
     copy.graph.input.extend(
         ValueInfoProto(name=name, type=known) for name, known in made.items() if known is not None
     )

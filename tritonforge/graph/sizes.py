@@ -18,7 +18,8 @@ def sizes(model: ModelProto, given: Mapping[str, int]) -> dict[str, int]:
 
 def fixed(model: ModelProto, given: Mapping[str, int]) -> ModelProto:
     """Return a copy whose inputs have sizes, 1 where none is given."""
-    copy = ModelProto.FromString(model.SerializeToString())
+    copy = ModelProto()
+    copy.CopyFrom(model)
     for value in copy.graph.input:
         for dim in value.type.tensor_type.shape.dim:
             if not dim.HasField("dim_value"):

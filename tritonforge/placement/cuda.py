@@ -21,19 +21,17 @@ _ACTIVATIONS = {
     "RNN": ("tanh",) * 2,
 }
 _PEEPHOLE = 7  # the input of an LSTM
-_REDUCING = ("ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "ReduceL1") + (
-    "ReduceL2",
-    "ReduceLogSum",
-    "ReduceLogSumExp",
-    "ReduceSumSquare",
+_REDUCING = (
+    *("ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "ReduceL1", "ReduceL2"),
+    *("ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"),
+)
+_SECOND_ON_HOST = (
+    *("Reshape", "Expand", "Tile", "TopK", "Split", "SplitToSequence", "Squeeze", "Unsqueeze"),
+    *("CumSum", "Trilu", "SequenceAt", "SequenceErase", "AffineGrid", "Upsample", *_REDUCING),
 )
 # Inputs that a CUDA kernel reads on the host, and outputs that it writes there.
 _HOST_INPUTS: Mapping[str, frozenset[int]] = {
-    **dict.fromkeys(
-        ("Reshape", "Expand", "Tile", "TopK", "Split", "SplitToSequence", "Squeeze", "Unsqueeze")
-        + ("CumSum", "Trilu", "SequenceAt", "SequenceErase", "AffineGrid", "Upsample", *_REDUCING),
-        frozenset({1}),
-    ),
+    **dict.fromkeys(_SECOND_ON_HOST, frozenset({1})),
     "Slice": frozenset({1, 2, 3, 4}),
     **dict.fromkeys(("Pad", "Resize"), frozenset({1, 2, 3})),
     "Range": frozenset({0, 1, 2}),

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tritonforge.kernels import kernels
+from tritonforge.graph import cost
 from tritonforge.graph.schemas import attributes
 from tritonforge.graph.typed import Node
+from tritonforge.kernels import kernels
 from tritonforge.release import Release
 
 _FIRST_BODY_UNTIL = (1, 16)
@@ -38,30 +39,28 @@ def refused(node: Node, release: Release) -> str | None:
     Source: onnxruntime `core/providers/cpu`, and measured by loading onnx's node models.
     """
     given = attributes(node.proto)
+    text = None
     match node.op:
         case "LSTM" | "GRU" | "RNN" if given.get("layout"):
-            return f"{node.op} with layout 1, which no kernel takes"
+            text = f"{node.op} with layout 1, which no kernel takes"
         case "GridSample" if node.since < 20:
-            return _grid_sample(node, given, release)
+            text = _grid_sample(node, given, release)
         case "Pad" if given.get("mode") == b"wrap" and release.minor < (1, 16):
-            return "Pad with mode wrap, which ONNX Runtime takes from 1.16"
+            text = "Pad with mode wrap, which ONNX Runtime takes from 1.16"
         case "DFT" if release.minor < (1, 25) and given.get("inverse") and given.get("onesided"):
-            return "DFT that is both inverse and onesided, which ONNX Runtime takes from 1.25"
+            text = "DFT that is both inverse and onesided, which ONNX Runtime takes from 1.25"
         case "RotaryEmbedding" if release.minor == (1, 23) and given.get("rotary_embedding_dim"):
-            if not given.get("num_heads"):
-                return "RotaryEmbedding with a dimension and no num_heads"
+            text = None if given.get("num_heads") else "RotaryEmbedding without num_heads"
         case "StringNormalizer" if _needs_locale(given, release):
-            return "StringNormalizer, for which the image lacks the locale en_US.UTF-8"
-    return None
+            text = "StringNormalizer, for which the image lacks the locale en_US.UTF-8"
+    return text
 
 
 def misread(node: Node, release: Release) -> str | None:
     """Say what an ONNX Runtime's own inference of shapes refuses, and ONNX's does not; measured."""
     if node.op == "TopK" and (1, 24) <= release.minor <= (1, 27) and len(node.proto.input) > 1:
-        known = node.scope.get(node.proto.input[1])
-        if known is not None and known.tensor_type.HasField("shape"):
-            if not known.tensor_type.shape.dim:
-                return "TopK with a K without dimensions, which it takes with one"
+        if cost.shape(node.scope.get(node.proto.input[1])) == ():
+            return "TopK with a K without dimensions, which it takes with one"
     return None
 
 
@@ -87,9 +86,9 @@ def fused(nodes: Sequence[Node], release: Release) -> str | None:
         if node.op == "Transpose" and _swaps_last(attributes(node.proto).get("perm"))
     }
     for node in nodes:
-        if node.op == "MatMul" and node.types.get("T") == "double":
-            if swapped & set(node.proto.input):
-                return "MatMul of double after a Transpose, fused into a FusedMatMul without kernel"
+        doubles = node.op == "MatMul" and node.types.get("T") == "double"
+        if doubles and swapped & set(node.proto.input):
+            return "MatMul of double after a Transpose, fused into a FusedMatMul without kernel"
     return None
 
 

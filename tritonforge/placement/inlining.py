@@ -38,7 +38,8 @@ def _place(path: tuple[str, ...], proto: NodeProto) -> tuple[tuple[str, ...], st
 
 def _with_bodies(model: ModelProto, bodies: _Bodies) -> ModelProto:
     """Return a copy in which bodies stand for nodes."""
-    copy = ModelProto.FromString(model.SerializeToString())
+    copy = ModelProto()
+    copy.CopyFrom(model)
     known = opsets(copy.opset_import)
     for _, body in bodies.values():
         for domain, version in opsets(body.opset_import).items():
@@ -51,7 +52,7 @@ def _with_bodies(model: ModelProto, bodies: _Bodies) -> ModelProto:
 
 def _rewrite(graph: GraphProto, path: tuple[str, ...], bodies: _Bodies) -> None:
     """Put bodies into a graph and the graphs in it."""
-    written = []
+    written: list[NodeProto] = []
     for index, proto in enumerate(graph.node):
         name = node_name(proto, index)
         for inner in schemas.graphs_in(proto):

@@ -56,7 +56,8 @@ class Placement:
         if None in known or not whole:
             return None
         return {
-            provider: sum(node.flops or 0 for node in self.nodes if node.provider == provider) / whole
+            provider: sum(node.flops or 0 for node in self.nodes if node.provider == provider)
+            / whole
             for provider in self.counts
         }
 

@@ -11,6 +11,7 @@ from tritonforge.release import Release
 
 Costs = Callable[[Resolved], Mapping[int, int | None]]
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
     """A node and the provider that runs it; `reason` says why that is not the chosen one.

@@ -13,6 +13,7 @@ from typing import Any
 
 from onnx import TensorProto
 
+from tritonforge.errors import SpecError
 from tritonforge.graph.schemas import MAIN, attributes
 from tritonforge.graph.typed import Node, type_of
 from tritonforge.placement.matching import Reason
@@ -24,9 +25,19 @@ _DATA_DEPENDENT = {"NonMaxSuppression", "NonZero", "RoiAlign"}
 _KEPT_OUT = (1, 20)
 # As the parser's tables write types.
 _TYPES = {
-    **{"float": "FP32", "float16": "FP16", "bfloat16": "BF16", "double": "DOUBLE", "bool": "BOOL"},
-    **{"int4": "INT4", "uint4": "INT4", "int8": "INT8", "uint8": "UINT8", "int32": "INT32"},
-    **{"int64": "INT64", "float8e4m3fn": "FP8", "float4e2m1": "FP4"},
+    "float": "FP32",
+    "float16": "FP16",
+    "bfloat16": "BF16",
+    "double": "DOUBLE",
+    "bool": "BOOL",
+    "int4": "INT4",
+    "uint4": "INT4",
+    "int8": "INT8",
+    "uint8": "UINT8",
+    "int32": "INT32",
+    "int64": "INT64",
+    "float8e4m3fn": "FP8",
+    "float4e2m1": "FP4",
 }
 
 
@@ -53,15 +64,27 @@ def newest_opset(parser: str) -> int:
     return int(_table()["parsers"][parser][1])
 
 
+def parser_of(release: Release) -> str:
+    """Return the TensorRT whose parser foretells a release's; raises `SpecError` without one."""
+    if release.parser is None:
+        raise SpecError(
+            f"the TensorRT of {release.tag} is not known",
+            hint="name an NGC tag: --target 24.10",
+        )
+    return release.parser
+
+
 def left(nodes: Sequence[Node], release: Release) -> dict[int, Reason]:
     """Return which nodes TensorRT leaves to the next provider, by their `id`, and why.
 
-    A branch or loop is taken with all that is in it or not at all.
+    A branch or loop is taken with all that is in it or not at all. Raises `SpecError` for a release
+    whose TensorRT is not known.
     """
+    parser = parser_of(release)
     found: dict[int, Reason] = {}
     open_paths: set[tuple[str, ...]] = set()  # of graphs that are not taken whole
     for node in sorted(nodes, key=lambda each: -len(each.path)):
-        reason = _outside_parser(node, release)
+        reason = _outside_parser(node, parser, release)
         if reason is None and node.op in _CONTROL and (*node.path, node.name) in open_paths:
             reason = Reason(kind="subgraph", text=f"{node.op} holds what TensorRT does not take")
         if reason is not None:
@@ -70,18 +93,17 @@ def left(nodes: Sequence[Node], release: Release) -> dict[int, Reason]:
     return found
 
 
-def _outside_parser(node: Node, release: Release) -> Reason | None:
+def _outside_parser(node: Node, parser: str, release: Release) -> Reason | None:
     """Say why the parser does not take a node, None where it does."""
-    assert release.parser is not None
-    known = operator(release.parser, node.op) if node.domain == MAIN else None
+    known = operator(parser, node.op) if node.domain == MAIN else None
     if known is None:
-        return Reason(kind="parser", text=f"TensorRT {release.parser} has no {node.op}")
+        return Reason(kind="parser", text=f"TensorRT {parser} has no {node.op}")
     if node.op in _DATA_DEPENDENT and release.minor == _KEPT_OUT:
         text = f"ONNX Runtime {release.onnxruntime} keeps {node.op} from TensorRT"
         return Reason(kind="parser", text=text)
     foreign = [each for each in _data_types(node) if known.types and each not in known.types]
     if foreign:
-        text = f"TensorRT {release.parser} has no {node.op} of {foreign[0]}"
+        text = f"TensorRT {parser} has no {node.op} of {foreign[0]}"
         return Reason(kind="parser", text=text)
     return None
 

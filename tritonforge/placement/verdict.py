@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import onnx
 from onnx import FunctionProto, ModelProto, ValueInfoProto, defs
 
-from tritonforge.kernels import Kernel, kernels
 from tritonforge.graph import schemas
-from tritonforge.placement import exceptions
-from tritonforge.placement.matching import mismatch, of_types, takes
 from tritonforge.graph.schemas import MAIN
 from tritonforge.graph.typed import Node, Resolved, UnsoundError, nodes, opsets, resolved, type_of
+from tritonforge.kernels import Kernel, kernels
+from tritonforge.placement import exceptions
+from tritonforge.placement.matching import mismatch, of_types, takes
 from tritonforge.release import Release
 
 _SINGLE = defs.OpSchema.FormalParameterOption.Single
@@ -47,9 +47,7 @@ def read(model: ModelProto) -> Read:
         typed = resolved(model)
     except UnsoundError as error:
         fault = str(error)
-    return Read(
-        opsets=versions, ir=model.ir_version, written=written, resolved=typed, fault=fault
-    )
+    return Read(opsets=versions, ir=model.ir_version, written=written, resolved=typed, fault=fault)
 
 
 def refusal(given: Read, release: Release, *, gpu: bool = False) -> str | None:
