@@ -6,7 +6,7 @@ from onnx import ModelProto, TypeProto
 
 from tritonforge.errors import GraphError
 from tritonforge.graph import cost
-from tritonforge.graph.optimized import optimized
+from tritonforge.graph.optimized import optimized, types_of
 from tritonforge.graph.sizes import fixed
 from tritonforge.graph.typed import Resolved, UnsoundError, resolved
 
@@ -22,7 +22,7 @@ def costs(given: Resolved, sizes: Mapping[str, int]) -> dict[int, int | None]:
     if None not in found.values():
         return found
     try:
-        known = _shapes(resolved(optimized(sized)))
+        known = types_of(optimized(sized))
     except (GraphError, UnsoundError):
         return found
     return _counted(given, sized, known)
@@ -34,13 +34,3 @@ def _counted(
     """Count with what is known of shapes."""
     same = resolved(sized, known=known).nodes
     return {id(node): cost.flops(other) for node, other in zip(given.nodes, same, strict=True)}
-
-
-def _shapes(folded: Resolved) -> dict[str, TypeProto]:
-    """Return the types of the values that a graph computes."""
-    return {
-        name: node.scope[name]
-        for node in folded.nodes
-        for name in node.proto.output
-        if name in node.scope and not node.path
-    }

@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, helper
 
 from tritonforge.errors import GraphError
 from tritonforge.graph.file import first_line
 from tritonforge.graph.schemas import graphs_in
-from tritonforge.graph.typed import Node, Resolved, light
+from tritonforge.graph.typed import Node, Resolved, UnsoundError, light, resolved
 
-# ONNX Runtime computes half floats in float where its CPU has no kernel; it names the values so.
-_CAST = "InsertedPrecisionFreeCast_"
+# It leaves those of quantized models where they are, and what is drawn.
+_NEVER_FOLDED = {
+    *("DequantizeLinear", "RandomUniformLike", "RandomNormalLike", "Multinomial", "Bernoulli"),
+}
+_UNKNOWN = 1 << 20  # a size that is certainly not small
 
 
 def optimized(model: ModelProto) -> ModelProto:
@@ -28,11 +31,10 @@ def optimized(model: ModelProto) -> ModelProto:
     """
     weights = [tensor for tensor in light(model).graph.initializer if _is_left_out(tensor)]
     found = _saved(_with_inputs(light(model), weights))
-    _undo_casts(found.graph)
     names = {tensor.name for tensor in weights}
     _replace(found.graph.input, [each for each in found.graph.input if each.name not in names])
     found.graph.initializer.extend(weights)
-    return found
+    return _folded(resolved(found))
 
 
 def optimized_around(given: Resolved, foreign: Callable[[Node], bool]) -> ModelProto:
@@ -44,9 +46,18 @@ def optimized_around(given: Resolved, foreign: Callable[[Node], bool]) -> ModelP
     aside = [node for node in given.nodes if not node.path and foreign(node)]
     if not aside:
         return optimized(given.model)
+    try:
+        types = types_of(optimized(given.model))
+    except (GraphError, UnsoundError):
+        types = {}
     copy = ModelProto()
     copy.CopyFrom(given.model)
-    made = {name: node.scope.get(name) for node in aside for name in node.proto.output if name}
+    made = {
+        name: types.get(name) or node.scope.get(name)
+        for node in aside
+        for name in node.proto.output
+        if name
+    }
     stated = {each.name for each in (*copy.graph.input, *copy.graph.output)}
     read = {name for node in aside for name in reads(node.proto)} - made.keys() - stated
     fixed = {each.name for each in copy.graph.initializer}
@@ -66,6 +77,16 @@ def optimized_around(given: Resolved, foreign: Callable[[Node], bool]) -> ModelP
     return found
 
 
+def types_of(model: ModelProto) -> dict[str, TypeProto]:
+    """Return the types of the values that the nodes of a main graph make; raises `UnsoundError`."""
+    return {
+        name: node.scope[name]
+        for node in resolved(model).nodes
+        for name in node.proto.output
+        if name in node.scope and not node.path
+    }
+
+
 def reads(proto: NodeProto) -> Iterator[str]:
     """Yield the values that a node reads, within its subgraphs too."""
     yield from filter(None, proto.input)
@@ -82,6 +103,32 @@ def _sort(graph: GraphProto) -> None:
         for index, proto in enumerate(graph.node)
     }
     _replace(graph.node, [graph.node[index] for index in TopologicalSorter(before).static_order()])
+
+
+def _folded(given: Resolved) -> ModelProto:
+    """Return a model whose weights stand for what is computed from nothing but weights.
+
+    ONNX Runtime would fold that, too, had it seen the weights. Their values are not known.
+    """
+    graph = given.model.graph
+    constant = {tensor.name for tensor in graph.initializer}
+    gone: list[Node] = []
+    for node in given.nodes:
+        read = [*filter(None, node.proto.input)]
+        works = not node.path and node.op not in _NEVER_FOLDED and not [*graphs_in(node.proto)]
+        if works and read and constant.issuperset(read):
+            gone.append(node)
+            constant.update(node.proto.output)
+    made = {name for node in gone for name in node.proto.output if name}
+    _replace(graph.node, [proto for proto in graph.node if made.isdisjoint(proto.output)])
+    needed = {name for proto in graph.node for name in reads(proto)}
+    needed |= {value.name for value in graph.output}
+    for node in gone:
+        for name in needed.intersection(node.proto.output):
+            known = node.scope[name].tensor_type if name in node.scope else TypeProto.Tensor()
+            dims = [dim.dim_value or _UNKNOWN for dim in known.shape.dim]
+            graph.initializer.add(name=name, data_type=known.elem_type, dims=dims)
+    return given.model
 
 
 def _is_left_out(tensor: TensorProto) -> bool:
@@ -124,19 +171,6 @@ def _saved(model: ModelProto) -> ModelProto:
                 f"ONNX Runtime {onnxruntime.__version__} refuses it: {first_line(error)}"
             ) from error
         return onnx.load(written)
-
-
-def _undo_casts(graph: GraphProto) -> None:
-    """Take out the casts that are for the CPU alone."""
-    for node in graph.node:
-        for names in (node.input, node.output):
-            names[:] = [name.removeprefix(_CAST) for name in names]
-        for inner in graphs_in(node):
-            _undo_casts(inner)
-    same = [node.op_type == "Cast" and node.input == node.output for node in graph.node]
-    _replace(graph.node, [node for node, out in zip(graph.node, same, strict=True) if not out])
-    known = [value for value in graph.value_info if not value.name.startswith(_CAST)]
-    _replace(graph.value_info, known)
 
 
 def _replace(field: Any, values: list[Any]) -> None:

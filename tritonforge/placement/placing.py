@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
 
 from tritonforge.errors import ForgeError
 from tritonforge.graph.costs import costs
 from tritonforge.graph.file import load
+from tritonforge.graph.halves import half_of, swap
 from tritonforge.graph.optimized import optimized_around
 from tritonforge.graph.typed import Node, Resolved, UnsoundError, resolved
-from tritonforge.placement.matching import Accelerator, mismatch
+from tritonforge.placement.matching import Accelerator
 from tritonforge.placement.predicted import Costs, Placed, Prediction, predict
-from tritonforge.placement.verdict import Read, read, refusal
+from tritonforge.placement.verdict import Read, matches, read, refusal
 from tritonforge.release import RUNTIME, Release, find
 
 
@@ -103,15 +104,32 @@ def _as_placed(given: Read) -> tuple[Resolved | None, str | None]:
     """Return the graph after basic optimizations, else as it is and why; None if unsound."""
     if given.resolved is None:
         return None, given.fault
-
-    def is_foreign(node: Node) -> bool:
-        return node.op != "Constant" and mismatch(node, here, "cpu") is not None
-
     try:
-        here = installed()
-        return resolved(optimized_around(given.resolved, is_foreign)), None
+        return resolved(_optimized(given.resolved)), None
     except (ForgeError, UnsoundError) as error:
         return given.resolved, str(error)
+
+
+def _optimized(given: Resolved) -> ModelProto:
+    """Optimize a graph, what the installed ONNX Runtime has no kernel for aside.
+
+    Half floats are shown to it as doubles: for those it would insert casts.
+    """
+    here = installed()
+    half = half_of(given.model)
+    if half is not None:
+        model = ModelProto()
+        model.CopyFrom(given.model)
+        swap(model.graph, half, TensorProto.DOUBLE)
+        given = resolved(model)
+
+    def is_foreign(node: Node) -> bool:
+        return node.op != "Constant" and not matches(node, here)
+
+    found = optimized_around(given, is_foreign)
+    if half is not None:
+        swap(found.graph, TensorProto.DOUBLE, half)
+    return found
 
 
 def _costs(sizes: Mapping[str, int]) -> Costs:
