@@ -72,6 +72,10 @@ def optimized_around(given: Resolved, foreign: Callable[[Node], bool]) -> ModelP
     found = optimized(copy)
     _replace(found.graph.input, inputs)
     _replace(found.graph.output, outputs)
+    there = {tensor.name for tensor in found.graph.initializer}
+    wanted = {name for node in aside for name in node.proto.input} - there
+    weights = [each for each in given.model.graph.initializer if each.name in wanted]
+    found.graph.initializer.extend(weights)
     found.graph.node.extend(node.proto for node in aside)
     _sort(found.graph)
     return found
