@@ -86,7 +86,8 @@ def _print(found: "Inspection") -> None:
         ]
         output.table(("largest weights", "type", "size"), rows, left=2)
     for fault in found.faults:
-        click.echo(f"Fault: {fault}")
+        hint = next((each.hint for each in found.external if each.fault == fault), None)
+        click.echo(f"Fault: {fault}{f' ({hint})' if hint else ''}")
 
 
 def _whole(found: "Inspection") -> list[tuple[str, str]]:
@@ -127,7 +128,8 @@ def _value(value: "Value") -> str:
 
 
 def _weights(weights: "Weights") -> str:
-    return f"{in_bytes(weights.bytes)} of {weights.dtype} in {weights.tensors}"
+    tensors = "1 tensor" if weights.tensors == 1 else f"{weights.tensors} tensors"
+    return f"{in_bytes(weights.bytes)} of {weights.dtype} in {tensors}"
 
 
 def _external(external: "External") -> str:

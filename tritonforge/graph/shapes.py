@@ -137,7 +137,8 @@ def _computed(node: NodeProto, versions: Mapping[str, int], types: Types, values
     if fed is None or any(True for _ in schemas.graphs_in(node)):
         return {}
     try:
-        made = ReferenceEvaluator(node, opsets={"": versions.get(MAIN, 1)}).run(None, fed)
+        with np.errstate(all="ignore"):
+            made = ReferenceEvaluator(node, opsets={"": versions.get(MAIN, 1)}).run(None, fed)
     except Exception:  # noqa: BLE001 # it has no base for its errors: not known then
         return {}
     return {
