@@ -7,13 +7,17 @@ from tritonforge.graph.described import (
     name_output_dims,
     signature,
 )
-from tritonforge.graph.file import Stamp, check, converted, external_files, load, stamp_of, write
-from tritonforge.graph.inspected import Inspection, inspect
+from tritonforge.graph.external import External, external_files
+from tritonforge.graph.file import Stamp, check, converted, load, stamp_of, write
+from tritonforge.graph.inspected import Inspection, inspect, kind
+from tritonforge.graph.outline import Outline, outline
 from tritonforge.graph.recorded import recorded
 from tritonforge.graph.running import evaluator, output_dims, session
 
 __all__ = [
+    "External",
     "Inspection",
+    "Outline",
     "Stamp",
     "check",
     "conditions",
@@ -23,8 +27,10 @@ __all__ = [
     "external_files",
     "hidden_conditions",
     "inspect",
+    "kind",
     "load",
     "name_output_dims",
+    "outline",
     "output_dims",
     "recorded",
     "session",

@@ -1,4 +1,4 @@
-"""What a node costs: floating-point operations and bytes, from the shapes that go in and come out."""
+"""What a node costs: floating-point operations and bytes, from the shapes of its values."""
 
 from collections.abc import Callable, Mapping
 from math import prod
@@ -6,32 +6,39 @@ from typing import Any
 
 from onnx import TensorProto, TypeProto, helper
 
-from tritonforge.graph.schemas import attributes
+from tritonforge.graph.schemas import MAIN, attributes
 from tritonforge.graph.typed import Node
 
 Shape = tuple[int, ...]
+STANDARD = {MAIN, "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training"}
 _FREE = {
     *("Constant", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Shape"),
     *("Size", "Gather", "GatherND", "GatherElements", "Slice", "Concat", "Split", "Expand", "Tile"),
     *("Pad", "Cast", "CastLike", "ConstantOfShape", "Range", "If", "Loop", "Scan", "Dropout"),
     *("DepthToSpace", "SpaceToDepth", "ScatterND", "ScatterElements", "NonZero", "EyeLike"),
 }
-_HALF_BYTES = {TensorProto.INT4, TensorProto.UINT4, TensorProto.FLOAT4E2M1}
+_BITS: dict[
+    int, int
+] = {  # of the types of which a byte holds several; 25 and 26 are UINT2 and INT2 of new onnx
+    **dict.fromkeys((TensorProto.INT4, TensorProto.UINT4, TensorProto.FLOAT4E2M1), 4),
+    **dict.fromkeys((25, 26), 2),
+}
 
 
 def flops(node: Node) -> int | None:
     """Return a node's floating-point operations, a multiply and an add as two; None if unknown.
 
     What only moves or names values costs none; what is computed element by element costs one an
-    element. Nodes within branches and loops are counted once.
+    element. What an operator outside ONNX costs is known of few.
     """
-    if node.op in _FREE:
+    counts = _COUNTS if node.domain in STANDARD else _CONTRIB
+    if node.op in _FREE and node.domain in STANDARD:
         return 0
     shapes = [shape(node.scope.get(name)) for name in node.proto.input]
     made = [shape(node.scope.get(name)) for name in node.proto.output if name]
-    if not made or None in made:
+    if not made or made[0] is None or (node.op not in counts and counts is _CONTRIB):
         return None
-    count = _COUNTS.get(node.op)
+    count = counts.get(node.op)
     if count is None:
         first = shapes[0] if node.op.startswith(_REDUCING) and shapes else made[0]
         return None if first is None else prod(first)
@@ -54,16 +61,28 @@ def shape(known: TypeProto | None) -> Shape | None:
 def size(known: TypeProto | None) -> int | None:
     """Return the bytes of a tensor, None where they are not known."""
     sizes = shape(known)
-    if known is None or sizes is None or known.tensor_type.elem_type == TensorProto.STRING:
+    if known is None or sizes is None:
         return None
     return tensor_bytes(known.tensor_type.elem_type, prod(sizes))
 
 
-def tensor_bytes(dtype: int, elements: int) -> int:
-    """Return the bytes that elements of an ONNX type take."""
-    if dtype in _HALF_BYTES:
-        return (elements + 1) // 2
-    return int(elements * helper.tensor_dtype_to_np_dtype(dtype).itemsize)
+def size_of(tensor: TensorProto) -> int:
+    """Return the bytes that a tensor takes; of texts those of their letters."""
+    if tensor.data_type == TensorProto.STRING:
+        return sum(map(len, tensor.string_data))
+    return tensor_bytes(tensor.data_type, prod(tensor.dims)) or 0
+
+
+def tensor_bytes(dtype: int, elements: int) -> int | None:
+    """Return the bytes that elements of an ONNX type take, None of texts and unknown types."""
+    if dtype in _BITS:
+        return (elements * _BITS[dtype] + 7) // 8
+    if dtype == TensorProto.STRING:
+        return None
+    try:
+        return elements * int(helper.tensor_dtype_to_np_dtype(dtype).itemsize)
+    except KeyError:
+        return None
 
 
 def _conv(given: list[Shape], made: list[Shape], said: Mapping[str, Any]) -> int:
@@ -79,14 +98,37 @@ def _conv_transpose(given: list[Shape], made: list[Shape], said: Mapping[str, An
     return 2 * prod(given[0]) * prod(given[1][1:]) + (prod(made[0]) if len(given) > 2 else 0)
 
 
+def _quantized_conv(given: list[Shape], made: list[Shape], said: Mapping[str, Any]) -> int:
+    return _conv([given[0], given[3], *given[8:]], made, said)
+
+
 def _matmul(given: list[Shape], made: list[Shape], said: Mapping[str, Any]) -> int:
-    del said
-    return 2 * prod(made[0]) * (given[0][-1] if given[0] else 1)
+    if not given[0]:
+        return 0
+    return 2 * prod(made[0]) * given[0][-2 if said.get("transA") and len(given[0]) > 1 else -1]
 
 
 def _gemm(given: list[Shape], made: list[Shape], said: Mapping[str, Any]) -> int:
-    inner = given[0][0] if said.get("transA") else given[0][-1]
-    return 2 * prod(made[0]) * inner + (prod(made[0]) if len(given) > 2 else 0)
+    return _matmul(given, made, said) + (prod(made[0]) if len(given) > 2 else 0)
+
+
+def _einsum(given: list[Shape], made: list[Shape], said: Mapping[str, Any]) -> int:
+    """Every combination of the letters takes a multiply for each further input, and an add."""
+    terms = said["equation"].decode().replace(" ", "").split("->")[0].split(",")
+    sizes: dict[str, int] = {}
+    for term, sizes_given in zip(terms, given, strict=True):
+        if "." in term:  # a batch, which is in the output too
+            term = term.replace("...", "")  # noqa: PLW2901
+            sizes["..."] = max(sizes.get("...", 1), prod(sizes_given[: -len(term) or None]))
+        sizes |= dict(zip(term, sizes_given[-len(term) :], strict=True))
+    return max(prod(sizes.values()) * 2 * (len(given) - 1), prod(made[0]))
+
+
+def _attention(given: list[Shape], made: list[Shape], said: Mapping[str, Any]) -> int:
+    """Every query is multiplied with every key, and that with every value."""
+    del made, said
+    past = given[4][-2] if len(given) > 4 and given[4] else 0
+    return 4 * prod(given[0]) * (given[1][-2] + past)
 
 
 def _recurrent(given: list[Shape], made: list[Shape], said: Mapping[str, Any]) -> int:
@@ -98,7 +140,7 @@ def _recurrent(given: list[Shape], made: list[Shape], said: Mapping[str, Any]) -
 
 def _pool(given: list[Shape], made: list[Shape], said: Mapping[str, Any]) -> int:
     del given
-    return prod(made[0]) * prod(said.get("kernel_shape", ()))
+    return prod(made[0]) * prod(map(int, said.get("kernel_shape", ())))
 
 
 def _global(given: list[Shape], made: list[Shape], said: Mapping[str, Any]) -> int:
@@ -106,19 +148,29 @@ def _global(given: list[Shape], made: list[Shape], said: Mapping[str, Any]) -> i
     return prod(given[0])
 
 
-def _times(factor: int) -> Callable[[list[Shape], list[Shape], Mapping[str, Any]], int]:
+def _times(factor: int) -> "_Count":
     """Count so many operations an output element."""
-    return lambda given, made, said: factor * prod(made[0])
+
+    def count(given: list[Shape], made: list[Shape], said: Mapping[str, Any]) -> int:
+        del given, said
+        return factor * prod(made[0])
+
+    return count
 
 
-_REDUCING = ("Reduce", "ArgM", "Global")
-_COUNTS: dict[str, Callable[[list[Shape], list[Shape], Mapping[str, Any]], int]] = {
+_REDUCING = ("Reduce", "ArgM", "Global", "Quantize", "DynamicQuantize")
+_Count = Callable[[list[Shape], list[Shape], Mapping[str, Any]], int]
+_COUNTS: dict[str, _Count] = {
     "Conv": _conv,
     "ConvInteger": _conv,
+    "QLinearConv": _quantized_conv,
     "ConvTranspose": _conv_transpose,
     "MatMul": _matmul,
     "MatMulInteger": _matmul,
+    "QLinearMatMul": _matmul,
     "Gemm": _gemm,
+    "Einsum": _einsum,
+    "Attention": _attention,
     **dict.fromkeys(("LSTM", "GRU", "RNN"), _recurrent),
     **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), _pool),
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), _global),
@@ -127,5 +179,14 @@ _COUNTS: dict[str, Callable[[list[Shape], list[Shape], Mapping[str, Any]], int]]
     "LogSoftmax": _times(4),
     **dict.fromkeys(("LayerNormalization", "InstanceNormalization"), _times(7)),
     **dict.fromkeys(("GroupNormalization", "RMSNormalization"), _times(7)),
+    "SimplifiedLayerNormalization": _times(7),  # ONNX Runtime's own, in ONNX's domain
     "BatchNormalization": _times(2),
+}
+_CONTRIB: dict[str, _Count] = {  # ONNX Runtime's own, as far as optimizers write them
+    "FusedConv": _conv,
+    "FusedGemm": _gemm,
+    "FusedMatMul": _matmul,
+    **dict.fromkeys(("Gelu", "FastGelu", "QuickGelu"), _times(1)),
+    "BiasGelu": _times(2),
+    **dict.fromkeys(("SkipLayerNormalization", "SkipSimplifiedLayerNormalization"), _times(8)),
 }

@@ -1,22 +1,21 @@
 """What is in an `.onnx` file, whoever made it: read without its weights, however large they are."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
-from typing import Any
 
-from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
+from onnx import GraphProto, ValueInfoProto
 
-from tritonforge.errors import GraphError
-from tritonforge.graph import cost, schemas
-from tritonforge.graph.file import external_files, load
-from tritonforge.graph.schemas import MAIN
-from tritonforge.graph.typed import Node, UnsoundError, inferred, nodes, opsets, type_of
+from tritonforge.graph import cost
+from tritonforge.graph.examined import Examined, dims, examine, requested
+from tritonforge.graph.external import External, externals
+from tritonforge.graph.file import LARGEST_PROTOBUF
+from tritonforge.graph.schemas import graphs_in
+from tritonforge.graph.typed import Node, opsets, type_of
+from tritonforge.graph.weights import Weight, Weights, largest, weights
 
-_STANDARD = {MAIN, "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training"}
 _CONTRIB = {"com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc"}
+_LARGEST = 10  # so many weights are named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,246 +31,191 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
-    """All weights of a dtype: how many tensors, elements and bytes."""
-
-    dtype: str
-    tensors: int
-    elements: int
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Operators:
-    """How often an operator occurs; `kind` is `standard`, `contrib` (ONNX Runtime's) or `custom`."""
+    """How often an operator occurs; `kind` is `standard`, `contrib` (ONNX Runtime's), `custom`.
+
+    `flops` is what those cost of which it is known, `uncounted` how many it is not known of.
+    """
 
     domain: str
     op: str
     count: int
     kind: str
-    flops: int | None
+    flops: int
+    uncounted: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subgraph:
-    """The graphs in one node, such as the branches of an If: their nodes, and what they cost.
+    """A graph in a node of the main graph, such as a branch of an If: its nodes, what they cost.
 
-    A loop's body is counted once: how often it runs is not in the file.
+    Graphs in it are counted with it. A loop's body is counted once: how often it runs is not in the
+    file.
     """
 
     node: str
     op: str
+    branch: str
     nodes: int
-    flops: int | None
+    flops: int
+    uncounted: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
     """What is in a file.
 
-    `flops` and `activation_bytes` are for one sample: every dynamic dimension that `sizes` does not
-    give is 1. `flops` is None where a shape of it is not known, `unknown` names the operators of
-    which that is so. `fault` says why shapes could not be inferred, or what is wrong with weights
-    in other files.
+    `flops` and `activation_bytes` are for inputs of `sizes`. `flops` counts the nodes of which the
+    cost is known, each once, those of all branches and bodies too; `uncounted` names the other
+    operators. `activation_bytes` is None where a shape is not known. `faults` say why shapes could
+    not be inferred, and what is wrong with weights in other files.
     """
 
     producer: str
     ir: int
     opsets: Mapping[str, int]
+    bytes: int
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     nodes: int
     operators: tuple[Operators, ...]
     functions: tuple[str, ...]
+    parameters: int
+    weight_bytes: int
     weights: tuple[Weights, ...]
-    external: tuple[str, ...]
+    largest: tuple[Weight, ...]
+    external: tuple[External, ...]
     subgraphs: tuple[Subgraph, ...]
     sizes: Mapping[str, int]
-    flops: int | None
-    unknown: tuple[str, ...]
+    flops: int
+    uncounted: tuple[str, ...]
     activation_bytes: int | None
-    fault: str | None
-
-    @property
-    def parameters(self) -> int:
-        """Return how many numbers have been learnt, or written down otherwise."""
-        return sum(each.elements for each in self.weights)
-
-    @property
-    def weight_bytes(self) -> int:
-        """Return the bytes of all weights, wherever they lie."""
-        return sum(each.bytes for each in self.weights)
+    faults: tuple[str, ...]
 
 
 def inspect(path: Path, sizes: Mapping[str, int] | None = None) -> Inspection:
-    """Read a file; `sizes` gives dynamic dimensions by name. Raises `GraphError`."""
-    model = load(path)
-    given = _sizes(model, sizes or {})
-    inputs, outputs = (tuple(_values(each)) for each in (_inputs(model.graph), model.graph.output))
-    fault, external = None, ()
-    try:
-        external = external_files(path)
-    except GraphError as error:
-        fault = error.message
-    try:
-        resolved = inferred(_fixed(model, given))
-    except UnsoundError as error:
-        resolved, fault = model, fault or str(error)
-    typed = tuple(nodes(resolved.graph, opsets(resolved.opset_import)))
-    costs = {id(node): cost.flops(node) for node in typed}
+    """Read a file; `sizes` gives dynamic dimensions by name, 1 by default. Raises `GraphError`."""
+    found = examine(path, sizes or {})
+    model, held = found.model, path.stat().st_size
+    sums, files = weights(model), externals(path, model)
+    faults = [found.fault, *(each.fault for each in files)]
+    if held > LARGEST_PROTOBUF:
+        faults.append(f"is {held} bytes large, and no runtime reads more than 2 GiB in one file")
     return Inspection(
         producer=" ".join(filter(None, (model.producer_name, model.producer_version))),
         ir=model.ir_version,
         opsets=opsets(model.opset_import),
-        inputs=inputs,
-        outputs=outputs,
-        nodes=len(typed),
-        operators=_operators(typed, costs),
+        bytes=held,
+        inputs=tuple(map(_value, requested(model.graph))),
+        outputs=tuple(map(_value, model.graph.output)),
+        nodes=len(found.nodes),
+        operators=_operators(found),
         functions=tuple(f"{each.domain}.{each.name}" for each in model.functions),
-        weights=_weights(model.graph),
-        external=external,
-        subgraphs=_subgraphs(typed, costs),
-        sizes=given,
-        flops=_sum(costs.values()),
-        unknown=tuple(sorted({node.op for node in typed if costs[id(node)] is None})),
-        activation_bytes=_activations(typed),
-        fault=fault,
+        parameters=sum(each.elements for each in sums),
+        weight_bytes=sum(each.bytes for each in sums),
+        weights=sums,
+        largest=largest(model, _LARGEST),
+        external=files,
+        subgraphs=_subgraphs(found),
+        sizes=found.sizes,
+        flops=_total(found.flops),
+        uncounted=tuple(
+            sorted({node.op for node, flops in _costs(found) if flops is None}),
+        ),
+        activation_bytes=_activations(found.graph, found.nodes),
+        faults=tuple(filter(None, faults)),
     )
 
 
-def _inputs(graph: GraphProto) -> list[ValueInfoProto]:
-    """Return the inputs that a request gives: those without a value in the file."""
-    given = {tensor.name for tensor in graph.initializer}
-    return [value for value in graph.input if value.name not in given]
-
-
-def _values(values: Any) -> Iterator[Value]:
-    for value in values:
-        form = value.type.WhichOneof("value")
-        dims = None
-        if form == "tensor_type" and value.type.tensor_type.HasField("shape"):
-            dims = tuple(
-                dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?"
-                for dim in value.type.tensor_type.shape.dim
-            )
-        yield Value(name=value.name, type=type_of(value.type) or "unknown", dims=dims)
-
-
-def _sizes(model: ModelProto, given: Mapping[str, int]) -> dict[str, int]:
-    """Return a size for every dynamic dimension of the inputs."""
-    found = {}
-    for value in _values(_inputs(model.graph)):
-        for dim in value.dims or ():
-            if isinstance(dim, str) and dim != "?":
-                found[dim] = given.get(dim, 1)
-    return found
-
-
-def _fixed(model: ModelProto, sizes: Mapping[str, int]) -> ModelProto:
-    """Put sizes in the place of the inputs' dynamic dimensions."""
-    for value in model.graph.input:
-        for dim in value.type.tensor_type.shape.dim:
-            if not dim.HasField("dim_value"):
-                dim.dim_value = sizes.get(dim.dim_param, 1)
-    return model
-
-
-def _operators(typed: Sequence[Node], costs: Mapping[int, int | None]) -> tuple[Operators, ...]:
-    """Count operators, the most frequent first."""
-    counts = Counter((node.domain, node.op) for node in typed)
-    spent: dict[tuple[str, str], list[int | None]] = {}
-    for node in typed:
-        spent.setdefault((node.domain, node.op), []).append(costs[id(node)])
-    return tuple(
-        Operators(
-            domain=domain, op=op, count=count, kind=_kind(domain), flops=_sum(spent[domain, op])
-        )
-        for (domain, op), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    )
-
-
-def _kind(domain: str) -> str:
+def kind(domain: str) -> str:
     """Say who defines the operators of a domain."""
-    if domain in _STANDARD:
+    if domain in cost.STANDARD:
         return "standard"
     return "contrib" if domain in _CONTRIB else "custom"
 
 
-def _weights(graph: GraphProto) -> tuple[Weights, ...]:
-    """Sum up the weights by dtype, those in subgraphs and Constants too; the largest first."""
-    tensors: dict[int, list[int]] = {}
-    for tensor in _tensors(graph):
-        tensors.setdefault(tensor.data_type, []).append(prod(tensor.dims))
-    found = [
-        Weights(
-            dtype=TensorProto.DataType.Name(dtype).lower(),
-            tensors=len(counts),
-            elements=sum(counts),
-            bytes=sum(cost.tensor_bytes(dtype, count) for count in counts),
-        )
-        for dtype, counts in tensors.items()
-    ]
-    return tuple(sorted(found, key=lambda each: (-each.bytes, each.dtype)))
+def _value(value: ValueInfoProto) -> Value:
+    return Value(name=value.name, type=type_of(value.type) or "unknown", dims=dims(value))
 
 
-def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
-    """Yield the weights of a graph and of the graphs in it."""
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield sparse.values
-    for node in graph.node:
-        if node.op_type == "Constant":
-            yield from (each.t for each in node.attribute if each.name == "value")
-        for inner in schemas.graphs_in(node):
-            yield from _tensors(inner)
+def _costs(found: Examined) -> Iterable[tuple[Node, int | None]]:
+    return zip(found.nodes, found.flops, strict=True)
 
 
-def _subgraphs(typed: Sequence[Node], costs: Mapping[int, int | None]) -> tuple[Subgraph, ...]:
-    """Sum up what lies in the branches and bodies of each node of the main graph."""
-    inside: dict[str, list[Node]] = {}
-    for node in typed:
-        if node.path:
-            inside.setdefault(node.path[0], []).append(node)
-    ops = {node.name: node.op for node in typed if not node.path}
+def _operators(found: Examined) -> tuple[Operators, ...]:
+    """Count operators, the most frequent first."""
+    groups: dict[tuple[str, str], list[int | None]] = {}
+    for node, flops in _costs(found):
+        groups.setdefault((node.domain, node.op), []).append(flops)
     return tuple(
-        Subgraph(
-            node=name,
-            op=ops.get(name, ""),
-            nodes=len(members),
-            flops=_sum(costs[id(node)] for node in members),
+        Operators(
+            domain=domain,
+            op=op,
+            count=len(costs),
+            kind=kind(domain),
+            flops=_total(costs),
+            uncounted=costs.count(None),
         )
-        for name, members in inside.items()
+        for (domain, op), costs in sorted(groups.items(), key=lambda each: (-len(each[1]), each[0]))
     )
 
 
-def _activations(typed: Sequence[Node]) -> int | None:
+def _subgraphs(found: Examined) -> tuple[Subgraph, ...]:
+    """Sum up what lies in each branch and body of the nodes of the main graph."""
+    inside: dict[tuple[str, str], list[int | None]] = {}
+    for node, flops in _costs(found):
+        if node.path:
+            inside.setdefault((node.path[0], node.branches[0]), []).append(flops)
+    ops = {node.name: node.op for node in found.nodes if not node.path}
+    return tuple(
+        Subgraph(
+            node=name,
+            op=ops[name],
+            branch=branch,
+            nodes=len(costs),
+            flops=_total(costs),
+            uncounted=costs.count(None),
+        )
+        for (name, branch), costs in inside.items()
+    )
+
+
+def _activations(graph: GraphProto, typed: tuple[Node, ...]) -> int | None:
     """Return the most bytes that values of the main graph take at once, in the file's order.
 
-    A value lives from the node that makes it to the last one that reads it, in subgraphs too; the
-    graph's inputs are the caller's. ONNX Runtime keeps to that where its memory pattern is on.
+    A value lives from the node that makes it to the last one that reads it, in subgraphs too, an
+    output to the end; the graph's inputs are the caller's. ONNX Runtime keeps to that where its
+    memory pattern is on.
     """
-    main = [node for node in typed if not node.path and node.op != "Constant"]
-    order = {node.name: index for index, node in enumerate(main)}
-    last = {}
-    for node in typed:
-        at = order.get(node.path[0] if node.path else node.name, 0)
-        last |= {name: max(at, last.get(name, 0)) for name in node.proto.input}
-    alive, most = 0, 0
-    ending: dict[int, int] = {}
-    for index, node in enumerate(main):
-        for name in filter(None, node.proto.output):
-            bytes_ = cost.size(node.scope.get(name))
-            if bytes_ is None:
+    last: dict[str, int] = {}
+    at = -1
+    for node in typed:  # those of a subgraph follow the node that holds it
+        at += not node.path
+        last |= dict.fromkeys(node.proto.input, at)
+    last |= {each.name: at for each in graph.output}
+    settled = {tensor.name for tensor in graph.initializer}  # what follows from them is folded
+    alive, most, ending = 0, 0, dict[int, int]()
+    for index, node in enumerate(node for node in typed if not node.path):
+        if _is_settled(node, settled):
+            settled.update(node.proto.output)
+        for name in set(node.proto.output) & (last.keys() - settled):
+            if (size := cost.size(node.scope.get(name))) is None:
                 return None
-            alive += bytes_
-            end = last.get(name, len(main))
-            ending[end] = ending.get(end, 0) + bytes_
+            alive += size
+            ending[last[name]] = ending.get(last[name], 0) + size
         most = max(most, alive)
         alive -= ending.pop(index, 0)
     return most
 
 
-def _sum(counts: Any) -> int | None:
-    """Add numbers up; None where one of them is not known."""
-    known = list(counts)
-    return None if None in known else sum(known)
+def _is_settled(node: Node, settled: set[str]) -> bool:
+    """Say whether a node follows from constants alone."""
+    if node.op == "Constant":
+        return True
+    has_graphs = any(True for _ in graphs_in(node.proto))
+    return bool(node.proto.input) and not has_graphs and settled.issuperset(node.proto.input)
+
+
+def _total(costs: Iterable[int | None]) -> int:
+    """Add up what is known."""
+    return sum(each for each in costs if each is not None)

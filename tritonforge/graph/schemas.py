@@ -53,9 +53,8 @@ def body(
     else:
         return None
     defaults = {name: each.default_value for name, each in known.attributes.items()}
-    given = {each.name: each for each in node.attribute}
-    values = {name: each for name, each in defaults.items() if each.name} | given
-    _put_in(found.node, values)
+    values = {name: each for name, each in defaults.items() if each.name}
+    _put_in(found.node, values | {each.name: each for each in node.attribute})
     return found
 
 
@@ -109,11 +108,16 @@ def _since(op: str, opset: int) -> int | None:
 
 def graphs_in(node: NodeProto) -> Iterator[Any]:
     """Yield the graphs in a node's attributes: branches, and bodies of loops."""
+    yield from (graph for _, graph in named_graphs_in(node))
+
+
+def named_graphs_in(node: NodeProto) -> Iterator[tuple[str, Any]]:
+    """Yield them with the names of their attributes, such as `then_branch`."""
     for each in node.attribute:
         if each.type == AttributeProto.GRAPH:
-            yield each.g
+            yield each.name, each.g
         elif each.type == AttributeProto.GRAPHS:
-            yield from each.graphs
+            yield from ((each.name, graph) for graph in each.graphs)
 
 
 def attributes(node: NodeProto) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, helper
 
 from tritonforge.graph import schemas
 from tritonforge.graph.schemas import MAIN
@@ -14,7 +14,7 @@ _LARGE = 1024  # bytes: a tensor that no shape is read from
 # ONNX Runtime takes a Constant for a value, whatever its attributes, before it infers anything.
 _OF_A_CONSTANT = "(op_type:Constant)"
 # As ONNX Runtime writes element types; all others are their names in lower case.
-_WRITTEN = {TensorProto.DOUBLE: "double", TensorProto.FLOAT: "float"}
+_WRITTEN: dict[int, str] = {TensorProto.DOUBLE: "double", TensorProto.FLOAT: "float"}
 
 
 class UnsoundError(Exception):
@@ -25,9 +25,10 @@ class UnsoundError(Exception):
 class Node:
     """One node: `schema` is None of an operator that ONNX does not define at this opset.
 
-    `name` is its own, or one made up; `graph` is what it lies in and `path` names the nodes around
-    that; `types` holds what is bound to each type parameter and input of the schema, written as
-    kernels are registered; `scope` every type by the name of its value.
+    `name` is its own, or one made up; `graph` is what it lies in, `path` names the nodes around it
+    and `branches` the attributes that hold it. `types` holds what is bound to each type parameter
+    and input of the schema, written as kernels are registered; `scope` every type by the name of
+    its value.
     """
 
     proto: NodeProto
@@ -37,6 +38,7 @@ class Node:
     opset: int
     schema: Any
     path: tuple[str, ...]
+    branches: tuple[str, ...]
     types: Mapping[str, str]
     scope: Mapping[str, TypeProto]
 
@@ -59,9 +61,9 @@ class Resolved:
     nodes: tuple[Node, ...]
 
 
-def resolved(model: ModelProto, *, known: Mapping[str, TypeProto] | None = None) -> Resolved:
-    """Infer types once for whoever looks at the nodes, see `inferred`; raises `UnsoundError`."""
-    typed = inferred(model, known=known)
+def resolved(model: ModelProto) -> Resolved:
+    """Infer types once for whoever looks at the nodes; raises `UnsoundError`."""
+    typed = inferred(model)
     return Resolved(model=typed, nodes=tuple(nodes(typed.graph, opsets(typed.opset_import))))
 
 
@@ -70,13 +72,11 @@ def opsets(entries: Any) -> dict[str, int]:
     return {entry.domain or MAIN: entry.version for entry in entries}
 
 
-def inferred(model: ModelProto, *, known: Mapping[str, TypeProto] | None = None) -> ModelProto:
+def inferred(model: ModelProto) -> ModelProto:
     """Return a copy with inferred types, its functions put in and large weights left out.
 
-    Declared shapes are left to the inference: ONNX Runtime only warns where they differ. With
-    `known`, types of inner values to start from, shapes that the graph computes are followed as far
-    as they can be, and what does not fit is left unknown. Raises `UnsoundError` where the inference
-    fails.
+    Declared shapes are left to the inference: ONNX Runtime only warns where they differ. Raises
+    `UnsoundError` where the inference fails.
     """
     from onnx import inliner
 
@@ -91,12 +91,7 @@ def inferred(model: ModelProto, *, known: Mapping[str, TypeProto] | None = None)
     try:
         if copy.functions:
             copy = inliner.inline_local_functions(copy)
-        if known is None:
-            return onnx.shape_inference.infer_shapes(copy, strict_mode=True)
-        copy.graph.value_info.extend(
-            ValueInfoProto(name=name, type=each) for name, each in known.items()
-        )
-        return onnx.shape_inference.infer_shapes(copy, data_prop=True)
+        return onnx.shape_inference.infer_shapes(copy, strict_mode=True)
     except Exception as error:  # InferenceError, and what its checker and inliner raise
         if _OF_A_CONSTANT in str(error):
             return onnx.shape_inference.infer_shapes(copy)
@@ -131,6 +126,7 @@ def nodes(
     versions: Mapping[str, int],
     path: Sequence[str] = (),
     outer: Mapping[str, TypeProto] | None = None,
+    branches: Sequence[str] = (),
 ) -> Iterator[Node]:
     """Yield every node of a graph with inferred types, and those of the graphs in it."""
     scope = dict(outer or {})
@@ -151,11 +147,12 @@ def nodes(
             opset=opset,
             schema=known,
             path=tuple(path),
+            branches=tuple(branches),
             types={} if known is None else _bound(proto, known, scope),
             scope=scope,
         )
-        for inner in schemas.graphs_in(proto):
-            yield from nodes(inner, versions, (*path, name), scope)
+        for branch, inner in schemas.named_graphs_in(proto):
+            yield from nodes(inner, versions, (*path, name), scope, (*branches, branch))
 
 
 def node_name(proto: NodeProto, index: int) -> str:
@@ -181,24 +178,26 @@ def type_of(proto: TypeProto) -> str | None:
     """Write a type as kernels are registered: a tensor by its elements, others whole."""
     if proto.WhichOneof("value") == "tensor_type":
         number = proto.tensor_type.elem_type
-        return _element(number) if number else None
+        return element(number) if number else None
     return _whole(proto)
 
 
 def _whole(proto: TypeProto) -> str | None:
     match proto.WhichOneof("value"):
         case "tensor_type":
-            return f"tensor({_element(proto.tensor_type.elem_type)})"
+            return f"tensor({element(proto.tensor_type.elem_type)})"
         case "sequence_type":
             return f"seq({_whole(proto.sequence_type.elem_type)})"
         case "optional_type":
             return f"optional({_whole(proto.optional_type.elem_type)})"
         case "map_type":
-            key = _element(proto.map_type.key_type)
+            key = element(proto.map_type.key_type)
             return f"map({key},{_whole(proto.map_type.value_type)})"
         case other:
-            return other
+            return None if other is None else str(other)
 
 
-def _element(number: int) -> str:
-    return _WRITTEN.get(number, TensorProto.DataType.Name(number).lower())
+def element(number: int) -> str:
+    """Write an element type as ONNX Runtime does, such as `float`."""
+    known = TensorProto.DataType.DESCRIPTOR.values_by_number.get(number)
+    return _WRITTEN.get(number) or (str(known.name).lower() if known else f"type {number}")

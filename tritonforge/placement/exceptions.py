@@ -58,10 +58,11 @@ def refused(node: Node, release: Release) -> str | None:
 
 def misread(node: Node, release: Release) -> str | None:
     """Say what an ONNX Runtime's own inference of shapes refuses, and ONNX's does not; measured."""
-    if node.op == "TopK" and (1, 24) <= release.minor <= (1, 27) and len(node.proto.input) > 1:
-        if cost.shape(node.scope.get(node.proto.input[1])) == ():
-            return "TopK with a K without dimensions, which it takes with one"
-    return None
+    if node.op != "TopK" or not (1, 24) <= release.minor <= (1, 27) or node.since < 10:
+        return None
+    if cost.shape(node.scope.get(node.proto.input[1])) != ():
+        return None
+    return "TopK with a K without dimensions, which it takes with one"
 
 
 def _needs_locale(given: dict[str, Any], release: Release) -> bool:

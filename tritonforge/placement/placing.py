@@ -9,7 +9,7 @@ from pathlib import Path
 from onnx import ModelProto, TensorProto
 
 from tritonforge.errors import ForgeError
-from tritonforge.graph.costs import costs
+from tritonforge.graph.examined import costs
 from tritonforge.graph.file import load
 from tritonforge.graph.halves import half_of, swap
 from tritonforge.graph.optimized import optimized_around
