@@ -11,7 +11,7 @@ from tritonforge import client, server
 from tritonforge.errors import ServerError
 
 FOLDER = Path(server.__file__).parent / "backends" / "onnxruntime"
-_ALONE = "batch complete match open options providers ragged sequence state warmup"
+_ALONE = "batch complete match open options providers ragged sequence state text warmup"
 
 
 def parts() -> SimpleNamespace:

@@ -256,7 +256,7 @@ GRPC = {
     "text_cut": (_text([1, 2], texts(b"a") + b"\1\0"), "incomplete string length indicator"),
     "few_texts": (_text([1, 2], texts(b"a")), "expected 2 string elements .* got 1"),
     "many_texts": (_text([1, 2], texts(b"a", b"b", b"c")), "string elements 3"),
-    "no_utf8": (_text([1, 1], texts(b"\xff")), "a BYTES input is not valid UTF-8"),
+    "no_utf8": (_text([1, 1], texts(b"\xff")), "BYTES output 't' is not valid UTF-8"),
     "texts_huge": (_text([1, HUGE], texts(b"a")), f"expected {HUGE} string elements"),
     "out_of_range": (
         request("gather", ("i", "INT64", [1, 1]), raw=[struct.pack("<q", 99)]),

@@ -241,6 +241,16 @@ def served(embedded, library, said, tmp_path_factory):
         [("y", T.STRING, ["n", 1])],
     )
     tiny.place(repository, "says", tiny.config(8, "x STRING 1", "y STRING 1", WAITS), *text)
+    terms = {"pool_strings": [b"one", b"\xff\xfe"], "ngram_counts": [0], "ngram_indexes": [0, 1]}
+    lengths = {"min_gram_length": 1, "max_gram_length": 1, "max_skip_count": 0, "mode": "TF"}
+    tiny.place(
+        repository,
+        "counts",
+        tiny.config(8, "x STRING 2", "y FP32 2", WAITS),
+        [("TfIdfVectorizer", ["x"], ["y"], {**terms, **lengths})],
+        [("x", T.STRING, ["n", 2])],
+        [("y", T.FLOAT, ["n", 2])],
+    )
     tiny.double(repository, "shrinks", parameter(SHRINK, "cpu:0"))
     tiny.double(repository, "shrinks_nothing", parameter(SHRINK, "nonsense"))
     flat = [("Add", ["x", "x"], ["y"], {})], [("x", T.FLOAT, ["n"])], [("y", T.FLOAT, ["n"])]
@@ -357,9 +367,21 @@ def test_text_that_is_not_utf_8_is_refused_alone(served):
     asks = [{"x": np.array([[text]], dtype=object)} for text in (b"one", b"\xff", b"two")]
     one, wrong, two = together(served, "says", asks)
     assert (one["y"].item(), two["y"].item()) == (b"one", b"two")
-    assert "a BYTES input is not valid UTF-8" in wrong.message
-    with client.remote(served, "says") as run, pytest.raises(RefusedError, match="valid UTF-8"):
-        run(asks[1])
+    assert "BYTES output 'y' is not valid UTF-8" in wrong.message
+    with client.remote(served, "says") as run:
+        with pytest.raises(RefusedError, match="output 'y' is not valid UTF-8"):
+            run(asks[1])
+        with pytest.raises(RefusedError, match="input 'x' has both zeros and bytes that are not"):
+            run({"x": np.array([[b"\xff\0"]], dtype=object)})
+
+
+def test_bytes_that_are_not_utf_8_reach_the_model_as_they_are(served):
+    asks = [[b"one", b"\xfe"], [b"\xff\xfe", b"a"], [b"", b"one"], [b"\xff\xfe", b"b" * 9]]
+    answers = together(served, "counts", [{"x": np.array([each], dtype=object)} for each in asks])
+    assert [each["y"].tolist() for each in answers] == [[[1, 0]], [[0, 1]], [[1, 0]], [[0, 1]]]
+    with client.remote(served, "counts") as run:
+        alone = run({"x": np.array([[b"one", b"\xff\xfe"]], dtype=object)})
+    assert alone["y"].tolist() == [[1, 1]]
 
 
 def test_warmed_up_and_cached(served):

@@ -1,5 +1,6 @@
 """What a person sees: help, exit codes, sentences instead of tracebacks, JSON."""
 
+import errno
 import json
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import nets
 import pytest
 from click.testing import CliRunner
 
-from tritonforge.cli import main
+from tritonforge.cli import group, main
 
 NETS = str(Path(nets.__file__))
 PROGRAM = [sys.executable, "-m", "tritonforge"]
@@ -22,6 +23,20 @@ def run(tmp_path, monkeypatch):
     """Run a command in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return lambda *words: CliRunner().invoke(main, [str(word) for word in words])
+
+
+def test_a_full_disk_is_where_a_copy_goes():
+    """As `shutil.copyfile` tells it: first the file that it reads, then the one that it writes."""
+    full = OSError(errno.ENOSPC, "No space left on device", "here/m.onnx", None, "there/m.onnx")
+    assert group._os_sentence(full) == "there/m.onnx: No space left on device"
+
+
+@pytest.mark.parametrize("verb", ["serve", "parity", "perf", "build m.onnx"])
+def test_a_repository_that_is_a_file_is_told(run, verb):
+    Path("models").touch()
+    result = run(*verb.split(), "-r", "models")
+    assert result.exit_code == 2
+    assert "models is a file (name the folder that holds the models)" in result.stderr
 
 
 def test_help_reads_like_a_table_of_contents(run):
@@ -130,7 +145,7 @@ def test_an_unwritable_place_is_a_sentence(run):
     Path("model_repository").write_text("a file")
     result = run("build", f"{NETS}:mlp")
     assert result.exit_code == 2
-    assert result.stderr.startswith("Error: model_repository")
+    assert "model_repository is a file" in result.stderr
 
 
 def test_what_the_users_code_prints_is_not_the_answer(run):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+import traces
 
 from tritonforge import client, endpoint
 
@@ -77,6 +78,23 @@ def test_a_server_that_dies_is_an_error_with_its_reason(embedded, tmp_path):
     Path(log).unlink()
 
 
+def test_an_instance_that_dies_is_told_while_the_others_serve_on(embedded, tmp_path):
+    del embedded
+    tiny.double(tmp_path, "victim")
+    tiny.double(tmp_path, "other")
+    child = command("serve", "-r", tmp_path, *FREE)
+    http, *_ = urls(child)
+    os.kill(traces.stub(f"-{child.pid}-", "victim"), signal.SIGSEGV)
+    said = next(line for line in child.stderr if "has died" in line)
+    assert said.startswith("the instance 'victim_0_0' has died: killed by SIGSEGV; its requests")
+    with client.remote(endpoint.parse((http,)), "other") as run:
+        np.testing.assert_array_equal(run({"x": np.ones((1, 4), np.float32)})["y"], 2)
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=30)
+    assert child.returncode == 0
+    assert "has died" not in errors  # told once, and not those that were ended in order
+
+
 def test_what_has_no_version_is_left_out_and_told(embedded, tmp_path):
     del embedded
     tiny.double(tmp_path)
@@ -111,6 +129,14 @@ def test_the_toolchain_is_shown(embedded):
     child = command("toolchain", "show")
     output, _ = child.communicate(timeout=30)
     assert str(embedded.perf_analyzer) in output
+
+
+def test_a_release_that_cannot_be_had_is_not_said_to_be_installable(embedded):
+    del embedded
+    output, errors = command("toolchain", "show", "--target", "24.03").communicate(timeout=30)
+    assert "lacking" in output
+    assert "ONNX Runtime 1.17.2 of release 24.03 has no public wheel" in errors
+    assert "installs it" not in errors
 
 
 def test_what_is_not_used_is_shown_with_the_reason(embedded, tmp_path, monkeypatch):

@@ -106,6 +106,7 @@ def test_an_opset_that_no_way_reaches_is_told(path):
         loaded(nets.Mlp(), FEATURES), path, spec(opset=7, exporter="dynamo"), GraphError
     )
     assert "onnx cannot convert from opset 18 to 7" in str(error)
+    assert error.hint == "leave --opset out: release 24.10 takes opset 18"
 
 
 def test_an_opset_beyond_the_target_is_refused(path):
@@ -308,6 +309,13 @@ def test_a_file_is_converted_to_the_wished_opset(tmp_path, path):
     assert (exported.stamp.opset, exported.exporter) == (20, "converted from opset 17")
     with graph.session(path) as run:
         np.testing.assert_array_equal(run({"x": ROWS})["y"], ROWS * 2)
+
+
+def test_an_opset_that_a_file_does_not_need_is_left_out(tmp_path, path):
+    given = foreign(tiny.save(tmp_path / "g.onnx", *tiny.DOUBLE))
+    error = refusal(given, path, spec(opset=7), GraphError)
+    assert "onnx cannot convert from opset 17 to 7" in str(error)
+    assert error.hint == "leave --opset out: release 24.10 takes opset 17"
 
 
 def test_a_file_that_is_too_new_to_convert_is_told(tmp_path, path):

@@ -294,6 +294,18 @@ def test_strings_run_as_bytes_and_as_text(tmp_path):
             run({"x": np.array([b"\xff"], object)})
 
 
+def test_bytes_that_are_no_text_run_as_they_are(tmp_path):
+    terms = {"pool_strings": [b"one", b"\xff\xfe"], "ngram_counts": [0], "ngram_indexes": [0, 1]}
+    lengths = {"min_gram_length": 1, "max_gram_length": 1, "max_skip_count": 0, "mode": "TF"}
+    inputs, outputs = [("x", T.STRING, ["n", 2])], [("y", T.FLOAT, ["n", 2])]
+    nodes = [("TfIdfVectorizer", ["x"], ["y"], {**terms, **lengths})]
+    with graph.session(tiny.save(tmp_path / "m.onnx", nodes, inputs, outputs)) as run:
+        got = run({"x": np.array([[b"one", b"\xff\xfe"], [b"", "one"]], object)})["y"]
+        assert got.tolist() == [[1, 1], [1, 0]]
+        with pytest.raises(GraphError, match="utf-8"):
+            run({"x": np.array([[b"one", b"\xff\0"]], object)})
+
+
 @pytest.mark.parametrize(
     "arrays",
     [{}, {"z": ROWS}, {"x": ROWS[:, :3]}, {"x": ROWS.astype(np.float64)}, {"x": ROWS, "z": ROWS}],

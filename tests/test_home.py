@@ -16,6 +16,7 @@ import tiny
 from tritonforge import process, release, toolchain
 from tritonforge.errors import ToolchainError
 from tritonforge.toolchain import home, layout, pins
+from tritonforge.toolchain.survey import survey
 
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
 SERVE = """
@@ -115,6 +116,17 @@ def test_a_folder_that_cannot_be_made(tmp_path, monkeypatch):
     assert toolchain.installed() is None
     with pytest.raises(ToolchainError, match=r"cannot write to .*below: Not a directory"):
         toolchain.own()
+
+
+def test_a_tilde_is_the_home_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TRITONFORGE_TOOLCHAIN", "~/tools")
+    assert home.folder() == tmp_path / "tools"
+
+
+def test_a_folder_of_wheels_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(ToolchainError, match=r"--find-links .*none is not a folder"):
+        toolchain.own(find_links=tmp_path / "none")
 
 
 def test_one_environment_is_not_the_folder_of_environments(embedded, monkeypatch):
@@ -235,6 +247,8 @@ def test_an_onnx_runtime_without_a_wheel_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(ToolchainError, match=said) as caught:
         toolchain.own(release.find("24.03"))
     assert "--target" in caught.value.hint
+    assert survey(release.find("24.03")).lacking.startswith(said)
+    assert survey().lacking is None
     monkeypatch.setenv("PATH", str(tmp_path))
     said = "no Python for ONNX Runtime 1.13.1 of release 22.12: .* wanted is 64-bit CPython 3.10"
     with pytest.raises(ToolchainError, match=said) as caught:

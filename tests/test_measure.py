@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import tiny
+import traces
 from onnx import TensorProto, helper
 
 from tritonforge import manifest, perf, process, samples, toolchain
@@ -202,7 +204,7 @@ def test_a_manifest_says_what_inputs_mean(repository: Repository, served: Endpoi
     ("model", "wish", "error", "words"),
     [
         ("relu", Wish(load=replace(QUICK, batch_size=5)), ServerError, "batch-size must be <= 4"),
-        ("whole", Wish(load=replace(QUICK, batch_size=2)), ServerError, "does not batch"),
+        ("whole", Wish(load=replace(QUICK, batch_size=2)), SpecError, "does not batch"),
         ("relu", Wish(load=QUICK, shapes={"x": (1, 2, 3)}), SpecError, "does not fit"),
         ("relu", Wish(load=QUICK, shapes={"z": (1,)}), SpecError, "no input 'z'"),
         ("absent", Wish(load=QUICK), ServerError, "absent"),
@@ -272,6 +274,25 @@ def test_the_file_that_the_config_names_tells_what_inputs_mean(tmp_path: Path) -
     drawn = np.concatenate([sample["ids"].ravel() for sample in ready.samples])
     assert drawn.min() >= 0
     assert 2 < drawn.max() < 30
+
+
+def test_the_death_of_an_instance_is_the_reason(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, killed = planning.argv, list[int]()
+
+    def spoilt(program, plan, concurrency, files, *, window_ms):  # type: ignore[no-untyped-def]
+        if concurrency == 2 and not killed:
+            (server,) = traces.processes(f"--http-port={plan.address.rpartition(':')[2]}").values()
+            killed.append(traces.stub(server[1].removeprefix("--id="), "relu"))
+            os.kill(killed[0], signal.SIGKILL)
+        return written(program, plan, concurrency, files, window_ms=window_ms)
+
+    monkeypatch.setattr(planning, "argv", spoilt)
+    (report,) = measure(repository, ("relu",), Wish(load=QUICK), rehearsed=print)
+    assert [level.concurrency for level in report.levels] == [1]
+    (second,) = report.failures
+    assert "is not healthy. (the instance 'relu_0_0' has died: killed by SIGKILL" in second.reason
 
 
 def test_a_death_is_the_reason_of_what_comes_after_it_alone(
@@ -407,3 +428,33 @@ def test_shapes_are_read(text: str, shape: tuple[str, tuple[int, ...]]) -> None:
 def test_a_shape_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match="--shape"):
         parse_shape(text)
+
+
+@pytest.mark.parametrize("scheduler", ["direct { }", "oldest { max_candidate_sequences: 8 }"])
+def test_a_model_of_sequences_is_asked_in_sequences(tmp_path: Path, scheduler: str) -> None:
+    """Under each of them a request that began none, or two rows at once, would be refused."""
+    config = tiny.config(
+        4,
+        "x FP32 1",
+        "y FP32 1",
+        f"sequence_batching {{ {scheduler} state {{ "
+        'input_name: "before" output_name: "after" data_type: TYPE_FP32 dims: 1 '
+        'initial_state { name: "no" data_type: TYPE_FP32 dims: 1 zero_data: true } } }',
+    )
+    row = [TensorProto.FLOAT, ["n", 1]]
+    nodes = [("Add", ["x", "before"], ["y"], {}), ("Identity", ["y"], ["after"], {})]
+    tiny.place(
+        tmp_path,
+        "sums",
+        config,
+        nodes,
+        [("x", *row), ("before", *row)],
+        [("y", *row), ("after", *row)],
+    )
+    with serving(tmp_path) as endpoint:
+        report = one(Repository(tmp_path), "sums", Wish(load=QUICK), endpoint)
+        wish = Wish(load=replace(QUICK, batch_size=2))
+        with pytest.raises(SpecError, match="served in sequences, one sample a request"):
+            one(Repository(tmp_path), "sums", wish, endpoint)
+    assert report.failures == ()
+    assert [level.concurrency for level in report.levels] == [1, 2]

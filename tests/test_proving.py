@@ -11,7 +11,7 @@ from onnx import TensorProto as T
 from onnx import helper
 
 from tritonforge import export, exporting, graph, proving, release
-from tritonforge.errors import ExportError, GateError
+from tritonforge.errors import ExportError, GateError, GraphError
 from tritonforge.progress import silent
 from tritonforge.proving import Case
 from tritonforge.sources import Loaded
@@ -144,6 +144,33 @@ def test_a_dimension_frozen_inside_is_named(case):
         "dimension 'n' was frozen at export: the file works at 2, not at 1"
     )
     assert "--range n=LOW..HIGH" in caught.value.hint
+
+
+LOOKUP = {
+    "nodes": [("Add", ["x", "x"], ["twice"], {}), ("Gather", ["table", "twice"], ["y"], {})],
+    "inputs": [("x", T.INT64, ["n", "k"])],
+    "outputs": [("y", T.FLOAT, ["n", "k"])],
+    "initializers": [constant("table", [0.0] * 10)],
+}
+
+
+@pytest.mark.parametrize(
+    ("domain", "words", "hint"),
+    [
+        (Domain(kind="integers", low=0, high=90), "'x' was drawn from integers 0..90", "--domain"),
+        (
+            Domain(kind="recorded", values=(np.array([[1, 2]]), np.array([[1, 7]]))),
+            "'x' was taken from --sample",
+            "values of x that the model takes, for its --sample",
+        ),
+    ],
+)
+def test_values_that_the_model_does_not_take_are_told_from_sizes(case, domain, words, hint):
+    lookup = case(**LOOKUP, domains={"x": domain})
+    with graph.session(lookup.path) as run, pytest.raises(GraphError, match=words) as caught:
+        proving.prove(lookup, run, silent)
+    assert "out of data bounds" in caught.value.message
+    assert hint in caught.value.hint
 
 
 def test_another_shape_than_the_models_is_told(case):

@@ -204,7 +204,13 @@ def test_models_without_a_version_are_left_out_where_none_is_named(repository):
     assert repository.unbuilt() == ("config_only",)
     with pytest.raises(RepositoryError, match="'config_only' has no version"):
         repository.select(("built", "config_only"))
-    (repository.path / "built" / "1").rename(repository.path / "built" / "one")
+    misnamed = repository.path / "built" / "one"
+    (repository.path / "built" / "1").rename(misnamed)
+    for wanted in ((), ("built",)):
+        with pytest.raises(RepositoryError, match=r"has (a|no) version") as caught:
+            repository.select(wanted)
+        assert caught.value.hint.endswith(f"from 1 up: rename {misnamed}")
+    (misnamed / "model.onnx").unlink()
     with pytest.raises(RepositoryError, match=r"no model in .* has a version") as caught:
         repository.select(())
     assert "build one of built, config_only" in caught.value.hint

@@ -277,12 +277,17 @@ def test_too_little_time(repository, embedded):
     assert until(lambda: marked(leftovers.mark()) == before, 10)
 
 
+USAGE = "Usage: tritonserver [options]\n  --help\n\tPrint usage\n\nServer:\n  --id\n\tName.\n\n"
+
+
 @pytest.mark.parametrize(
     ("log", "reason"),
     [
         (f'E{STAMP} server.cc:241] "CudaDriverHelper has not been initialized."', ""),
         ("Error: Failed to initialize NVML\n| a | table |\nbus error", "bus error"),
         ("Signal (11) received.\n 0# 0x00005 in tritonserver\n 1# main", "Signal (11) received."),
+        (f"{USAGE}Bad option\nno such mode\n", "Bad option; no such mode"),
+        (f"no such option\n{USAGE}", "no such option"),
         (f'E{STAMP} main.cc:241] "Unavailable: no socket"\nI{STAMP} a.cc:1] "bye"', "no socket"),
     ],
 )

@@ -80,6 +80,19 @@ def test_a_model_that_does_not_load_says_how_the_others_are_served(embedded, tmp
     )
 
 
+def test_models_that_do_not_load_have_a_line_each(embedded, tmp_path):
+    del embedded
+    for name in ("one", "other"):
+        tiny.double(tmp_path, name)
+        (tmp_path / name / "1" / "model.onnx").write_bytes(b"no model")
+    with pytest.raises(ServerError) as caught, serving(tmp_path):
+        pass
+    assert [line.split()[:2] for line in caught.value.message.splitlines()] == [
+        ["model", "'one'"],
+        ["model", "'other'"],
+    ]
+
+
 def test_a_model_that_does_not_load_says_what_it_was_built_for(embedded, tmp_path):
     del embedded
     spec = ModelSpec(source=f"{nets.__file__}:mlp", target=release.find("24.10"))
@@ -100,8 +113,10 @@ def test_models_are_served_by_the_onnx_runtime_of_their_target(embedded, tmp_pat
         with client.remote(endpoint, "double") as run:
             np.testing.assert_array_equal(run({"x": ROWS})["y"], 2)
     refused = r"'double' version 1 does not load: .*opset"
-    with pytest.raises(ServerError, match=refused), serving(tmp_path):
+    with pytest.raises(ServerError, match=refused) as caught, serving(tmp_path):
         pass
+    file = tmp_path / "double" / "1" / "model.onnx"
+    assert f"`tritonforge build {file} --name double -r DIR` converts" in caught.value.hint
     assert embedded.onnxruntime == "1.19.2"
 
 

@@ -71,6 +71,8 @@ def written(tmp_path):
         ("model.onnx", "onnx", None),
         ("some/where/yolo v8.onnx", "onnx", "yolo_v8"),
         ("some/yolo/model.onnx", "onnx", "yolo"),
+        ("models/yolo/12/model.onnx", "onnx", "yolo"),
+        ("models/yolo/v2/model.onnx", "onnx", "v2"),
         ("UPPER.ONNX", "onnx", "UPPER"),
     ],
 )

@@ -13,7 +13,7 @@ class Endpoint:
     """The addresses of one server as `host:port`; None where it is not known.
 
     `rehearsal` is true where a GPU config is served on CPU from a changed copy. `triton` and
-    `onnxruntime` are versions, known of a server of our own.
+    `onnxruntime` are versions and `pid` is the process, known of a server of our own.
     """
 
     http: str | None = None
@@ -22,6 +22,7 @@ class Endpoint:
     rehearsal: bool = False
     triton: str | None = None
     onnxruntime: str | None = None
+    pid: int | None = None
 
     @property
     def protocols(self) -> tuple[str, ...]:

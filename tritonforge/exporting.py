@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tritonforge import graph, runtime, samples
 from tritonforge.errors import ExportError, GraphError
@@ -134,7 +134,7 @@ def _fit(path: Path, way: str, opset: int, spec: ModelSpec) -> str:
     model = graph.load(path)
     written = graph.stamp_of(model)
     if written.opset != opset:
-        model = graph.converted(model, opset)
+        model = _converted(model, opset, written, spec)
         way = f"{way}, converted from opset {written.opset}"
     if graph.stamp_of(model) != written or model.ir_version != spec.target.ir:
         model.ir_version = spec.target.ir
@@ -214,6 +214,17 @@ def _hold(signature: Signature, asked: tuple[TensorSpec, ...]) -> None:
                 )
 
 
+def _converted(model: Any, opset: int, stamp: graph.Stamp, spec: ModelSpec) -> Any:
+    """Convert a file; where the opset that it has would have done, the error says so."""
+    try:
+        return graph.converted(model, opset)
+    except GraphError as error:
+        if spec.opset is None or stamp.opset > spec.target.opset:
+            raise
+        hint = f"leave --opset out: release {spec.target.tag} takes opset {stamp.opset}"
+        raise GraphError(error.message, hint=hint) from error
+
+
 def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exported:
     """Take a foreign file: unchanged within the target's limits, else converted or re-stamped."""
     progress(f"reading {source}")
@@ -226,7 +237,7 @@ def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exp
     elif stamp.opset > spec.target.opset:
         opset = spec.target.opset
     if opset != stamp.opset:
-        model = graph.converted(model, opset)
+        model = _converted(model, opset, stamp, spec)
         way = f"converted from opset {stamp.opset}"
     if model.ir_version > spec.target.ir:
         model.ir_version = spec.target.ir

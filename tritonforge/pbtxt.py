@@ -1,15 +1,15 @@
 """`config.pbtxt`: from a signature to the protobuf message `ModelConfig`, to text, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import text_encoding, text_format
+from google.protobuf import json_format, text_encoding, text_format
 from google.protobuf.message import Message
 from tritonclient.grpc import model_config_pb2
 
 from tritonforge.errors import ConfigError
-from tritonforge.tensors import Signature, TensorSpec
+from tritonforge.tensors import DType, Signature, TensorSpec
 
 ModelConfig = model_config_pb2.ModelConfig
 
@@ -110,6 +110,34 @@ def parse(text: str, path: Path | str = "config.pbtxt") -> Any:
         said = str(error).removeprefix(f"{error.GetLine()}:{error.GetColumn()} : ")
         raise ConfigError(f"{where}: {said}", hint="mend the line, or delete the file") from error
     return message
+
+
+def from_json(said: Mapping[str, Any]) -> Any:
+    """Read a config as a server tells it; what a newer one has besides is left out."""
+    return json_format.ParseDict(said, ModelConfig(), ignore_unknown_fields=True)
+
+
+def dtype(number: int) -> DType:
+    """Return the dtype that a config holds as a number; raises `SpecError` for none of ours."""
+    return DType.parse(model_config_pb2.DataType.Name(number))
+
+
+def is_complete(message: Any) -> bool:
+    """Say whether a server takes the config as it is: it adds to one that lacks its tensors.
+
+    Source: onnxruntime_backend, `onnxruntime.cc` (AutoCompleteConfig).
+    """
+    return bool(message.input or message.batch_input) and bool(message.output)
+
+
+def served(message: Any, versions: Sequence[int]) -> tuple[int, ...]:
+    """Return those of a model's versions, ascending, that its policy has served."""
+    policy = message.version_policy
+    if policy.HasField("all"):
+        return tuple(versions)
+    if policy.HasField("specific"):
+        return tuple(each for each in versions if each in policy.specific.versions)
+    return tuple(versions[-(policy.latest.num_versions or 1) :])
 
 
 def needs_gpu(message: Any) -> bool:

@@ -98,7 +98,10 @@ def serving(
                     raise
         try:
             yield replace(
-                server.endpoint, triton=toolchain.triton, onnxruntime=toolchain.onnxruntime
+                server.endpoint,
+                triton=toolchain.triton,
+                onnxruntime=toolchain.onnxruntime,
+                pid=server.child.pid,
             )
         except ServerError as error:
             if _ended(server):  # what the caller met is the consequence
@@ -219,7 +222,7 @@ def _unloaded(server: _Server) -> ServerError:
         f"{state['name']!r} version {state['version']}": serverlog.sentence(state["reason"])
         for state in states
     }
-    said = "; ".join(f"model {model} does not load: {why}" for model, why in reasons.items())
+    said = "\n".join(f"model {model} does not load: {why}" for model, why in reasons.items())
     error = UnloadedError(said or serverlog.reason(log), hint=_hint(server.log))
     error.models = tuple(dict.fromkeys([*unread, *(str(state["name"]) for state in states)]))
     return error

@@ -38,12 +38,20 @@ def sentence(said: str) -> str:
 
 def reason(log: str) -> str:
     """Return why a server ended: its errors, else the last lines that are not its own chatter."""
-    told = log.partition("\nUsage: ")[0]  # a wrong option makes it print all its help
-    lines = [line for line in told.splitlines() if line.strip() and not _NOISE.search(line)]
+    lines = [line for line in _unused(log) if line.strip() and not _NOISE.search(line)]
     matches = [_LINE.match(line) for line in lines]
     errors = [match["said"] for match in matches if match and match["level"] in "EF"]
     others = [line for line, match in zip(lines, matches, strict=True) if _speaks(line, match)]
     return _joined(errors or others) or "it said nothing"
+
+
+def _unused(log: str) -> Iterator[str]:
+    """Leave out the help that a wrong option makes it print: it is indented, but for its titles."""
+    helping = False
+    for line in log.splitlines():
+        helping = helping or line.startswith("Usage: ")
+        if not (helping and (line.startswith((" ", "\t", "Usage: ")) or line.endswith(":"))):
+            yield line
 
 
 def is_incomplete(log: str) -> bool:

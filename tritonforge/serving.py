@@ -6,13 +6,14 @@ shown only the models that are wanted, and where no GPU is to be seen a config t
 rehearsed on the CPU.
 """
 
+import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from tritonforge import manifest, mirror, release, server, toolchain
+from tritonforge import manifest, mirror, release, served, server, toolchain
 from tritonforge.endpoint import Endpoint
 from tritonforge.errors import RepositoryError, ServerError, SpecError
 from tritonforge.progress import Progress, silent
@@ -20,6 +21,8 @@ from tritonforge.release import Release
 from tritonforge.repository import Entry, Repository
 
 Told = Callable[[str], None]
+# what ONNX Runtime says of a file of a newer IR or opset: its `model.cc` and `model_load_utils.h`
+_NEWER = re.compile(r"Unsupported model IR version|Opset \d+ is under development")
 
 
 def _unheard(said: str) -> None:
@@ -129,8 +132,20 @@ def _explained(
             )
     others = [entry.model for entry in entries if entry.model not in error.models]
     hint = error.hint
+    if newer := _NEWER.search(said):
+        hint = f"{_conversion(said[: newer.start()], entries)}; {hint}"
     if others and len(others) < len(entries):
         named = " ".join(others) if len(others) <= 5 else "MODEL…"
         where = shlex.quote(str(entries[0].model_dir.parent))
         hint = f"name the others to leave it out: tritonforge serve -r {where} {named}; {hint}"
     return ServerError(said, hint=hint)
+
+
+def _conversion(said: str, entries: Sequence[Entry]) -> str:
+    """Say how the last model that is named in what was said can be made older."""
+    entry = max(entries, key=lambda each: said.rfind(repr(each.model)))
+    path = shlex.quote(str(served.model_path(entry)))
+    return (
+        f"`tritonforge build {path} --name {shlex.quote(entry.model)} -r DIR` converts the file for"
+        " the release of --target"
+    )

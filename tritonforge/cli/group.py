@@ -93,7 +93,9 @@ def _terminated(number: int, frame: Any) -> NoReturn:
 def _os_sentence(error: OSError) -> str:
     """Say which file the operating system refused and why."""
     reason = error.strerror or str(error)
-    return f"{error.filename}: {reason}" if error.filename else reason
+    full = error.errno == errno.ENOSPC and error.filename2  # of a copy: where it goes
+    place = full or error.filename
+    return f"{place}: {reason}" if place else reason
 
 
 def _os_hint(error: OSError) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tritonforge.errors import ForgeError
+from tritonforge.errors import ForgeError, RepositoryError
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -60,7 +60,10 @@ def _repository(text: str) -> Any:
 
     from tritonforge.repository import Repository
 
-    return Repository(Path(text))
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise RepositoryError(f"{text} is a file", hint="name the folder that holds the models")
+    return Repository(path)
 
 
 def _release(text: str) -> Any:

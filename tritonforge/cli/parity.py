@@ -45,7 +45,8 @@ def command(
 
     The version's files against its manifest and the golden sample first, then fresh samples over
     batch sizes and shapes, then many requests at once; over HTTP and gRPC. Without MODEL every
-    model of the repository is compared. Exit code 1 says that something differs.
+    model of the repository is compared, and without -x every version that its version policy has
+    served. Exit code 1 says that something differs.
     """
     from tritonforge import endpoint
     from tritonforge.parity import Wish, parity

@@ -68,7 +68,9 @@ def command(
 def _wait(endpoint: "Endpoint") -> None:
     """Print the URLs; return on ^C and SIGTERM, or when the server has gone."""
     from tritonforge.health import alive
+    from tritonforge.instances import Watch
 
+    watch = Watch(endpoint.pid)
     try:
         click.echo(f"http://{endpoint.http}")
         click.echo(f"grpc://{endpoint.grpc}")
@@ -78,6 +80,8 @@ def _wait(endpoint: "Endpoint") -> None:
         if endpoint.rehearsal:
             _on_stderr("rehearsal: cpu (the difference is above)")
         while alive(endpoint):
+            for said in watch.died():
+                _on_stderr(f"{said}; its requests are refused until its model is loaded anew")
             time.sleep(0.5)
     except KeyboardInterrupt:
         return

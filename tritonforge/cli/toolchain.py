@@ -58,7 +58,9 @@ def show(target: "Release | None", output_format: str) -> None:
         for each in ([_sentence(one) for one in value] if isinstance(value, list) else [str(value)])
     ]
     output.table(("what", "value"), rows, left=2)
-    if found.server is None:
+    if found.lacking is not None:
+        click.echo(f"{found.lacking}.", err=True)
+    elif found.server is None:
         click.echo("`tritonforge toolchain install` installs it; so does the first need.", err=True)
 
 
@@ -78,6 +80,8 @@ def _facts(found: "Survey") -> dict[str, Any]:
             "onnxruntime": server.onnxruntime,
             "onnxruntime_why": found.runtime_why,
         }
+    if found.lacking is not None:
+        facts["lacking"] = found.lacking
     facts |= {"device": found.device, "device_why": found.device_why}
     if found.analyzer is not None:
         facts |= {

@@ -88,7 +88,8 @@ def _values(module: nn.Module, call: Call) -> list[tuple[str, torch.Tensor]]:
         raise ExportError(
             f"the model itself fails on {_shapes(call)}: {found.said}"
             + (f" at {found.where}" if found.where else ""),
-            hint="check --input, --range and --domain: names, sizes and values must suit the model",
+            hint="check --input, --range, --domain and --sample: names, sizes and values must suit"
+            " the model",
         ) from error
     return list(_flat("output", returned))
 

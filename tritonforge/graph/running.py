@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from tritonforge import tensors
 from tritonforge.errors import GraphError
 from tritonforge.graph.file import first_line, load
 from tritonforge.tensors import Arrays, Dim, Run
@@ -120,8 +121,17 @@ def _open(
 
 
 def _text(array: np.ndarray) -> np.ndarray:
-    """Return strings as text: of `bytes` ONNX Runtime would take what `str` makes, "b'…'"."""
+    """Return strings as text: of `bytes` ONNX Runtime would take what `str` makes, "b'…'".
+
+    What is no UTF-8 goes in as numpy's own bytes, which it reads to their first zero.
+    """
     if array.dtype.kind != "O":
         return array
-    texts = [item.decode() if isinstance(item, bytes) else item for item in array.flat]
+    try:
+        texts = [item.decode() if isinstance(item, bytes) else item for item in array.flat]
+    except UnicodeDecodeError:
+        plain = tensors.texts(array)
+        if any(b"\0" in item for item in plain.flat):
+            raise
+        return plain.astype(f"S{max(map(len, plain.flat)) + 1}")  # room for a zero
     return np.array(texts, dtype=object).reshape(array.shape)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
-from tritonforge import client, health, perf, toolchain
+from tritonforge import client, health, instances, perf, toolchain
 from tritonforge.endpoint import Endpoint
 from tritonforge.errors import ForgeError, ServerError, SpecError
 from tritonforge.measure.inputs import Draft, Shapes, prepare
@@ -13,6 +13,8 @@ from tritonforge.progress import Progress, share, silent
 from tritonforge.release import Release
 from tritonforge.repository import Repository
 from tritonforge.serving import serving
+
+_UNHEALTHY = "is not healthy"  # what python_backend says of a process that has died
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +142,7 @@ def _report(subject: _Subject, endpoint: Endpoint, progress: Progress) -> PerfRe
         load=wish.load,
     )
     triton = client.identity(endpoint).version or None
+    watch = instances.Watch(endpoint.pid)
     analyzer = toolchain.perf_analyzer(progress=progress)
     levels, failures = perf.run(
         plan,
@@ -155,10 +158,22 @@ def _report(subject: _Subject, endpoint: Endpoint, progress: Progress) -> PerfRe
         protocol=protocol,
         batch_size=wish.load.batch_size,
         levels=levels,
-        failures=failures,
+        failures=_explained(failures, watch.died()),
         triton=triton,
         onnxruntime=endpoint.onnxruntime,
         rehearsal=endpoint.rehearsal,
+    )
+
+
+def _explained(failures: tuple[Failure, ...], died: tuple[str, ...]) -> tuple[Failure, ...]:
+    """Say with each failure for want of an instance what became of it."""
+    if not died:
+        return failures
+    return tuple(
+        replace(failure, reason=f"{failure.reason} ({'; '.join(died)})")
+        if _UNHEALTHY in failure.reason
+        else failure
+        for failure in failures
     )
 
 

@@ -1,25 +1,24 @@
 """What to send to a model under load: samples that fit what the server takes."""
 
-import time
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from tritonforge import client, graph, manifest, samples, served
+from tritonforge import client, graph, manifest, pbtxt, samples, served
 from tritonforge.endpoint import Endpoint
-from tritonforge.errors import ConfigError, GraphError, ServerError, SpecError
+from tritonforge.errors import ConfigError, GraphError, SpecError
 from tritonforge.repository import Repository
 from tritonforge.spec import Domain, Range
-from tritonforge.tensors import Arrays, Run, TensorSpec
+from tritonforge.tensors import Arrays, TensorSpec
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 # Several samples, so that no cache answers; no more than perf_analyzer should hold beside a window.
 _SAMPLES = 16
 _SAMPLE_BYTES = 64 << 20
-_COUNT_SECONDS = 2.0
-_ONE_ROW = "batch-size must be <= 1"  # triton-inference-server/core, `infer_request.cc`
+_ALONE = client.Place(sequence=1 + secrets.randbelow(1 << 30), start=True, end=True)
 
 
 def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
@@ -79,39 +78,33 @@ def prepare(
     said = client.metadata(endpoint, model, version=draft.version)
     if not said.inputs:
         raise SpecError(f"{model!r} takes no inputs, perf_analyzer cannot drive it")
+    # The file of the config does not tell: the server may have completed it.
+    config = pbtxt.from_json(client.config(endpoint, model, version=draft.version))
+    batches, in_sequences = config.max_batch_size > 0, config.HasField("sequence_batching")
+    _check_batch(model, draft, batches=batches, in_sequences=in_sequences)
     version = draft.version or max((int(each) for each in said.versions), default=1)
     inputs = _inputs(repository, model, version, said.inputs)
+    drawn = _samples(inputs, draft, batches=batches)
     with client.remote(
         endpoint, model, version=version, protocol=protocol, timeout=client.PATIENCE_SECONDS
     ) as ask:
-        before = client.statistics(endpoint, model, version=version)
-        outputs, rows = _first(inputs, draft, ask)
-        # The file of the config does not tell: the server may have completed it.
-        batches = rows == 1 or (rows is not None and _counts_rows(endpoint, model, version, before))
-        drawn = _samples(inputs, draft, batches=batches)
-        if batches:
-            kept = _bytes(outputs) * draft.batch_size // (rows or 1)
-        elif draft.batch_size > 1:
-            raise ServerError(f"{model!r} does not batch, so --batch-size can only be 1")
-        else:
-            kept = _bytes(outputs if rows is None else ask(drawn[0]))
-    return Prepared(version=version, samples=drawn, request_bytes=_bytes(drawn[0]) + kept)
+        outputs = ask(_request(inputs, draft, batches=batches), _ALONE if in_sequences else None)
+    return Prepared(
+        version=version, samples=drawn, request_bytes=_bytes(drawn[0]) + _bytes(outputs)
+    )
 
 
-def _counts_rows(endpoint: Endpoint, model: str, version: int, before: client.Statistics) -> bool:
-    """Say whether a request of several rows, just answered, counted as several inferences.
+def _check_batch(model: str, draft: Draft, *, batches: bool, in_sequences: bool) -> None:
+    """Raise `SpecError` for more samples a request than the server takes in any."""
+    if draft.batch_size > 1 and (in_sequences or not batches):
+        why = "is served in sequences, one sample a request" if in_sequences else "does not batch"
+        raise SpecError(f"{model!r} {why}, so --batch-size can only be 1")
 
-    Where nothing batches it counts as one. The server answers first and counts then, so wait for
-    it; one that never counts has a response cache, and what may batch is taken to.
-    """
-    deadline = time.monotonic() + _COUNT_SECONDS
-    while time.monotonic() < deadline:
-        now = client.statistics(endpoint, model, version=version)
-        inferences, requests = now.inferences - before.inferences, now.requests - before.requests
-        if inferences > 0 and requests > 0:
-            return inferences > requests
-        time.sleep(0.01)
-    return True
+
+def _request(inputs: "_Inputs", draft: Draft, *, batches: bool) -> Arrays:
+    """Draw one request as it is sent."""
+    tensors = inputs.sized(draft.shapes, draft.batch_size if batches else None)
+    return samples.draw(tensors, inputs.domains, {}, draft.seed)
 
 
 def _samples(inputs: "_Inputs", draft: Draft, *, batches: bool) -> tuple[Arrays, ...]:
@@ -123,27 +116,6 @@ def _samples(inputs: "_Inputs", draft: Draft, *, batches: bool) -> tuple[Arrays,
     count = max(1, min(_SAMPLES, _SAMPLE_BYTES // max(_bytes(one), 1)))
     seeds = range(draft.seed + 1, draft.seed + count)
     return one, *(samples.draw(tensors, inputs.domains, {}, seed) for seed in seeds)
-
-
-def _first(inputs: "_Inputs", draft: Draft, ask: Run) -> tuple[Arrays, int | None]:
-    """Make a first request; return its answer and its rows, None where nothing can batch.
-
-    The server's count of it then says whether requests are batched, hence two rows or more; one
-    row only where the server batches and takes no more.
-    """
-    rows = max(2, draft.batch_size) if inputs.may_batch else None
-    try:
-        return _ask(inputs, draft, ask, rows), rows
-    except ServerError as error:
-        if draft.batch_size > 1 or _ONE_ROW not in error.message:
-            raise
-        return _ask(inputs, draft, ask, 1), 1
-
-
-def _ask(inputs: "_Inputs", draft: Draft, ask: Run, rows: int | None) -> Arrays:
-    """Send one request of `rows` samples."""
-    tensors = inputs.sized(draft.shapes, rows)
-    return ask(samples.draw(tensors, inputs.domains, {}, draft.seed))
 
 
 def _bytes(arrays: Arrays) -> int:

@@ -11,17 +11,18 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from tritonforge import client, gate
+from tritonforge.client import Asking
 from tritonforge.endpoint import Endpoint
 from tritonforge.errors import ForgeError, GateError, RefusedError
-from tritonforge.parity import load, subject
+from tritonforge.parity import configured, load, subject
 from tritonforge.parity.load import Batching, together
-from tritonforge.parity.subject import Reference, Subject
+from tritonforge.parity.subject import Reference, Subject, Turns
 from tritonforge.progress import Progress, share, silent
 from tritonforge.release import Release
 from tritonforge.repository import Entry, Repository
 from tritonforge.serving import serving
 from tritonforge.spec import Tolerance
-from tritonforge.tensors import Arrays, Run
+from tritonforge.tensors import Arrays
 
 __all__ = ["Batching", "Check", "ParityReport", "Reference", "Wish", "parity"]
 
@@ -103,18 +104,21 @@ def parity(
 ) -> tuple[ParityReport, ...]:
     """Compare each model with its reference, all models of the repository where none is named.
 
+    Without a version those are compared that the model's version policy has served.
     Without `endpoint` an embedded server of our own serves them; `rehearsed` then gets the
     difference of a config that was changed to run on CPU. Raises any `ForgeError` that concerns all
     models; what concerns one is in its report.
     """
-    entries = repository.select(models, wish.version)
+    entries = configured.entries(repository, models, wish.version)
     reports = []
     for index, entry in enumerate(entries):
         part = share(progress, index, len(entries))
         try:
-            with subject.opened(entry, wish.reference, wish.sample_seed) as each:
-                place = nullcontext(endpoint) if endpoint else _served(each, wish, rehearsed, part)
-                with place as at:
+            config = configured.stated(entry)
+            place = nullcontext(endpoint) if endpoint else _served(entry, wish, rehearsed, part)
+            with place as at:
+                config = configured.completed(entry, at) if config is None else config
+                with subject.opened(entry, config, wish.reference, wish.sample_seed) as each:
                     report = _report(each, at, wish, part, embedded=endpoint is None)
         except ForgeError as error:  # the other models are compared all the same
             if len(entries) == 1:
@@ -126,13 +130,13 @@ def parity(
 
 @contextmanager
 def _served(
-    each: Subject, wish: Wish, rehearsed: Callable[[str], None], progress: Progress
+    entry: Entry, wish: Wish, rehearsed: Callable[[str], None], progress: Progress
 ) -> Iterator[Endpoint]:
     """Serve one version on a server of its own."""
     with serving(
-        each.entry.model_dir.parent,
-        models=[each.entry.model],
-        version=each.entry.version,
+        entry.model_dir.parent,
+        models=[entry.model],
+        version=entry.version,
         target=wish.target,
         rehearsed=rehearsed,
         progress=progress,
@@ -190,23 +194,26 @@ def _one_by_one(
     with each.remote(endpoint, protocol) as ask:
         if each.golden is not None:
             inputs, outputs = each.golden
-            golden = _answers([inputs], lambda _: outputs, ask)
+            golden = _answers([((inputs, None),)], lambda _: [outputs], ask)
             yield _check("golden", protocol, golden, tolerance, each.noise)
         if each.reference is not None:
-            sizes = _answers(each.samples(), each.reference, ask)
+            sizes = _answers(each.samples(), each.answers, ask)
             yield _check("sizes", protocol, sizes, tolerance, each.noise)
 
 
-def _answers(samples: Iterable[Arrays], reference: Run, ask: Run) -> Iterator[subject.Pair]:
+def _answers(
+    samples: Iterable[Turns], reference: Callable[[Turns], list[Arrays]], ask: Asking
+) -> Iterator[subject.Pair]:
     """Ask both for each sample; a refusal names the shapes that were refused."""
-    for sample in samples:
-        want = reference(sample)
-        try:
-            got = ask(sample)
-        except RefusedError as error:
-            shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in sample.items())
-            raise RefusedError(f"{error.message} (asked with {shapes})") from error
-        yield want, got
+    for turns in samples:
+        wants = reference(turns)  # first, as a sequence may not idle
+        for want, (arrays, place) in zip(wants, turns, strict=True):
+            try:
+                got = ask(arrays, place)
+            except RefusedError as error:
+                shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
+                raise RefusedError(f"{error.message} (asked with {shapes})") from error
+            yield want, got
 
 
 def _check(

@@ -9,7 +9,7 @@ from tritonforge import client
 from tritonforge.client import Statistics
 from tritonforge.endpoint import Endpoint
 from tritonforge.errors import ServerError
-from tritonforge.parity.subject import Pair, Subject
+from tritonforge.parity.subject import Pair, Subject, Turns
 from tritonforge.tensors import Arrays
 
 # A quick model may answer each request before the next one comes, so each client sends several in a
@@ -51,7 +51,6 @@ def together(
     Every answer is compared with the reference of its own sample, so a mix-up of rows shows. The
     samples are drawn from seeds from `first` on. Raises `RefusedError` for a request.
     """
-    assert each.reference is not None  # noqa: S101 - the caller asks only where there is one
     pairs: list[Pair] = []
     start = _count(each, endpoint)
     counted = Batching(inferences=0, executions=0, largest=0)
@@ -60,7 +59,8 @@ def together(
         count = clients * in_a_row
         asked = [each.single(first + turn * count + number) for number in range(count)]
         answers = _burst(each, endpoint, protocol, asked, in_a_row)
-        pairs += [(each.reference(sample), got) for sample, got in zip(asked, answers, strict=True)]
+        wants = [want for turns in asked for want in each.answers(turns)]
+        pairs += zip(wants, answers, strict=True)
         counted = _difference(each, endpoint, start, expected=len(pairs))
         if counted.merged or not each.batches:
             break
@@ -69,27 +69,30 @@ def together(
 
 def _crowd(each: Subject, first: int) -> tuple[int, int]:
     """Return how many clients to send from, and how many requests each sends in a row."""
-    assert each.reference is not None  # noqa: S101 - the caller asks only where there is one
-    sample = each.single(first)
-    arrays = (*sample.values(), *each.reference(sample).values())
-    held = 2 * sum(array.nbytes for array in arrays)  # the reference's answer beside the server's
+    turns = each.single(first)
+    said = (*(arrays for arrays, _ in turns), *each.answers(turns))
+    # the reference's answer beside the server's
+    held = 2 * sum(array.nbytes for arrays in said for array in arrays.values())
     if held * _CLIENTS * _IN_A_ROW <= _BURST_BYTES:
         return _CLIENTS, _IN_A_ROW
     return max(2, min(_CLIENTS, _BURST_BYTES // held)), 1
 
 
 def _burst(
-    each: Subject, endpoint: Endpoint, protocol: str, asked: list[Arrays], in_a_row: int
+    each: Subject, endpoint: Endpoint, protocol: str, asked: list[Turns], in_a_row: int
 ) -> list[Arrays]:
-    """Send the samples from clients with a thread and connection each, all at the same moment."""
+    """Send the samples from clients with a thread and connection each, all at the same moment.
+
+    The answers come in the order of the samples.
+    """
     clients = len(asked) // in_a_row
     ready = threading.Barrier(clients, timeout=60)
 
-    def ask(mine: list[Arrays]) -> list[Arrays]:
+    def ask(mine: list[Turns]) -> list[Arrays]:
         try:
             with each.remote(endpoint, protocol) as run:
                 ready.wait()
-                return [run(sample) for sample in mine]
+                return [run(*turn) for turns in mine for turn in turns]
         except threading.BrokenBarrierError as error:
             raise ServerError("the clients could not start together") from error
         except ServerError:

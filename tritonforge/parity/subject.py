@@ -1,22 +1,31 @@
 """One version under comparison: its samples, its reference, and the shapes on the wire."""
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from tritonforge import client, graph, manifest, pbtxt, release, samples, served, sources
+from tritonforge import client, graph, manifest, release, samples, served, sources
+from tritonforge.client import Asking, Place
 from tritonforge.endpoint import Endpoint
-from tritonforge.errors import RepositoryError, SourceError
+from tritonforge.errors import ConfigError, RepositoryError, SourceError
 from tritonforge.manifest import Manifest
+from tritonforge.parity.sequence import Sequences
 from tritonforge.repository import Entry
+from tritonforge.samples import Sizes
 from tritonforge.spec import Domain, ModelSpec, Range, Tolerance, parse_input
 from tritonforge.tensors import Arrays, Run, Signature
 
 Reference = Literal["onnx", "torch", "golden"]
 Pair = tuple[Arrays, Arrays]
+# A request, and its place where the config has sequences; and those that are sent in a row.
+Turn = tuple[Arrays, Place | None]
+Turns = Sequence[Turn]
+
+_LENGTH = 4  # of a sequence: a start, an end and what lies between
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +37,8 @@ class Subject:
     `noise` what an output may differ by for its own rounding.
     `altered` names files that are not those that were built, None where none were built here.
     `wire` holds, for a tensor that the config reshapes, the dims a client sees beside the batch.
+    `sequences` says what the server gives the model beside a request, None where it has none; the
+    inputs of `signature` are those that a client sends.
     """
 
     entry: Entry
@@ -39,6 +50,7 @@ class Subject:
     wire: Mapping[str, tuple[int, ...]]
     golden: Pair | None
     reference: Run | None
+    sequences: Sequences | None
     proven: Tolerance
     noise: Mapping[str, float]
     altered: tuple[str, ...] | None
@@ -51,26 +63,53 @@ class Subject:
             rtol=self.proven.rtol if said.rtol is None else said.rtol,
         )
 
-    def samples(self) -> Iterator[Arrays]:
-        """Draw samples over batch sizes and the sizes of every other dynamic dimension."""
+    def samples(self) -> Iterator[Turns]:
+        """Draw samples over batch sizes and the sizes of every other dynamic dimension.
+
+        A sequence has one size; the last one is of a single request.
+        """
         batch = self.signature.batch if self.max_batch_size > 0 else None
+        largest = self.max_batch_size if self.sequences is None else min(1, self.max_batch_size)
         ranges = {"batch": Range(high=16), **self.ranges}
-        sweep = samples.sweep(
-            self.signature.dynamic, ranges, batch=batch, max_batch_size=self.max_batch_size
+        sweep = list(
+            samples.sweep(self.signature.dynamic, ranges, batch=batch, max_batch_size=largest)
         )
         for number, sizes in enumerate(sweep):
-            yield samples.draw(self.signature.inputs, self.domains, sizes, self.seed + number)
+            yield self._turns(sizes, number, _LENGTH)
+        if self.sequences is not None:
+            yield self._turns(sweep[0], len(sweep), 1)
 
-    def single(self, number: int) -> Arrays:
-        """Draw the inputs of a request of one row, one of many that are sent at once."""
+    def single(self, number: int) -> Turns:
+        """Draw a request of one row, or a sequence of them; one of many that are sent at once."""
         sizes = samples.typical(self.signature.dynamic, self.ranges)
         if self.max_batch_size > 0 and self.signature.batch is not None:
             sizes[self.signature.batch] = 1
-        inputs = self.signature.inputs
-        return samples.draw(inputs, self.domains, sizes, self.seed + 1000 + number)
+        return self._turns(sizes, 1000 + number, _LENGTH)
+
+    def _turns(self, sizes: Sizes, number: int, length: int) -> Turns:
+        """Draw what is sent in a row: one request, or a sequence of `length` under an id."""
+        inputs, first = self.signature.inputs, self.seed + number
+        if self.sequences is None:
+            return ((samples.draw(inputs, self.domains, sizes, first), None),)
+        places = self.sequences.places(length)
+        seeds = itertools.count(first * _LENGTH)
+        return tuple(
+            (samples.draw(inputs, self.domains, sizes, seed), place)
+            for seed, place in zip(seeds, places, strict=False)
+        )
+
+    def answers(self, turns: Turns) -> list[Arrays]:
+        """Ask the reference for requests that are sent in a row."""
+        assert self.reference is not None  # noqa: S101 - the caller asks only where there is one
+        if self.sequences is None:
+            found = [self.reference(arrays) for arrays, _ in turns]
+        else:
+            found = self.sequences.follow(self.reference, turns)
+        names = [each.name for each in self.signature.outputs]
+        return [{name: answer[name] for name in names} for answer in found]
 
     @contextmanager
-    def remote(self, endpoint: Endpoint, protocol: str) -> Iterator[Run]:
+    def remote(self, endpoint: Endpoint, protocol: str) -> Iterator[Asking]:
         """Open the served version as a `Run` that speaks the model's shapes, not the wire's."""
         protocol_name: Any = protocol
         with client.remote(
@@ -84,9 +123,9 @@ class Subject:
                 yield ask
                 return
 
-            def run(arrays: Arrays) -> Arrays:
+            def run(arrays: Arrays, place: Place | None = None) -> Arrays:
                 sent = {name: self._to_wire(name, array) for name, array in arrays.items()}
-                return {name: self._from_wire(name, got) for name, got in ask(sent).items()}
+                return {name: self._from_wire(name, got) for name, got in ask(sent, place).items()}
 
             yield run
 
@@ -108,23 +147,21 @@ class Subject:
 
 
 @contextmanager
-def opened(entry: Entry, reference: Reference, seed: int) -> Iterator[Subject]:
+def opened(entry: Entry, config: Any, reference: Reference, seed: int) -> Iterator[Subject]:
     """Read what is known of a version and open its reference while the block runs.
 
-    Raises `RepositoryError` for a golden sample that is asked for but absent, `SourceError` where
-    the torch model cannot be made again.
+    `config` is what it is served under. Raises `RepositoryError` for a golden sample that is asked
+    for but absent, `SourceError` where the torch model cannot be made again, `ConfigError` for
+    sequences that cannot be followed.
     """
     known = manifest.read(entry.version_dir)
-    config = _config(entry)
     path = served.model_path(entry)
     model = graph.load(path)
-    signature = _narrowed(graph.signature(model), config)
-    golden = _golden(entry, signature) if known is not None else None
+    sequences = Sequences.of(config, entry.model_dir)
+    signature = _narrowed(graph.signature(model), config, sequences)
+    golden = _golden(entry, signature) if known is not None and sequences is None else None
     if reference == "golden" and golden is None:
-        raise RepositoryError(
-            f"{entry.model} {entry.version} has no golden sample",
-            hint="build it with tritonforge, or compare with --reference onnx",
-        )
+        raise _no_golden(entry, sequences)
     with _reference(entry, known, reference, path) as run:
         yield Subject(
             entry=entry,
@@ -135,7 +172,8 @@ def opened(entry: Entry, reference: Reference, seed: int) -> Iterator[Subject]:
             batches=config.max_batch_size > 1 and config.HasField("dynamic_batching"),
             wire=_wire(config, signature),
             golden=golden,
-            reference=_listed(run, signature) if run is not None else None,
+            reference=run,
+            sequences=sequences,
             proven=known.tolerance if known else Tolerance(),
             noise=known.gate.noise if known else {},
             altered=manifest.altered(known, entry.version_dir) if known else None,
@@ -143,24 +181,31 @@ def opened(entry: Entry, reference: Reference, seed: int) -> Iterator[Subject]:
         )
 
 
-def _config(entry: Entry) -> Any:
-    """Read the config of a version; raises `RepositoryError` where there is none."""
-    if not entry.config_path.is_file():
-        raise RepositoryError(
-            f"{entry.model!r} has no config.pbtxt", hint="build it, or write its config"
+def _no_golden(entry: Entry, sequences: Sequences | None) -> RepositoryError | ConfigError:
+    """Say why there is no golden sample to compare with."""
+    hint = "compare with --reference onnx"
+    if sequences is not None:
+        return ConfigError(
+            f"{entry.model} {entry.version} is served in sequences, in which the golden sample has"
+            " no place",
+            hint=hint,
         )
-    return pbtxt.parse(entry.config_path.read_text("utf-8"), entry.config_path)
+    return RepositoryError(
+        f"{entry.model} {entry.version} has no golden sample",
+        hint=f"build it with tritonforge, or {hint}",
+    )
 
 
-def _narrowed(signature: Signature, config: Any) -> Signature:
-    """Fix the dimensions that the config narrows, and leave out outputs it does not list."""
+def _narrowed(signature: Signature, config: Any, sequences: Sequences | None) -> Signature:
+    """Fix the dimensions that the config narrows; leave out what clients neither send nor get."""
     listed = {
         entry.name: list(entry.dims) for entry in config.input if not entry.HasField("reshape")
     }
     kept = {entry.name for entry in config.output}
     skip = 1 if config.max_batch_size > 0 else 0
+    added = sequences.inputs if sequences is not None else frozenset()
     inputs = []
-    for tensor in signature.inputs:
+    for tensor in (each for each in signature.inputs if each.name not in added):
         dims = listed.get(tensor.name, [])
         if len(dims) + skip == len(tensor.dims):
             fixed = (*tensor.dims[:skip], *map(_narrow, tensor.dims[skip:], dims))
@@ -175,17 +220,6 @@ def _golden(entry: Entry, signature: Signature) -> Pair:
     inputs, outputs = manifest.read_golden(entry.version_dir)
     kept = {each.name for each in signature.outputs}
     return inputs, {name: array for name, array in outputs.items() if name in kept}
-
-
-def _listed(run: Run, signature: Signature) -> Run:
-    """Leave out of a reference's answers what the config does not list."""
-    names = [each.name for each in signature.outputs]
-
-    def listed(arrays: Arrays) -> Arrays:
-        answer = run(arrays)
-        return {name: answer[name] for name in names}
-
-    return listed
 
 
 def _narrow(dim: int | str, configured: int) -> int | str:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from tritonforge import batching, gate, graph, samples
-from tritonforge.errors import ExportError, GateError, GraphError
+from tritonforge.errors import GraphError
 from tritonforge.progress import Progress
 from tritonforge.proving.branches import branches
 from tritonforge.proving.case import SEEDS_FOR_BRANCHES, Case, plan_of, smallest
+from tritonforge.proving.failing import why, why_at_all
 from tritonforge.proving.outputs import (
     Seen,
     as_seen,
@@ -92,12 +93,16 @@ def _pairs(
         progress(f"proving sample {number + 1} of {len(plan)}", number / len(plan))
         sample = case.draw(sizes, seed)
         try:
-            want, got = reference(sample), run(sample)
+            want = reference(sample)
         except GraphError as error:
-            raise _frozen(case, run, sizes, str(error)) from error
+            raise why_at_all(case, run, sizes, error) from error
+        try:
+            got = run(sample)
+        except GraphError as error:
+            raise why(case, run, sizes, str(error)) from error
         wrong = [name for name in want if name in got and got[name].shape != want[name].shape]
         if wrong:
-            raise _frozen(case, run, sizes, f"output {wrong[0]!r} has not the model's shape")
+            raise why(case, run, sizes, f"output {wrong[0]!r} has not the model's shape")
         seen.append((sizes, {name: array.shape for name, array in got.items()}))
         yield want, got
 
@@ -120,18 +125,3 @@ def _cannot_batch(case: Case, run: Run) -> str | None:
         if reason is not None:
             return reason
     return None
-
-
-def _frozen(case: Case, run: Run, sizes: samples.Sizes, said: str) -> ExportError | GateError:
-    """Find the dimension that alone makes the file fail, changing one at a time."""
-    for name, size in sizes.items():
-        try:
-            run(case.draw({**case.export_sizes, name: size}, 0))
-        except GraphError:
-            at = case.export_sizes.get(name)
-            return ExportError(
-                f"dimension {name!r} was frozen at export: the file works at {at}, not at {size}",
-                hint="compute with x.shape instead of fixed sizes; try --exporter dynamo; "
-                f"or bound it with --range {name}=LOW..HIGH",
-            )
-    return GateError(said)

@@ -96,7 +96,9 @@ class Repository:
             raise RepositoryError(f"no model {model!r} in {self.path}", hint=hint)
         versions = self.versions(model)
         if not versions:
-            raise RepositoryError(f"model {model!r} has no version", hint="build it again")
+            raise RepositoryError(
+                f"model {model!r} has no version", hint=self._misnamed(model) or "build it again"
+            )
         wanted = versions[-1] if version is None else version
         if wanted not in versions:
             listed = ", ".join(map(str, versions))
@@ -111,10 +113,8 @@ class Repository:
         every = self.models()
         names = tuple(dict.fromkeys(models)) or tuple(each for each in every if self.versions(each))
         if not names and every:
-            listed = ", ".join(every)
-            raise RepositoryError(
-                f"no model in {self.path} has a version", hint=f"build one of {listed}"
-            )
+            hint = self._misnamed(*every) or f"build one of {', '.join(every)}"
+            raise RepositoryError(f"no model in {self.path} has a version", hint=hint)
         if not names:
             raise RepositoryError(f"no models in {self.path}", hint=self._hint())
         return tuple(self.entry(name, version) for name in names)
@@ -122,6 +122,15 @@ class Repository:
     def unbuilt(self) -> tuple[str, ...]:
         """Name the models that have no version, such as configs tracked without their files."""
         return tuple(model for model in self.models() if not self.versions(model))
+
+    def _misnamed(self, *models: str) -> str | None:
+        """Say what to do where a folder that holds a file is not called by a number."""
+        for model in models:
+            for path in sorted(self.model_dir(model).glob("*/*.onnx")):
+                place = path.parent
+                if not (place.name.startswith(".") or _is_version(place.name)):
+                    return f"Triton takes numbers for versions, from 1 up: rename {place}"
+        return None
 
     def _hint(self) -> str:
         """Say what to do about a repository that lacks the model."""

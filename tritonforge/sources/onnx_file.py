@@ -14,9 +14,15 @@ def claims(text: str) -> bool:
 
 
 def model_name(text: str) -> str:
-    """Return the stem of the file; `model.onnx` says nothing, so its folder speaks for it."""
+    """Return the stem of the file; `model.onnx` says nothing, so its folder speaks for it.
+
+    Where that is a number, it is a version in a model repository, and the model's folder speaks.
+    """
     path = Path(text).absolute()
-    return path.parent.name if path.stem == "model" else path.stem
+    if path.stem != "model":
+        return path.stem
+    folder = path.parent
+    return folder.parent.name if folder.name.isdecimal() and folder.parent.name else folder.name
 
 
 def load(text: str, spec: ModelSpec) -> Loaded:

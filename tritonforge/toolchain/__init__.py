@@ -29,6 +29,7 @@ __all__ = [
     "find",
     "install",
     "installed",
+    "lacking",
     "own",
     "perf_analyzer",
     "remove",
@@ -52,6 +53,11 @@ def own(
     progress: Progress = silent,
 ) -> Toolchain:
     """Return the environment with a target's ONNX Runtime, installed on first need."""
+    if find_links is not None and not find_links.is_dir():
+        raise ToolchainError(
+            f"--find-links {find_links} is not a folder",
+            hint="name the folder that holds the wheels",
+        )
     return installed(target) or install(target, find_links=find_links, progress=progress)
 
 
@@ -123,14 +129,24 @@ def _wanted(target: Release | None) -> tuple[str, tuple[pins.Wheels, ...]]:
     """Name what is to be installed, and what it can be made of; raises `ToolchainError`."""
     if target is None:
         return "the embedded server", pins.choices()
-    what = f"ONNX Runtime {target.onnxruntime} of release {target.tag}"
-    wheels = pins.choices(target.onnxruntime)
-    if not wheels:
+    missing = lacking(target)
+    if missing is not None:
         raise ToolchainError(
-            f"{what} has no public wheel for a Python that the embedded server has a stub for",
+            missing,
             hint=f"choose the ONNX Runtime of another release with --target, {machine.DOCKER}",
         )
-    return what, wheels
+    what = f"ONNX Runtime {target.onnxruntime} of release {target.tag}"
+    return what, pins.choices(target.onnxruntime)
+
+
+def lacking(target: Release | None) -> str | None:
+    """Say why there can be no server with a target's ONNX Runtime, None where there can."""
+    if target is None or pins.choices(target.onnxruntime):
+        return None
+    return (
+        f"ONNX Runtime {target.onnxruntime} of release {target.tag} has no public wheel for a"
+        " Python that the embedded server has a stub for"
+    )
 
 
 def remove(*, progress: Progress = silent) -> Path | None:

@@ -35,7 +35,7 @@ def folder() -> Path:
     text = named()
     if text is None:
         return user_cache_path("tritonforge") / "toolchain"
-    path = Path(text).absolute()
+    path = Path(text).expanduser().absolute()
     if (path / layout.FACTS).is_file():
         raise ToolchainError(
             f"{VARIABLE} names an environment, not the folder of environments",

@@ -24,6 +24,7 @@ class Survey:
     """What would serve and what would measure, None where it would first be installed.
 
     `device` is GPU or CPU: where models run. `refused` holds programs on PATH that are not used.
+    `lacking` says why no server of the target's can be installed, None where one can.
     """
 
     folder: Path
@@ -37,6 +38,7 @@ class Survey:
     analyzer_why: str
     refused: tuple[Refused, ...]
     environments: tuple[Environment, ...]
+    lacking: str | None = None
 
 
 def survey(target: Release | None = None) -> Survey:
@@ -62,6 +64,7 @@ def survey(target: Release | None = None) -> Survey:
         else f"pinned wheel, the newest for glibc {'.'.join(map(str, machine.glibc()))}",
         refused=tuple(each for each in (found, analyzer) if isinstance(each, Refused)),
         environments=tuple(_environments()),
+        lacking=None if server is not None else toolchain.lacking(target),
     )
 
 

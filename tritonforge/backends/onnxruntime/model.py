@@ -22,6 +22,7 @@ import ort_sequence
 import ort_special
 import ort_state
 import ort_tensors
+import ort_text
 import ort_warmup
 import triton_python_backend_utils as pb_utils
 
@@ -88,7 +89,9 @@ class TritonPythonModel:
         self.outputs = [entry["name"] for entry in config["output"]]
         options = ort_options.run_options(config)
         self.warn = ort_answer.warns_once(config["name"])
-        self.run = partial(self.session.run, run_options=options) if options else self.session.run
+        run = partial(self.session.run, run_options=options) if options else self.session.run
+        texts = [entry["name"] for entry in config["output"] if entry["data_type"] == "TYPE_STRING"]
+        self.run = ort_text.naming(run, texts) if texts else run
 
     def _prepare(self, config, args):
         """Choose how requests are executed, and try the warm-up's."""
@@ -117,7 +120,7 @@ class TritonPythonModel:
         try:
             return self._answer(request, self._feed(request))
         except ort_batch.RequestError as error:
-            return ort_answer.failure(str(error))
+            return ort_answer.failure(error)
 
     def _feed(self, request):
         """Return a request's inputs as ONNX Runtime wants them; without copies except for text."""
@@ -128,12 +131,7 @@ class TritonPythonModel:
                 continue
             array = ort_tensors.array_of(given[name])
             if name in self.strings:
-                try:
-                    texts = [each.decode() for each in array.reshape(-1)]
-                except UnicodeDecodeError as error:
-                    said = f"a BYTES input is not valid UTF-8: {error}"
-                    raise ort_batch.RequestError(said) from error
-                array = np.array(texts, dtype=object).reshape(array.shape)
+                array = ort_text.given(name, array)
             if name in self.scalar_inputs:
                 if array.size != 1:
                     raise ort_batch.RequestError(
@@ -155,7 +153,7 @@ class TritonPythonModel:
             if self.merging:
                 ort_batch.check(names, arrays, ort_batch.rows(feed))
         except Exception as error:  # noqa: BLE001 - ONNX Runtime has no base for its errors
-            return ort_answer.failure(ort_options.words(error))
+            return ort_answer.failure(error)
         answer = dict(zip(names, arrays, strict=True))
         for name, shape in self.scalar_outputs.items():
             if name in answer:

@@ -11,9 +11,10 @@ def response(arrays):
     return pb_utils.InferenceResponse([tensor_of(name, array) for name, array in arrays.items()])
 
 
-def failure(message):
-    """Answer one request with an error."""
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message))
+def failure(error):
+    """Answer one request with an error: of the kind that it names, else an internal one."""
+    kind = getattr(pb_utils.TritonError, getattr(error, "kind", "INTERNAL"))
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(words(error), kind))
 
 
 def all_of(requests, read, alike, together):
@@ -27,7 +28,7 @@ def all_of(requests, read, alike, together):
         try:
             feeds[position] = read(request)
         except RequestError as error:
-            answers[position] = failure(str(error))
+            answers[position] = failure(error)
     for positions in alike(feeds):
         members = [requests[position] for position in positions]
         found = together(members, [feeds[position] for position in positions])

@@ -4,7 +4,9 @@ import numpy as np
 
 
 class RequestError(Exception):
-    """A request that cannot be read; its words are the answer."""
+    """A request that cannot be read; its words are the answer, of this kind of `TritonError`."""
+
+    kind = "INVALID_ARG"
 
 
 class SplitError(Exception):
@@ -12,10 +14,13 @@ class SplitError(Exception):
 
 
 def alike(feeds):
-    """Group the keys of feeds that may be merged: same inputs, same shapes but the batch."""
+    """Group the keys of feeds that may be merged: same inputs, same shapes but the batch.
+
+    Text comes as `str` or as bytes, which are not merged with each other.
+    """
     groups = {}
     for position, feed in feeds.items():
-        shapes = [(name, array.shape[1:]) for name, array in feed.items()]
+        shapes = [(name, array.shape[1:], array.dtype.kind) for name, array in feed.items()]
         groups.setdefault(tuple(shapes), []).append(position)
     return list(groups.values())
 

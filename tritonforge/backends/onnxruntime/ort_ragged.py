@@ -105,7 +105,7 @@ class Batches:
             return [[position] for position in feeds]
         return ort_batch.alike(
             {
-                position: {n: a for n, a in feed.items() if n not in self._ragged}
+                position: {n: a.reshape(-1) if n in self._ragged else a for n, a in feed.items()}
                 for position, feed in feeds.items()
             }
         )

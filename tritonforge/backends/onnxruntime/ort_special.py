@@ -3,7 +3,6 @@
 import numpy as np
 import ort_answer
 from ort_batch import RequestError
-from ort_options import words
 
 
 class Executor:
@@ -47,7 +46,7 @@ class Executor:
             return self._merged([request], [feed])[0]
         except Exception as error:  # noqa: BLE001 - ONNX Runtime has no base for its errors
             self._keep(request, None)
-            return ort_answer.failure(words(error))
+            return ort_answer.failure(error)
 
     def _merged(self, requests, feeds):
         """Answer a group by one run."""
