@@ -20,6 +20,7 @@ LAYERS = (
     {"sources", "export", "graph", "pbtxt", "repository"} | {"server", "client", "perf", "runtime"},
     # Adapters composed, for the use cases.
     {"placement"},
+    {"opsets", "converting"},
     {"exporting", "mirror", "proving", "served", "standing", "wishes"},
     {"reference", "serving"},
     {"build", "parity", "measure"},

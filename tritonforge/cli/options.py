@@ -96,6 +96,10 @@ def _size(text: str) -> Any:
     return parse_size(text)
 
 
+def _names(text: str) -> frozenset[str]:
+    return frozenset(filter(None, (name.strip() for name in text.split(","))))
+
+
 def _path(text: str) -> Any:
     from pathlib import Path
 
@@ -116,6 +120,7 @@ FILE = Parsed("FILE", _path)
 INPUT = Parsed("NAME:DTYPE:DIMS", _input)
 RANGE = Parsed("DIM=LOW..HIGH", _range)
 DOMAIN = Parsed("NAME=VALUES", _domain)
+NAMES = Parsed("NAME,…", _names)
 
 model = click.argument("model")
 size = click.option(

@@ -148,7 +148,7 @@ def nodes(
             schema=known,
             path=tuple(path),
             branches=tuple(branches),
-            types={} if known is None else _bound(proto, known, scope),
+            types={} if known is None else bound(proto, known, scope),
             scope=scope,
         )
         for branch, inner in schemas.named_graphs_in(proto):
@@ -160,7 +160,7 @@ def node_name(proto: NodeProto, index: int) -> str:
     return proto.name or f"{proto.op_type}_{index}"
 
 
-def _bound(proto: NodeProto, known: Any, scope: Mapping[str, TypeProto]) -> dict[str, str]:
+def bound(proto: NodeProto, known: Any, scope: Mapping[str, TypeProto]) -> dict[str, str]:
     """Return the type of each type parameter, and of each input and output by its own name."""
     found: dict[str, str] = {}
     for formals, names in ((known.inputs, proto.input), (known.outputs, proto.output)):

@@ -63,7 +63,7 @@ def left(
     for node in nodes:
         if id(node) in taken:
             continue
-        reason = mismatch(node, release, "cuda") or _exception(node)
+        reason = mismatch(node, release, "cuda") or exception(node)
         reads_host = not host.isdisjoint(node.proto.input)
         if reason is None and reads_host and _belongs_to_host(node, host, inputs, weights):
             reason = Reason(kind="shape", text="computes a shape, which stays on the host")
@@ -98,7 +98,7 @@ def writes_on_host(node: Node) -> bool:
     return node.op in _HOST_OUTPUTS
 
 
-def _exception(node: Node) -> Reason | None:
+def exception(node: Node) -> Reason | None:
     """Say which attribute the kernel does not take, None where it takes all."""
     text = None
     match node.op:

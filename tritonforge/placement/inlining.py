@@ -19,16 +19,35 @@ def inlined(given: Resolved, wanted: Callable[[Node], bool], *, first: bool) -> 
     stays. Raises `UnsoundError`.
     """
     for _ in range(_DEEPEST):
-        bodies = {}
-        for node in given.nodes:
-            if node.schema is not None and wanted(node):
-                body = schemas.body(node.proto, node.schema, node.opset, node.scope, first=first)
-                if body is not None:
-                    bodies[_place(node.path, node.proto)] = (node, body)
+        bodies = _bodies(given, wanted, first=first)
         if not bodies:
             break
         given = resolved(_with_bodies(given.model, bodies))
     return given
+
+
+def expanded(model: ModelProto, wanted: Callable[[Node], bool]) -> ModelProto:
+    """Return a whole model, weights and all, in which bodies stand for the wanted nodes.
+
+    Raises `UnsoundError`.
+    """
+    for _ in range(_DEEPEST):
+        bodies = _bodies(resolved(model), wanted, first=False)
+        if not bodies:
+            break
+        model = _with_bodies(model, bodies)
+    return model
+
+
+def _bodies(given: Resolved, wanted: Callable[[Node], bool], *, first: bool) -> _Bodies:
+    """Return the wanted nodes that have a body."""
+    found = {}
+    for node in given.nodes:
+        if node.schema is not None and wanted(node):
+            body = schemas.body(node.proto, node.schema, node.opset, node.scope, first=first)
+            if body is not None:
+                found[_place(node.path, node.proto)] = (node, body)
+    return found
 
 
 def _place(path: tuple[str, ...], proto: NodeProto) -> tuple[tuple[str, ...], str]:

@@ -8,7 +8,6 @@ from tritonforge.graph.typed import Node, type_of
 from tritonforge.kernels import Provider, kernels
 from tritonforge.release import Release
 
-Accelerator = Literal["cpu", "cuda", "tensorrt", "openvino"]
 Kind = Literal["operator", "version", "type", "attribute", "shape", "parser", "subgraph"]
 
 

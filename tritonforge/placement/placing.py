@@ -14,10 +14,10 @@ from tritonforge.graph.file import load
 from tritonforge.graph.halves import half_of, swap
 from tritonforge.graph.optimized import optimized_around
 from tritonforge.graph.typed import Node, Resolved, UnsoundError, resolved
-from tritonforge.placement.matching import Accelerator
 from tritonforge.placement.predicted import Costs, Placed, Prediction, predict
 from tritonforge.placement.verdict import Read, matches, read, refusal
 from tritonforge.release import RUNTIME, Release, find
+from tritonforge.spec import Accelerator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ def place_model(
 ) -> Iterator[Placement]:
     """Yield what each release makes of a model."""
     given = read(model)
-    graph, unoptimized = _as_placed(given)
+    graph, unoptimized = as_placed(given)
     counted = _costs(sizes or {})
     for release in releases:
         fault = refusal(given, release, gpu=accelerator in {"cuda", "tensorrt"})
@@ -100,7 +100,7 @@ def place_model(
         )
 
 
-def _as_placed(given: Read) -> tuple[Resolved | None, str | None]:
+def as_placed(given: Read) -> tuple[Resolved | None, str | None]:
     """Return the graph after basic optimizations, else as it is and why; None if unsound."""
     if given.resolved is None:
         return None, given.fault

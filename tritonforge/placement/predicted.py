@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from tritonforge.graph.typed import Node, Resolved
 from tritonforge.placement import crossings, cuda, exceptions, tensorrt
 from tritonforge.placement.inlining import inlined
-from tritonforge.placement.matching import Accelerator, Reason, mismatch
+from tritonforge.placement.matching import Reason, mismatch
 from tritonforge.release import Release
+from tritonforge.spec import Accelerator
 
 Costs = Callable[[Resolved], Mapping[int, int | None]]
 

@@ -59,6 +59,11 @@ def operator(parser: str, op: str) -> Operator | None:
     return None
 
 
+def parses(parser: str, op: str) -> bool:
+    """Say whether the parser of a TensorRT takes an operator at all."""
+    return operator(parser, op) is not None
+
+
 def newest_opset(parser: str) -> int:
     """Return the highest opset that a parser was made for."""
     return int(_table()["parsers"][parser][1])

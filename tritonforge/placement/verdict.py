@@ -73,6 +73,17 @@ def refusal(given: Read, release: Release, *, gpu: bool = False) -> str | None:
     return None if gpu else exceptions.fused(given.resolved.nodes, release)
 
 
+def lacking(given: Read, release: Release) -> tuple[str, ...]:
+    """Return the operators that a release has no kernel for on the CPU, nor others in its place."""
+    found = set()
+    for node in () if given.resolved is None else given.resolved.nodes:
+        try:
+            _has_a_kernel(node, release)
+        except UnsoundError:
+            found.add(node.op)
+    return tuple(sorted(found))
+
+
 def _within_limits(given: Read, release: Release) -> None:
     """Refuse an opset or IR above the release's."""
     limits = {MAIN: release.opset, "ai.onnx.ml": release.ml_opset}
