@@ -12,7 +12,7 @@ from tritonforge.graph.file import Stamp, check, converted, load, stamp_of, writ
 from tritonforge.graph.inspected import Inspection, inspect, kind
 from tritonforge.graph.outline import Outline, outline
 from tritonforge.graph.recorded import recorded
-from tritonforge.graph.running import evaluator, output_dims, session
+from tritonforge.graph.running import evaluator, output_dims, runtime, session
 
 __all__ = [
     "External",
@@ -33,6 +33,7 @@ __all__ = [
     "outline",
     "output_dims",
     "recorded",
+    "runtime",
     "session",
     "signature",
     "stamp_of",

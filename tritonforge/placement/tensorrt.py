@@ -104,7 +104,7 @@ def _outside_parser(node: Node, parser: str, release: Release) -> Reason | None:
     if known is None:
         return Reason(kind="parser", text=f"TensorRT {parser} has no {node.op}")
     if node.op in _DATA_DEPENDENT and release.minor == _KEPT_OUT:
-        text = f"ONNX Runtime {release.onnxruntime} keeps {node.op} from TensorRT"
+        text = f"ONNX Runtime {'.'.join(map(str, _KEPT_OUT))} keeps {node.op} from TensorRT"
         return Reason(kind="parser", text=text)
     foreign = [each for each in _data_types(node) if known.types and each not in known.types]
     if foreign:
