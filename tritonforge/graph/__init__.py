@@ -10,6 +10,7 @@ from tritonforge.graph.described import (
 from tritonforge.graph.external import External, external_files
 from tritonforge.graph.file import Stamp, check, converted, load, stamp_of, write
 from tritonforge.graph.inspected import Inspection, inspect, kind
+from tritonforge.graph.naming import name_nodes, named
 from tritonforge.graph.outline import Outline, outline
 from tritonforge.graph.recorded import recorded
 from tritonforge.graph.running import evaluator, output_dims, runtime, session
@@ -29,7 +30,9 @@ __all__ = [
     "inspect",
     "kind",
     "load",
+    "name_nodes",
     "name_output_dims",
+    "named",
     "outline",
     "output_dims",
     "recorded",

@@ -38,7 +38,7 @@ def expanded(model: ModelProto, wanted: Callable[[Node], bool]) -> ModelProto:
         bodies = _bodies(resolved(model), wanted, first=False)
         if not bodies:
             break
-        model = _with_bodies(model, bodies)
+        model = _with_bodies(model, bodies, {})
     return model
 
 

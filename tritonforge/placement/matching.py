@@ -7,7 +7,20 @@ from typing import Literal
 from tritonforge.graph.typed import Node, type_of
 from tritonforge.kernels import Provider, kernels
 from tritonforge.release import Release
+from tritonforge.spec import Accelerator
 
+PROVIDERS: Mapping[Accelerator, str] = {  # as ONNX Runtime names them
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+CHAINS: Mapping[Accelerator, tuple[Accelerator, ...]] = {  # who is asked in turn
+    "cpu": ("cpu",),
+    "cuda": ("cuda", "cpu"),
+    "tensorrt": ("tensorrt", "cuda", "cpu"),
+    "openvino": ("openvino", "cpu"),
+}
 Kind = Literal["operator", "version", "type", "attribute", "shape", "parser", "subgraph"]
 
 

@@ -12,8 +12,10 @@ from tritonforge.errors import ForgeError
 from tritonforge.graph.examined import costs
 from tritonforge.graph.file import load
 from tritonforge.graph.halves import half_of, swap
+from tritonforge.graph.naming import name_nodes
 from tritonforge.graph.optimized import optimized_around
 from tritonforge.graph.running import runtime
+from tritonforge.graph.schemas import MAIN
 from tritonforge.graph.typed import Node, Resolved, UnsoundError, resolved
 from tritonforge.placement.predicted import Costs, Placed, Prediction, predict
 from tritonforge.placement.verdict import Read, matches, read, refusal
@@ -23,7 +25,7 @@ from tritonforge.spec import Accelerator
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """What a release makes of a model.
+    """What a release makes of a model of some opset.
 
     `refusal` says why it does not load it, `prediction` is None then. `unoptimized` says why the
     graph is placed as it is in the file, None where the runtime's basic optimizations went before.
@@ -31,6 +33,7 @@ class Placement:
 
     release: Release
     accelerator: Accelerator
+    opset: int
     refusal: str | None
     unoptimized: str | None
     prediction: Prediction | None
@@ -74,7 +77,9 @@ def place(
 
     Raises `GraphError` for a damaged file.
     """
-    yield from place_model(load(path), releases, accelerator, sizes)
+    model = load(path)
+    name_nodes(model)
+    yield from place_model(model, releases, accelerator, sizes)
 
 
 def place_model(
@@ -95,6 +100,7 @@ def place_model(
             made[same] = Placement(
                 release=release,
                 accelerator=accelerator,
+                opset=given.opsets.get(MAIN, 0),
                 refusal=fault,
                 unoptimized=unoptimized,
                 prediction=prediction,
