@@ -8,6 +8,7 @@ from pathlib import Path
 from onnx import GraphProto, ModelProto
 
 from tritonforge.errors import GraphError
+from tritonforge.graph import lean
 from tritonforge.graph.file import load, write
 from tritonforge.graph.schemas import graphs_in
 from tritonforge.graph.typed import node_name
@@ -40,7 +41,7 @@ def named(path: Path) -> Iterator[Path]:
     The file itself, too, where it is too large to be written in one. Raises `GraphError` for a
     damaged one.
     """
-    if not name_nodes(load(path)):
+    if not name_nodes(lean.read(path)):
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:

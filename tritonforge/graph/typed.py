@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import onnx
@@ -11,6 +12,10 @@ from tritonforge.graph import schemas
 from tritonforge.graph.schemas import MAIN
 
 _LARGE = 1024  # bytes: a tensor that no shape is read from
+_VALUES = {
+    *("raw_data", "float_data", "int32_data", "string_data"),
+    *("int64_data", "double_data", "uint64_data"),
+}
 # ONNX Runtime takes a Constant for a value, whatever its attributes, before it infers anything.
 _OF_A_CONSTANT = "(op_type:Constant)"
 # ONNX infers nothing of it; what it makes is as its first input, as ONNX Runtime knows.
@@ -149,6 +154,12 @@ def light(model: ModelProto) -> ModelProto:
 def is_large(tensor: TensorProto) -> bool:
     """Say whether a weight is none that shapes are computed from, or lies in another file."""
     return tensor.ByteSize() > _LARGE or tensor.data_location == TensorProto.EXTERNAL
+
+
+def is_hollow(tensor: TensorProto) -> bool:
+    """Say whether a tensor has elements and none of their values: left out, or in another file."""
+    fields = {field.name for field, _ in tensor.ListFields()}
+    return "data_type" in fields and fields.isdisjoint(_VALUES) and prod(tensor.dims) > 0
 
 
 def nodes(

@@ -9,11 +9,13 @@ from typing import Any
 from onnx import ModelProto, TensorProto
 
 from tritonforge.errors import ForgeError
+from tritonforge.graph import lean
 from tritonforge.graph.examined import costs
-from tritonforge.graph.file import load
+from tritonforge.graph.external import take_in
 from tritonforge.graph.halves import half_of, swap
 from tritonforge.graph.naming import name_nodes
 from tritonforge.graph.optimized import optimized_around
+from tritonforge.graph.raised import raise_weights
 from tritonforge.graph.running import runtime
 from tritonforge.graph.schemas import MAIN
 from tritonforge.graph.typed import Node, Resolved, UnsoundError, resolved
@@ -77,8 +79,10 @@ def place(
 
     Raises `GraphError` for a damaged file.
     """
-    model = load(path)
+    model = lean.read(path)
+    take_in(path, model)
     name_nodes(model)
+    raise_weights(model)
     yield from place_model(model, releases, accelerator, sizes)
 
 
