@@ -66,7 +66,8 @@ def _foretold(found: "Placement") -> Iterator[tuple[str, str]]:
         return
     yield "nodes", _shares({_SHOWN[key]: str(count) for key, count in found.counts.items()})
     if found.shares is None:
-        yield "FLOPs", "unknown, for want of shapes; --size gives dynamic dimensions"
+        unknown = dict.fromkeys(node.op for node in found.nodes if node.flops is None)
+        yield "FLOPs", f"unknown: no shapes for {_some([*unknown])}" if unknown else "none"
     else:
         shares = {_SHOWN[key]: _percent(share) for key, share in found.shares.items()}
         yield "FLOPs", _shares(shares)
@@ -196,12 +197,18 @@ def _in_short(each: "Placement") -> str:
     """Say why a release refuses the model, else which operators it has no kernels for."""
     if each.refusal is not None:
         return each.refusal
-    counts = Counter(
-        node.op for node in each.lost if node.reason is not None and node.reason.kind != "shape"
-    )
+    counts = Counter(node.op for node in each.lost if not _is_of_a_shape(node))
     names = [f"{op} {count}" for op, count in counts.most_common(_OPERATORS)]
-    more = f" and {len(counts) - _OPERATORS} more" if len(counts) > _OPERATORS else ""
-    return ", ".join(names) + more
+    if len(counts) > _OPERATORS:
+        names.append(f"{len(counts) - _OPERATORS} more operators")
+    if shapes := sum(map(_is_of_a_shape, each.lost)):
+        names.append(f"{shapes} of shapes")
+    return ", ".join(names)
+
+
+def _is_of_a_shape(node: "Placed") -> bool:
+    """Say whether a node is kept on the host since it computes a shape."""
+    return node.reason is not None and node.reason.kind == "shape"
 
 
 def _some(names: Sequence[str]) -> str:
