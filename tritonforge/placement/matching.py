@@ -62,7 +62,8 @@ def takes(wanted: Mapping[str, frozenset[str]], types: Mapping[str, str]) -> boo
 
 
 def of_types(node: Node) -> str:
-    """Name the types of a node's inputs."""
+    """Name the types of a node's inputs, and what a Cast makes of them."""
     types = [type_of(node.scope[name]) for name in node.proto.input if name in node.scope]
     known = list(dict.fromkeys(each for each in types if each))
-    return f" of {', '.join(known)}" if known else ""
+    to = f" to {node.types['T2']}" if node.op == "Cast" and "T2" in node.types else ""
+    return f" of {', '.join(known)}{to}" if known else ""
