@@ -1,5 +1,8 @@
 """What a real session says of where nodes are."""
 
+import subprocess
+import sys
+
 import graphs
 import pytest
 from graphs import made, node
@@ -103,3 +106,21 @@ def test_text_runs_on_the_cpu(tmp_path):
     path = tmp_path / "t.onnx"
     path.write_bytes(made([node("Identity", ["x"], ["y"], name="i")], *pair).SerializeToString())
     assert [each.provider for each in observe(path, "cpu", at_hand()).nodes] == ["cpu"]
+
+
+@pytest.mark.slow
+def test_openvino_takes_what_it_can(tmp_path):
+    root = tmp_path / "openvino"
+    subprocess.run([sys.executable, "-m", "venv", root], check=True, timeout=120)
+    python = root / "bin" / "python"
+    wanted = ["onnxruntime-openvino==1.24.1", "numpy"]
+    subprocess.run([python, "-m", "pip", "install", "-q", *wanted], check=True, timeout=900)
+    asked = observed.Runtime(version="1.24.1", python=(str(python), "-I"))
+    nodes = [
+        node("Relu", ["x"], ["a"], name="relu"),
+        node("Cast", ["a"], ["y"], name="text", to=T.STRING),
+    ]
+    path = graphs.saved(tmp_path / "m.onnx", nodes, graphs.ROW[0], [("y", T.STRING, ["n", 8])])
+    seen = observe(path, "openvino", asked)
+    assert seen.told_by == "assignment"
+    assert {each.name: each.provider for each in seen.nodes} == {"relu": "openvino", "text": "cpu"}

@@ -113,8 +113,8 @@ def _observed(answer: Answer, seen: "Observation") -> dict[str, Any]:
         "onnxruntime": seen.runtime,
         "told_by": seen.told_by,
         "refusal": seen.refusal,
-        "as_foretold": verdicts[True],
-        "elsewhere": verdicts[False],
+        "as_foretold": None if answer.placement is None else verdicts[True],
+        "elsewhere": None if answer.placement is None else verdicts[False],
     }
 
 
