@@ -33,6 +33,7 @@ class Kernel:
         return self.since <= since_version <= self.until
 
 
+@cache
 def kernels(runtime: str, provider: Provider, domain: str, op: str) -> tuple[Kernel, ...]:
     """Return what an ONNX Runtime such as `1.19.2` registers for an operator; patches agree.
 

@@ -72,6 +72,14 @@ def _release(text: str) -> Any:
     return release.find(text)
 
 
+def _releases(text: str) -> Any:
+    from tritonforge import release
+
+    if text != "all":
+        return (release.find(text),)
+    return tuple(each.release for each in release.images() if each.release is not None)
+
+
 def _input(text: str) -> Any:
     from tritonforge import spec
 
@@ -147,6 +155,13 @@ target = click.option(
     show_default=True,
     help="The NGC release to build for, such as 24.10, or an ONNX Runtime, ort:1.19.2: it pins "
     "opset and IR.",
+)
+targets = click.option(
+    "--target",
+    "targets",
+    type=Parsed("TAG|all", _releases),
+    help="The NGC release, such as 24.10, or an ONNX Runtime, ort:1.19.2; all: each release, one "
+    "line each. Without it 24.10, with --observe the installed ONNX Runtime.",
 )
 served_by = click.option(
     "--target",

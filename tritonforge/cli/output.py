@@ -40,13 +40,17 @@ def table(
     *,
     left: int = 1,
     title: str | None = None,
+    wrap: bool = False,
 ) -> None:
-    """Print a table on stdout; the first `left` columns are text, the others numbers."""
+    """Print a table on stdout; the first `left` columns are text, the others numbers.
+
+    With `wrap` a long text takes several lines of a terminal, else the terminal cuts its lines.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(file=sys.stdout, soft_wrap=True, markup=False)
+    console = Console(file=sys.stdout, soft_wrap=not wrap, markup=False)
     if not console.is_terminal:  # a pipe has no width; never cut a figure off
         console = Console(file=sys.stdout, width=240, markup=False)
     view = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)

@@ -10,9 +10,10 @@ from tritonforge.graph.described import (
 from tritonforge.graph.external import External, external_files
 from tritonforge.graph.file import Stamp, check, converted, load, stamp_of, write
 from tritonforge.graph.inspected import Inspection, inspect, kind
+from tritonforge.graph.naming import name_nodes, named
 from tritonforge.graph.outline import Outline, outline
 from tritonforge.graph.recorded import recorded
-from tritonforge.graph.running import evaluator, output_dims, session
+from tritonforge.graph.running import evaluator, output_dims, runtime, session
 
 __all__ = [
     "External",
@@ -29,10 +30,13 @@ __all__ = [
     "inspect",
     "kind",
     "load",
+    "name_nodes",
     "name_output_dims",
+    "named",
     "outline",
     "output_dims",
     "recorded",
+    "runtime",
     "session",
     "signature",
     "stamp_of",

@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from graphlib import TopologicalSorter
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, Valu
 from tritonforge.errors import GraphError
 from tritonforge.graph.file import first_line
 from tritonforge.graph.schemas import graphs_in
-from tritonforge.graph.typed import Node, Resolved, UnsoundError, light, resolved
+from tritonforge.graph.typed import Node, Resolved, UnsoundError, is_hollow, light, resolved
 
 # It leaves those of quantized models where they are, and what is drawn.
 _NEVER_FOLDED = {
@@ -29,7 +28,7 @@ def optimized(model: ModelProto) -> ModelProto:
     not read, however large: they are inputs of the graph meanwhile. Raises `GraphError` where ONNX
     Runtime does not load the model.
     """
-    weights = [tensor for tensor in light(model).graph.initializer if _is_left_out(tensor)]
+    weights = [tensor for tensor in light(model).graph.initializer if is_hollow(tensor)]
     found = _saved(_with_inputs(light(model), weights))
     names = {tensor.name for tensor in weights}
     _replace(found.graph.input, [each for each in found.graph.input if each.name not in names])
@@ -133,12 +132,6 @@ def _folded(given: Resolved) -> ModelProto:
             dims = [dim.dim_value or _UNKNOWN for dim in known.shape.dim]
             graph.initializer.add(name=name, data_type=known.elem_type, dims=dims)
     return given.model
-
-
-def _is_left_out(tensor: TensorProto) -> bool:
-    """Say whether a weight has no values: `light` left them out."""
-    fields = {field.name for field, _ in tensor.ListFields()}
-    return fields <= {"name", "dims", "data_type"} and prod(tensor.dims) > 0
 
 
 def _with_inputs(model: ModelProto, weights: list[TensorProto]) -> ModelProto:

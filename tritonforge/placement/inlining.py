@@ -1,6 +1,6 @@
 """Operators put in as others: what ONNX Runtime does where no provider has a kernel for them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
 
@@ -12,18 +12,21 @@ _DEEPEST = 8  # bodies within bodies
 _Bodies = Mapping[tuple[tuple[str, ...], str], tuple[Node, FunctionProto]]
 
 
-def inlined(given: Resolved, wanted: Callable[[Node], bool], *, first: bool) -> Resolved:
+def inlined(
+    given: Resolved, wanted: Callable[[Node], bool], *, first: bool
+) -> tuple[Resolved, Mapping[str, str]]:
     """Return a model in which the body of each wanted node stands for it, as it is where none is.
 
-    `first` takes the bodies as the operators were first written. A wanted node without a body
-    stays. Raises `UnsoundError`.
+    And the name of that node by each value that a body makes. `first` takes the bodies as the
+    operators were first written. A wanted node without a body stays. Raises `UnsoundError`.
     """
+    stood: dict[str, str] = {}
     for _ in range(_DEEPEST):
         bodies = _bodies(given, wanted, first=first)
         if not bodies:
             break
-        given = resolved(_with_bodies(given.model, bodies))
-    return given
+        given = resolved(_with_bodies(given.model, bodies, stood))
+    return given, stood
 
 
 def expanded(model: ModelProto, wanted: Callable[[Node], bool]) -> ModelProto:
@@ -35,7 +38,7 @@ def expanded(model: ModelProto, wanted: Callable[[Node], bool]) -> ModelProto:
         bodies = _bodies(resolved(model), wanted, first=False)
         if not bodies:
             break
-        model = _with_bodies(model, bodies)
+        model = _with_bodies(model, bodies, {})
     return model
 
 
@@ -55,8 +58,8 @@ def _place(path: tuple[str, ...], proto: NodeProto) -> tuple[tuple[str, ...], st
     return path, next(filter(None, proto.output), "")
 
 
-def _with_bodies(model: ModelProto, bodies: _Bodies) -> ModelProto:
-    """Return a copy in which bodies stand for nodes."""
+def _with_bodies(model: ModelProto, bodies: _Bodies, stood: dict[str, str]) -> ModelProto:
+    """Return a copy in which bodies stand for nodes; `stood` learns what for."""
     copy = ModelProto()
     copy.CopyFrom(model)
     known = opsets(copy.opset_import)
@@ -65,36 +68,49 @@ def _with_bodies(model: ModelProto, bodies: _Bodies) -> ModelProto:
             if domain not in known:
                 known[domain] = version
                 copy.opset_import.add(domain="" if domain == MAIN else domain, version=version)
-    _rewrite(copy.graph, (), bodies)
+    _rewrite(copy.graph, (), bodies, stood)
     return copy
 
 
-def _rewrite(graph: GraphProto, path: tuple[str, ...], bodies: _Bodies) -> None:
+def _rewrite(
+    graph: GraphProto, path: tuple[str, ...], bodies: _Bodies, stood: dict[str, str]
+) -> None:
     """Put bodies into a graph and the graphs in it."""
     written: list[NodeProto] = []
     for index, proto in enumerate(graph.node):
         name = node_name(proto, index)
         for inner in schemas.graphs_in(proto):
-            _rewrite(inner, (*path, name), bodies)
-        written += _instead(proto, bodies.get(_place(path, proto)))
+            _rewrite(inner, (*path, name), bodies, stood)
+        found = bodies.get(_place(path, proto))
+        if found is None:
+            written.append(proto)
+            continue
+        body = [*_instead(proto, *found)]
+        whole = stood.get(_place(path, proto)[1], found[0].name)  # of a body within a body
+        stood |= dict.fromkeys(_made(body), whole)
+        written += body
     del graph.node[:]
     graph.node.extend(written)
 
 
-def _instead(proto: NodeProto, found: tuple[Node, FunctionProto] | None) -> Iterator[NodeProto]:
-    """Yield a node, or its body with the names of the values around it."""
-    if found is None:
-        yield proto
-        return
-    node, body = found
+def _instead(proto: NodeProto, node: Node, body: FunctionProto) -> Iterator[NodeProto]:
+    """Yield the body of a node with the names of the values around it."""
     names = dict(zip(body.input, proto.input, strict=False))
     names |= dict.fromkeys(body.input[len(proto.input) :], "")
     names |= {formal: name for formal, name in zip(body.output, proto.output, strict=False) if name}
     for index, inner in enumerate(body.node):
         written = NodeProto.FromString(inner.SerializeToString())
         written.name = f"{node.name}/{inner.name or f'{inner.op_type}_{index}'}"
-        _rename(written, names, f"{node.name}/")
+        _rename(written, names, f"{_place((), proto)[1]}/")
         yield written
+
+
+def _made(protos: Iterable[NodeProto]) -> Iterator[str]:
+    """Yield the values that nodes make, those of the graphs in them too."""
+    for proto in protos:
+        yield from filter(None, proto.output)
+        for graph in schemas.graphs_in(proto):
+            yield from _made(graph.node)
 
 
 def _rename(proto: NodeProto, names: dict[str, str], prefix: str) -> None:

@@ -7,7 +7,20 @@ from typing import Literal
 from tritonforge.graph.typed import Node, type_of
 from tritonforge.kernels import Provider, kernels
 from tritonforge.release import Release
+from tritonforge.spec import Accelerator
 
+PROVIDERS: Mapping[Accelerator, str] = {  # as ONNX Runtime names them
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+CHAINS: Mapping[Accelerator, tuple[Accelerator, ...]] = {  # who is asked in turn
+    "cpu": ("cpu",),
+    "cuda": ("cuda", "cpu"),
+    "tensorrt": ("tensorrt", "cuda", "cpu"),
+    "openvino": ("openvino", "cpu"),
+}
 Kind = Literal["operator", "version", "type", "attribute", "shape", "parser", "subgraph"]
 
 
@@ -49,7 +62,8 @@ def takes(wanted: Mapping[str, frozenset[str]], types: Mapping[str, str]) -> boo
 
 
 def of_types(node: Node) -> str:
-    """Name the types of a node's inputs."""
+    """Name the types of a node's inputs, and what a Cast makes of them."""
     types = [type_of(node.scope[name]) for name in node.proto.input if name in node.scope]
     known = list(dict.fromkeys(each for each in types if each))
-    return f" of {', '.join(known)}" if known else ""
+    to = f" to {node.types['T2']}" if node.op == "Cast" and "T2" in node.types else ""
+    return f" of {', '.join(known)}{to}" if known else ""

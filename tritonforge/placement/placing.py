@@ -2,17 +2,22 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from onnx import ModelProto, TensorProto
 
 from tritonforge.errors import ForgeError
+from tritonforge.graph import lean
 from tritonforge.graph.examined import costs
-from tritonforge.graph.file import load
+from tritonforge.graph.external import take_in
 from tritonforge.graph.halves import half_of, swap
+from tritonforge.graph.naming import name_nodes
 from tritonforge.graph.optimized import optimized_around
+from tritonforge.graph.raised import raise_weights
+from tritonforge.graph.running import runtime
+from tritonforge.graph.schemas import MAIN
 from tritonforge.graph.typed import Node, Resolved, UnsoundError, resolved
 from tritonforge.placement.predicted import Costs, Placed, Prediction, predict
 from tritonforge.placement.verdict import Read, matches, read, refusal
@@ -22,7 +27,7 @@ from tritonforge.spec import Accelerator
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """What a release makes of a model.
+    """What a release makes of a model of some opset.
 
     `refusal` says why it does not load it, `prediction` is None then. `unoptimized` says why the
     graph is placed as it is in the file, None where the runtime's basic optimizations went before.
@@ -30,6 +35,7 @@ class Placement:
 
     release: Release
     accelerator: Accelerator
+    opset: int
     refusal: str | None
     unoptimized: str | None
     prediction: Prediction | None
@@ -73,7 +79,11 @@ def place(
 
     Raises `GraphError` for a damaged file.
     """
-    yield from place_model(load(path), releases, accelerator, sizes)
+    model = lean.read(path)
+    take_in(path, model)
+    name_nodes(model)
+    raise_weights(model)
+    yield from place_model(model, releases, accelerator, sizes)
 
 
 def place_model(
@@ -82,22 +92,37 @@ def place_model(
     accelerator: Accelerator,
     sizes: Mapping[str, int] | None = None,
 ) -> Iterator[Placement]:
-    """Yield what each release makes of a model."""
+    """Yield what each release makes of a model; those that run the same are worked out once."""
     given = read(model)
     graph, unoptimized = as_placed(given)
     counted = _costs(sizes or {})
+    made: dict[tuple[Any, ...], Placement] = {}
     for release in releases:
-        fault = refusal(given, release, gpu=accelerator in {"cuda", "tensorrt"})
-        prediction = None
-        if fault is None and graph is not None:
-            prediction = predict(graph, release, accelerator, counted)
-        yield Placement(
-            release=release,
-            accelerator=accelerator,
-            refusal=fault,
-            unoptimized=unoptimized,
-            prediction=prediction,
-        )
+        same = (release.minor, release.parser if accelerator == "tensorrt" else None)
+        if same not in made:
+            fault, prediction = _foretold(given, graph, release, accelerator, counted)
+            made[same] = Placement(
+                release=release,
+                accelerator=accelerator,
+                opset=given.opsets.get(MAIN, 0),
+                refusal=fault,
+                unoptimized=unoptimized,
+                prediction=prediction,
+            )
+        yield replace(made[same], release=release)
+
+
+def _foretold(
+    given: Read, graph: Resolved | None, release: Release, accelerator: Accelerator, counted: Costs
+) -> tuple[str | None, Prediction | None]:
+    """Return why a release refuses a model, or where its nodes land."""
+    fault = refusal(given, release, gpu=accelerator in {"cuda", "tensorrt"})
+    if fault is not None or graph is None:
+        return fault, None
+    try:
+        return None, predict(graph, release, accelerator, counted)
+    except UnsoundError as error:
+        return str(error), None
 
 
 def as_placed(given: Read) -> tuple[Resolved | None, str | None]:
@@ -146,4 +171,4 @@ def _costs(sizes: Mapping[str, int]) -> Costs:
 
 def installed() -> Release:
     """Return the installed ONNX Runtime as a target; raises `SpecError` where it is not known."""
-    return find(f"{RUNTIME}{version('onnxruntime')}")
+    return find(f"{RUNTIME}{runtime()}")

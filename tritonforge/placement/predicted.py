@@ -17,7 +17,8 @@ Costs = Callable[[Resolved], Mapping[int, int | None]]
 class Placed:
     """A node and the provider that runs it; `reason` says why that is not the chosen one.
 
-    `path` names the nodes whose subgraphs it lies in; `flops` is None where shapes are unknown;
+    `path` names the nodes whose subgraphs it lies in; `inlined` names the node of the model whose
+    body it is part of, put in for want of a kernel; `flops` is None where shapes are unknown;
     `widened` says that the CPU computes its half floats in float, for want of a kernel.
     """
 
@@ -26,6 +27,7 @@ class Placed:
     domain: str
     since: int
     path: tuple[str, ...]
+    inlined: str | None
     provider: Accelerator
     reason: Reason | None
     flops: int | None
@@ -53,7 +55,7 @@ def predict(
     `costs` tells what the nodes of a model cost. Raises `UnsoundError` where an operator's body
     cannot be resolved.
     """
-    whole = _whole(given, release, accelerator)
+    whole, stood = _whole(given, release, accelerator)
     flops = costs(whole)
     weights = cuda.sizes(whole.nodes)
     typed = [node for node in whole.nodes if node.op != "Constant"]
@@ -68,6 +70,7 @@ def predict(
                 domain=node.domain,
                 since=node.since,
                 path=node.path,
+                inlined=next((stood[name] for name in node.proto.output if name in stood), None),
                 provider=provider,
                 reason=reasons.get(id(node)),
                 flops=flops[id(node)],
@@ -80,8 +83,13 @@ def predict(
     )
 
 
-def _whole(given: Resolved, release: Release, accelerator: Accelerator) -> Resolved:
-    """Return the model that is placed: operators without any kernel stand as their bodies."""
+def _whole(
+    given: Resolved, release: Release, accelerator: Accelerator
+) -> tuple[Resolved, Mapping[str, str]]:
+    """Return the model that is placed: operators without any kernel stand as their bodies.
+
+    And what each value of a body stood for, see `inlined`.
+    """
 
     def has_none(node: Node) -> bool:
         if accelerator in {"cuda", "tensorrt"} and mismatch(node, release, "cuda") is None:

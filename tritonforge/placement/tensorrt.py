@@ -5,7 +5,7 @@ Sources: the tables of onnx-tensorrt, see `data/tensorrt.json`; onnxruntime
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -49,6 +49,23 @@ class Operator:
     restriction: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certainty:
+    """How sure a forecast for TensorRT is.
+
+    `source` says how its version is known, see `Release`; `read` that the parser's table was read,
+    else it was taken from the version before; `newest_opset` is the highest that the parser was
+    made for; `restricted` gives operators that it takes with restrictions in words: nobody checks
+    them here.
+    """
+
+    parser: str
+    source: str
+    read: bool
+    newest_opset: int
+    restricted: Mapping[str, str]
+
+
 def operator(parser: str, op: str) -> Operator | None:
     """Return what the parser of a TensorRT such as `10.4` says of an operator; None: not taken."""
     table = _table()
@@ -79,6 +96,22 @@ def parser_of(release: Release) -> str:
     return release.parser
 
 
+def certainty(release: Release, operators: Iterable[str]) -> Certainty:
+    """Say what a forecast for these operators stands on; raises `SpecError` as `parser_of`."""
+    parser = parser_of(release)
+    _, newest, read = _table()["parsers"][parser]
+    known = {op: operator(parser, op) for op in operators}
+    return Certainty(
+        parser=parser,
+        source=release.parser_source or "guessed",
+        read=read,
+        newest_opset=newest,
+        restricted={
+            op: each.restriction for op, each in known.items() if each and each.restriction
+        },
+    )
+
+
 def left(nodes: Sequence[Node], release: Release) -> dict[int, Reason]:
     """Return which nodes TensorRT leaves to the next provider, by their `id`, and why.
 
@@ -104,7 +137,7 @@ def _outside_parser(node: Node, parser: str, release: Release) -> Reason | None:
     if known is None:
         return Reason(kind="parser", text=f"TensorRT {parser} has no {node.op}")
     if node.op in _DATA_DEPENDENT and release.minor == _KEPT_OUT:
-        text = f"ONNX Runtime {release.onnxruntime} keeps {node.op} from TensorRT"
+        text = f"ONNX Runtime {'.'.join(map(str, _KEPT_OUT))} keeps {node.op} from TensorRT"
         return Reason(kind="parser", text=text)
     foreign = [each for each in _data_types(node) if known.types and each not in known.types]
     if foreign:
