@@ -7,6 +7,7 @@ from pathlib import Path
 import backend
 import pytest
 import tiny
+from hypothesis import HealthCheck, settings
 from onnx import TensorProto as T
 from onnx import helper
 
@@ -15,6 +16,10 @@ from tritonforge.toolchain import Toolchain, machine
 
 # A shell's background job ignores ^C and so would the children that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says how busy the machine is, not whether it is right.
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 # A test means the same with a GPU and without; those that are about one ask for it.
 _SHOWN = os.environ.get("CUDA_VISIBLE_DEVICES")

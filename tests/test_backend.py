@@ -106,8 +106,8 @@ def test_configs_that_do_not_fit_are_refused_in_the_words_of_the_real_backend(em
     with pytest.raises(ServerError) as caught, server.serving(tmp_path, embedded):
         pass
     reasons = {
-        said.partition("'")[2].partition("'")[0]: said
-        for said in caught.value.message.split("; model")
+        said.removeprefix("model ").partition(" ")[0].strip("'"): said
+        for said in caught.value.message.splitlines()
     }
     assert sorted(reasons) == sorted([*WRONG, "garbage", "missing"])
     for name, (_, _, words) in WRONG.items():
