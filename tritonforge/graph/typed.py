@@ -13,8 +13,15 @@ from tritonforge.graph.schemas import MAIN
 _LARGE = 1024  # bytes: a tensor that no shape is read from
 # ONNX Runtime takes a Constant for a value, whatever its attributes, before it infers anything.
 _OF_A_CONSTANT = "(op_type:Constant)"
+# What ONNX Runtime takes in ONNX's own domain at opsets that do not have it: the first output has
+# the shape of the first input, and its type or that of the scale (onnxruntime `contrib_defs.cc`).
+_OF_ITS_SCALE = {"LayerNormalization", "SimplifiedLayerNormalization"}
+_OF_ITS_INPUT = {
+    *("Affine", "ImageScaler", "MeanVarianceNormalization", "ParametricSoftplus", "Scale"),
+    *("ScaledTanh", "ThresholdedRelu"),
+}
 # As ONNX Runtime writes element types; all others are their names in lower case.
-_WRITTEN = {TensorProto.DOUBLE: "double", TensorProto.FLOAT: "float"}
+_WRITTEN: Mapping[int, str] = {TensorProto.DOUBLE: "double", TensorProto.FLOAT: "float"}
 
 
 class UnsoundError(Exception):
@@ -92,15 +99,58 @@ def inferred(model: ModelProto, *, known: Mapping[str, TypeProto] | None = None)
         if copy.functions:
             copy = inliner.inline_local_functions(copy)
         if known is None:
-            return onnx.shape_inference.infer_shapes(copy, strict_mode=True)
+            return _infer(copy, strict_mode=True)
         copy.graph.value_info.extend(
             ValueInfoProto(name=name, type=each) for name, each in known.items()
         )
-        return onnx.shape_inference.infer_shapes(copy, data_prop=True)
+        return _infer(copy, data_prop=True)
     except Exception as error:  # InferenceError, and what its checker and inliner raise
         if _OF_A_CONSTANT in str(error):
-            return onnx.shape_inference.infer_shapes(copy)
+            return _infer(copy)
         raise UnsoundError(str(error).strip()) from error
+
+
+def _infer(model: ModelProto, **options: bool) -> ModelProto:
+    """Infer types as ONNX does, past operators that are ONNX Runtime's own in ONNX's domain."""
+    opset = opsets(model.opset_import).get(MAIN, 0)
+    own = {
+        index: NodeProto.FromString(proto.SerializeToString())
+        for index, proto in enumerate(_every(model.graph))
+        if proto.op_type in _OF_ITS_SCALE | _OF_ITS_INPUT
+        and (proto.domain or MAIN) == MAIN
+        and schemas.schema(MAIN, proto.op_type, opset) is None
+    }
+    if not own:
+        return onnx.shape_inference.infer_shapes(model, **options)
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    for index, proto in enumerate(_every(copy.graph)):
+        if index in own:
+            _stand_in(proto)
+    found = onnx.shape_inference.infer_shapes(copy, **options)
+    for index, proto in enumerate(_every(found.graph)):
+        if index in own:
+            proto.CopyFrom(own[index])
+    return found
+
+
+def _stand_in(proto: NodeProto) -> None:
+    """Turn a node into one of ONNX whose first output has the same type and shape."""
+    if proto.op_type in _OF_ITS_SCALE and len(proto.input) > 1:
+        proto.op_type = "Pow"  # is of its base's type, and as large as its exponent
+        proto.input[:] = [proto.input[1], proto.input[0]]
+    else:
+        proto.op_type = "Identity"
+        del proto.input[1:]
+    del proto.output[1:], proto.attribute[:]
+
+
+def _every(graph: GraphProto) -> Iterator[NodeProto]:
+    """Yield the nodes of a graph and of the graphs in it."""
+    for proto in graph.node:
+        yield proto
+        for inner in schemas.graphs_in(proto):
+            yield from _every(inner)
 
 
 def light(model: ModelProto) -> ModelProto:
@@ -197,8 +247,8 @@ def _whole(proto: TypeProto) -> str | None:
             key = _element(proto.map_type.key_type)
             return f"map({key},{_whole(proto.map_type.value_type)})"
         case other:
-            return other
+            return None if other is None else str(other)
 
 
 def _element(number: int) -> str:
-    return _WRITTEN.get(number, TensorProto.DataType.Name(number).lower())
+    return _WRITTEN.get(number) or str(TensorProto.DataType.Name(number)).lower()
