@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, helper
 
 from tritonforge.graph import schemas
+from tritonforge.graph.inference import infer
 from tritonforge.graph.schemas import MAIN
 
 _LARGE = 1024  # bytes: a tensor that no shape is read from
@@ -18,10 +18,8 @@ _VALUES = {
 }
 # ONNX Runtime takes a Constant for a value, whatever its attributes, before it infers anything.
 _OF_A_CONSTANT = "(op_type:Constant)"
-# ONNX infers nothing of it; what it makes is as its first input, as ONNX Runtime knows.
-_AS_ITS_INPUT = "GroupNormalization"
 # As ONNX Runtime writes element types; all others are their names in lower case.
-_WRITTEN: dict[int, str] = {TensorProto.DOUBLE: "double", TensorProto.FLOAT: "float"}
+_WRITTEN: Mapping[int, str] = {TensorProto.DOUBLE: "double", TensorProto.FLOAT: "float"}
 
 
 class UnsoundError(Exception):
@@ -98,39 +96,11 @@ def inferred(model: ModelProto) -> ModelProto:
     try:
         if copy.functions:
             copy = inliner.inline_local_functions(copy)
-        return _infer(copy, strict_mode=True)
+        return infer(copy, strict_mode=True)
     except Exception as error:  # InferenceError, and what its checker and inliner raise
         if _OF_A_CONSTANT in str(error):
-            return _infer(copy)
+            return infer(copy)
         raise UnsoundError(str(error).strip()) from error
-
-
-def _infer(model: ModelProto, **how: bool) -> ModelProto:
-    """Infer, an Identity standing meanwhile for each node that ONNX infers nothing of."""
-    kept = [NodeProto.FromString(each.SerializeToString()) for each in _untold(model.graph)]
-    if not kept:
-        return onnx.shape_inference.infer_shapes(model, **how)
-    stood_for = ModelProto.FromString(model.SerializeToString())
-    for each in _untold(stood_for.graph):
-        each.op_type = "Identity"
-        del each.input[1:], each.attribute[:]
-        each.doc_string = _AS_ITS_INPUT
-    typed = onnx.shape_inference.infer_shapes(stood_for, **how)
-    for each, proto in zip(_untold(typed.graph), kept, strict=True):
-        each.CopyFrom(proto)
-    return typed
-
-
-def _untold(graph: GraphProto) -> list[NodeProto]:
-    """List the nodes that ONNX infers nothing of, and those that stand for one."""
-    found = []
-    for each in graph.node:
-        stands = each.op_type == "Identity" and each.doc_string == _AS_ITS_INPUT
-        if stands or (each.op_type == _AS_ITS_INPUT and each.domain in {"", MAIN}):
-            found.append(each)
-        for inner in schemas.graphs_in(each):
-            found += _untold(inner)
-    return found
 
 
 def light(model: ModelProto) -> ModelProto:

@@ -159,9 +159,7 @@ def _has_its_types(node: Node) -> None:
 
 def _has_a_kernel(node: Node, release: Release) -> None:
     """Refuse a node without a kernel on the CPU, and without a body of which all have one."""
-    if node.op == "Constant":
-        return
-    if exceptions.is_folded(node):
+    if node.op == "Constant" or exceptions.needs_none(node):
         return
     what = f"no kernel for {node.op}-{node.since}{of_types(node)}"
     if matches(node, release):
@@ -179,6 +177,8 @@ def _has_a_kernel(node: Node, release: Release) -> None:
             _has_a_kernel(inner, release)
     elif not matches(node, release, cast=True):
         raise UnsoundError(what)
+    elif not _casts(node, release):
+        raise UnsoundError(f"{what}, and none for the Casts around it")
 
 
 def matches(node: Node, release: Release, *, cast: bool = False) -> bool:
@@ -189,6 +189,13 @@ def matches(node: Node, release: Release, *, cast: bool = False) -> bool:
         kernel.covers(node.since) and takes(kernel.types, _cast(node.types, kernel.types))
         for kernel in kernels(release.onnxruntime, "cpu", node.domain, node.op)
     )
+
+
+def _casts(node: Node, release: Release) -> bool:
+    """Say whether the CPU has a kernel for a Cast at the opset of a node."""
+    known = schemas.schema(MAIN, "Cast", node.opset) if node.domain == MAIN else None
+    found = kernels(release.onnxruntime, "cpu", MAIN, "Cast")
+    return known is None or any(kernel.covers(known.since_version) for kernel in found)
 
 
 def _cast(types: Mapping[str, str], wanted: Mapping[str, frozenset[str]]) -> dict[str, str]:
