@@ -12,14 +12,15 @@ PACKAGE = Path(__file__).parents[1] / "tritonforge"
 # A module imports lower layers only. A package (`sources`, `perf`, …) is one member of its layer.
 LAYERS = (
     {"errors", "progress"},
-    {"tensors", "process", "release"},
+    {"tensors", "process", "release", "kernels"},
     {"spec", "explain", "ports", "leftovers", "instances", "serverflags", "serverlog"},
     {"samples", "endpoint"},
     {"gate", "toolchain", "health"},
     {"manifest", "batching"},
-    {"sources", "export", "graph", "placement", "pbtxt", "repository"}
-    | {"server", "client", "perf", "runtime"},
+    {"sources", "export", "graph", "pbtxt", "repository"} | {"server", "client", "perf", "runtime"},
     # Adapters composed, for the use cases.
+    {"placement"},
+    {"opsets", "converting"},
     {"exporting", "mirror", "proving", "served", "standing", "wishes"},
     {"reference", "serving"},
     {"build", "parity", "measure"},
@@ -32,7 +33,7 @@ DOORS = {
     "filelock": {"repository", "toolchain"},
     "google": {"pbtxt"},
     "jinja2": {"pbtxt"},
-    "onnx": {"graph"},
+    "onnx": {"graph", "placement"},
     "onnxruntime": {"graph"},
     "platformdirs": {"toolchain"},
     "rich": {"cli"},

@@ -3,7 +3,7 @@ import math
 import pytest
 from google.protobuf import text_format
 from google.protobuf.descriptor import FieldDescriptor as F
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tritonclient.grpc import model_config_pb2
 
@@ -136,6 +136,7 @@ def one_path(draw):
             return root
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
 @given(CONFIGS | one_path())
 def test_every_config_is_read_as_it_was_rendered(message):
     text = pbtxt.render(message)

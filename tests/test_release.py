@@ -72,18 +72,13 @@ def test_a_release_whose_onnx_runtime_is_unknown_is_no_target(tag):
 def test_an_opset_is_pinned_within_the_limits_and_refused_beyond(tag, opset):
     found = release.find(tag)
     if release.LOWEST_OPSET <= opset <= found.opset:
-        assert found.pin(opset) == opset
+        assert found.check_opset(opset) == opset
         return
     with pytest.raises(
         SpecError, match=f"opset {opset} is not within 7 to {found.opset}"
     ) as caught:
-        found.pin(opset)
+        found.check_opset(opset)
     assert str(found.opset) in caught.value.hint
-
-
-def test_the_default_opset_keeps_the_gpu_kernels():
-    assert release.find("24.10").pin() == 18
-    assert release.find("24.10").pin(None) == 18
 
 
 @pytest.mark.parametrize(("tag", "takes"), [("23.09", False), ("23.10", True), ("24.10", True)])

@@ -17,6 +17,7 @@ from tritonforge import (
     gate,
     leftovers,
     manifest,
+    opsets,
     proving,
     reference,
     sources,
@@ -35,13 +36,17 @@ from tritonforge.standing import Standing, decide, fresh, kept_batch, write_labe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """What a build made, or would make: `entry` is None after a dry run."""
+    """What a build made, or would make: `entry` is None after a dry run.
+
+    `chosen` says why it has this opset, None where that was asked for.
+    """
 
     name: str
     version: int
     entry: Entry | None
     manifest: Manifest
     unbatched: str | None
+    chosen: str | None
     notes: tuple[str, ...]
 
 
@@ -72,6 +77,7 @@ def build(
         path = stage.version_dir / MODEL
         exported = exporting.make(loaded, spec, path, progress)
         wishes.check_ranges(spec, exported.signature)
+        placed = opsets.check(path, spec)
         labels = write_labels(stage, loaded.labels, exported.signature)
         with reference.opened(loaded, exported) as (judge, judged):
             case = _case(path, spec, exported, largest)
@@ -101,7 +107,8 @@ def build(
         entry=entry,
         manifest=record,
         unbatched=unbatched if proof.max_batch_size == 0 else None,
-        notes=(*exported.notes, *judged, *proof.notes),
+        chosen=exported.chosen,
+        notes=(*exported.notes, *placed, *judged, *proof.notes),
     )
 
 

@@ -4,12 +4,13 @@ Between adapters and use cases: it composes `export` (torch) and `graph` (onnx).
 """
 
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tritonforge import graph, runtime, samples
+from tritonforge import converting, graph, opsets, runtime, samples
 from tritonforge.errors import ExportError, GraphError
 from tritonforge.progress import Progress
 from tritonforge.sources import Loaded
@@ -33,7 +34,8 @@ class Exported:
     `exporter` says in words which way was taken. `sizes` are those of the sample it was exported
     with; `conditions` name the values that decide its If nodes, `hidden_conditions` counts those
     that cannot be named. `loaded_by` is the target's ONNX Runtime where it has tried. `notes` are
-    for the user. `fixed` says why a dynamic batch was given up, None where it was not.
+    for the user. `fixed` says why a dynamic batch was given up, None where it was not. `chosen`
+    says why it is this opset, None where that was asked for.
     """
 
     exporter: str
@@ -46,6 +48,7 @@ class Exported:
     loaded_by: str | None
     notes: tuple[str, ...] = ()
     fixed: str | None = None
+    chosen: str | None = None
 
 
 def make(loaded: Loaded, spec: ModelSpec, path: Path, progress: Progress) -> Exported:
@@ -85,25 +88,60 @@ def _export(
     sizes = _sizes(Signature(inputs=loaded.inputs, outputs=()).dynamic, spec)
     sample = samples.draw(loaded.inputs, domains, sizes, spec.sample_seed)
     outputs = export.output_names(module, [each.name for each in loaded.inputs], sample)
-    opset = spec.target.pin(spec.opset)
-    troubles: list[ExportError | GraphError] = []
-    for method in _methods(spec, scripted=export.is_scripted(module)):
-        progress(f"exporting with {method}")
-        try:
-            notes = export.export(
-                module, loaded.inputs, outputs, sample, path, method=method, opset=opset
-            )
-            way = _fit(path, method, opset, spec)
-            described = _read_back(path, way, opset, spec, loaded.domains, sizes)
-            _hold(described.signature, loaded.inputs)
-            return replace(described, notes=notes)
-        except (ExportError, GraphError) as error:
-            troubles.append(error)
-            found = getattr(error, "failure", None)
-            # Tracing would follow one branch and freeze one size in silence: no second try.
-            if found is not None and found.kind in {"control-flow", "frozen"}:
-                break
-    raise troubles[0]
+
+    def write(opset: int) -> Exported:
+        troubles: list[ExportError | GraphError] = []
+        for method in _methods(spec, scripted=export.is_scripted(module)):
+            progress(f"exporting with {method}")
+            try:
+                notes = export.export(
+                    module, loaded.inputs, outputs, sample, path, method=method, opset=opset
+                )
+                way = _fit(path, method, opset, spec)
+                described = _read_back(path, way, opset, spec, loaded.domains, sizes)
+                _hold(described.signature, loaded.inputs)
+                return replace(described, notes=notes)
+            except (ExportError, GraphError) as error:
+                troubles.append(error)
+                found = getattr(error, "failure", None)
+                # Tracing would follow one branch and freeze one size in silence: no second try.
+                if found is not None and found.kind in {"control-flow", "frozen"}:
+                    break
+        raise troubles[0]
+
+    if spec.opset is not None:
+        return write(spec.target.check_opset(spec.opset))
+    native = export.NATIVE[_methods(spec, scripted=export.is_scripted(module))[0]]
+    first = write(min(native[-1], spec.target.opset))
+    return _improved(first, path, spec, export.NATIVE[_method(first)], write)
+
+
+def _method(exported: Exported) -> "Method":
+    """Return the exporter that a file was written with."""
+    return "torchscript" if exported.exporter.startswith("torchscript") else "dynamo"
+
+
+def _improved(
+    first: Exported,
+    path: Path,
+    spec: ModelSpec,
+    native: Container[int],
+    write: Callable[[int], Exported],
+) -> Exported:
+    """Write the model at the opset where it keeps its provider, if that is another one."""
+    options = opsets.ranked(path, spec, native)
+    for option in options:
+        if option.opset == first.stamp.opset:
+            break
+        with tempfile.TemporaryDirectory(dir=path.parent) as aside:
+            kept = Path(shutil.copy2(path, aside))
+            try:
+                made = write(option.opset)
+            except (ExportError, GraphError):  # no way leads there: the next best
+                kept.replace(path)
+                continue
+        return replace(made, chosen=opsets.reason(option.opset, options, spec))
+    return replace(first, chosen=opsets.reason(first.stamp.opset, options, spec))
 
 
 def _sizes(dynamic: tuple[str, ...], spec: ModelSpec) -> dict[str, int]:
@@ -134,7 +172,7 @@ def _fit(path: Path, way: str, opset: int, spec: ModelSpec) -> str:
     model = graph.load(path)
     written = graph.stamp_of(model)
     if written.opset != opset:
-        model = _converted(model, opset, written, spec)
+        model = converting.converted(model, opset, spec)
         way = f"{way}, converted from opset {written.opset}"
     if graph.stamp_of(model) != written or model.ir_version != spec.target.ir:
         model.ir_version = spec.target.ir
@@ -165,6 +203,9 @@ def _read_back(
             hint="choose a newer --target, or convert the model for that ai.onnx.ml",
         )
     graph.check(path)
+    loaded_by = runtime.loads(path, spec.target)
+    if loaded_by is None:
+        opsets.check_loads(path, spec.target, spec.accelerator)
     signature = _inferred(graph.signature(model), graph.output_dims(path))
     if signature != graph.signature(model):
         graph.name_output_dims(model, {each.name: each.dims for each in signature.outputs})
@@ -172,7 +213,7 @@ def _read_back(
     return Exported(
         exporter=way,
         stamp=stamp,
-        loaded_by=runtime.loads(path, spec.target),
+        loaded_by=loaded_by,
         signature=signature,
         domains={**domains, **graph.domains(model), **dict(spec.domains)},
         conditions=graph.conditions(model),
@@ -214,31 +255,22 @@ def _hold(signature: Signature, asked: tuple[TensorSpec, ...]) -> None:
                 )
 
 
-def _converted(model: Any, opset: int, stamp: graph.Stamp, spec: ModelSpec) -> Any:
-    """Convert a file; where the opset that it has would have done, the error says so."""
-    try:
-        return graph.converted(model, opset)
-    except GraphError as error:
-        if spec.opset is None or stamp.opset > spec.target.opset:
-            raise
-        hint = f"leave --opset out: release {spec.target.tag} takes opset {stamp.opset}"
-        raise GraphError(error.message, hint=hint) from error
-
-
 def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exported:
-    """Take a foreign file: unchanged within the target's limits, else converted or re-stamped."""
+    """Take a foreign file: unchanged where the target loads it so, else converted or re-stamped."""
     progress(f"reading {source}")
     parts = graph.external_files(source)
     model = graph.load(source, weights=True)
     stamp = graph.stamp_of(model)
-    opset, way = stamp.opset, "as given"
+    options: tuple[opsets.Option, ...] = ()
+    wanted: Iterable[int] = ()
     if spec.opset is not None:
-        opset = spec.target.pin(spec.opset)
-    elif stamp.opset > spec.target.opset:
-        opset = spec.target.opset
-    if opset != stamp.opset:
-        model = _converted(model, opset, stamp, spec)
-        way = f"converted from opset {stamp.opset}"
+        wanted = [spec.target.check_opset(spec.opset)]
+    else:
+        options = opsets.ranked(source, spec, {stamp.opset})
+        wanted = [option.opset for option in options]
+        wanted = wanted or [min(stamp.opset, spec.target.opset)]
+    model, opset = converting.first_of(model, wanted, spec)
+    way = "as given" if opset == stamp.opset else f"converted from opset {stamp.opset}"
     if model.ir_version > spec.target.ir:
         model.ir_version = spec.target.ir
         way += f", IR {stamp.ir} stamped {spec.target.ir}"
@@ -248,7 +280,9 @@ def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exp
         graph.write(model, path)
     del model
     try:
-        return _read_back(path, way, opset, spec, {}, None)
+        made = _read_back(path, way, opset, spec, {}, None)
     except GraphError as error:  # said of the copy, but the user knows the file by its own name
         hint = error.hint if "--exporter" not in str(error.hint) else _FOREIGN_HINT
         raise GraphError(error.message.replace(path.name, source.name), hint=hint) from error
+    chosen = None if spec.opset is not None else opsets.reason(opset, options, spec)
+    return replace(made, chosen=chosen)

@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from tritonclient.grpc import model_config_pb2
 
 from tritonforge.errors import ConfigError
+from tritonforge.spec import Accelerator
 from tritonforge.tensors import DType, Signature, TensorSpec
 
 ModelConfig = model_config_pb2.ModelConfig
@@ -22,13 +23,15 @@ def config(
     labels: Mapping[str, str] | None = None,
     cores: int | None = None,
     scalars: bool = True,
+    accelerator: Accelerator = "cpu",
 ) -> Any:
     """Make the `ModelConfig` of an ONNX Runtime model with this signature.
 
     `max_batch_size` 0 writes full shapes, above 0 shapes without the batch, as Triton demands.
     `labels` maps an output to its label file. `cores` gives one CPU instance that many threads;
     without it no thread count is written, since the machine that builds is not the one that serves.
-    `scalars` says whether the target takes tensors without dimensions where nothing batches.
+    `scalars` says whether the target takes tensors without dimensions where nothing batches. An
+    `accelerator` other than `cpu` is asked for by name; with `cpu` Triton decides.
     Raises `ConfigError` for a shape that Triton cannot express.
     """
     message = ModelConfig(name=name, backend="onnxruntime", max_batch_size=max_batch_size)
@@ -51,8 +54,20 @@ def config(
     if cores is not None:
         group.kind = model_config_pb2.ModelInstanceGroup.KIND_CPU
         message.parameters["intra_op_thread_count"].string_value = str(cores)
+    _accelerate(message, accelerator)
     message.version_policy.latest.num_versions = 1
     return message
+
+
+def _accelerate(message: Any, accelerator: Accelerator) -> None:
+    """Ask for the execution provider of an accelerator."""
+    accelerators = message.optimization.execution_accelerators
+    if accelerator == "openvino":
+        accelerators.cpu_execution_accelerator.add(name="openvino")
+    elif accelerator == "tensorrt":
+        accelerators.gpu_execution_accelerator.add(name="tensorrt")
+    if accelerator in {"cuda", "tensorrt"}:
+        message.instance_group[0].kind = model_config_pb2.ModelInstanceGroup.KIND_GPU
 
 
 def _describe(entry: Any, tensor: TensorSpec, *, batched: bool) -> None:

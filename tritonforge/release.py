@@ -49,6 +49,12 @@ class Release:
     cuda_opset: int
 
     @property
+    def minor(self) -> tuple[int, int]:
+        """Return the minor version of its ONNX Runtime, such as (1, 19): patches agree."""
+        major, minor = self.onnxruntime.split(".")[:2]
+        return int(major), int(minor)
+
+    @property
     def scalars(self) -> bool:
         """Say whether a model that does not batch may have tensors without dimensions.
 
@@ -56,14 +62,8 @@ class Release:
         """
         return self.tag >= _SCALARS_SINCE  # letters come after digits
 
-    def pin(self, opset: int | None = None) -> int:
-        """Return the opset to write: `opset` where it is within the limits, else the default.
-
-        The default is `cuda_opset`: the same file then runs on CPU and keeps its GPU kernels.
-        Raises `SpecError` beyond the limits.
-        """
-        if opset is None:
-            return self.cuda_opset
+    def check_opset(self, opset: int) -> int:
+        """Return an opset within the limits; raises `SpecError` beyond them."""
         if not LOWEST_OPSET <= opset <= self.opset:
             raise SpecError(
                 f"opset {opset} is not within {LOWEST_OPSET} to {self.opset},"

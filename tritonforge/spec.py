@@ -19,6 +19,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,199}")
 _WIDEST = 2**63  # numbers are drawn as 64 bit integers and floats
 _DIM = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+# Which execution provider a model is built for; `tensorrt` leaves the rest to CUDA.
+Accelerator = Literal["cpu", "cuda", "tensorrt", "openvino"]
 Exporter = Literal["auto", "dynamo", "torchscript"]
 DomainKind = Literal["normal", "uniform", "integers", "mask", "recorded"]
 
@@ -132,7 +134,8 @@ class ModelSpec:
 
     `weights` is `default`, `random` or a path to a state dict. `samples` are files or folders of
     recorded inputs. `max_batch_size` counts samples, `cores` the CPU cores that the server will
-    have for this model.
+    have for this model. `max_cpu_nodes` is how many nodes an accelerator may leave to the CPU, the
+    operators in `allow_cpu` aside; None for any number.
     """
 
     source: str
@@ -148,12 +151,22 @@ class ModelSpec:
     max_batch_size: int = 16
     opset: int | None = None
     exporter: Exporter = "auto"
+    accelerator: Accelerator = "cpu"
+    max_cpu_nodes: int | None = None
+    allow_cpu: frozenset[str] = frozenset()
     tolerance: Tolerance = Tolerance()
     cores: int | None = None
 
     def __post_init__(self) -> None:
         if self.max_batch_size < 0:
             raise SpecError("--max-batch-size counts samples: 0 (no batching) or more")
+        if self.max_cpu_nodes is not None and self.accelerator not in {"cuda", "tensorrt"}:
+            raise SpecError(
+                "--max-cpu-nodes counts what a GPU leaves to the CPU",
+                hint="name it too: --accelerator cuda, or tensorrt",
+            )
+        if self.allow_cpu and self.max_cpu_nodes is None:
+            raise SpecError("--allow-cpu excepts operators from --max-cpu-nodes: give that too")
         if self.cores is not None and self.cores < 1:
             raise SpecError("--cores must be 1 or more")
         if self.name is not None:
@@ -180,6 +193,14 @@ def parse_input(text: str) -> TensorSpec:
     return TensorSpec(
         name=name, dtype=DType.parse(dtype), dims=tuple(_dim(dim, text) for dim in written)
     )
+
+
+def parse_size(text: str) -> tuple[str, int]:
+    """Read `batch=8`, the size of a dynamic dimension; raises `SpecError`."""
+    dim, _, size = text.partition("=")
+    if not _DIM.fullmatch(dim) or not re.fullmatch(r"[0-9]{1,9}", size):
+        raise SpecError(f"cannot read --size {text!r}", hint="write batch=8")
+    return dim, int(size)
 
 
 def check_name(name: str) -> str:

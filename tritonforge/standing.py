@@ -56,6 +56,7 @@ def fresh(
         labels=labels,
         cores=spec.cores,
         scalars=spec.target.scalars,
+        accelerator=spec.accelerator,
     )
 
 

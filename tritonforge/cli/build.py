@@ -62,7 +62,27 @@ if TYPE_CHECKING:
     show_default=True,
     help="The largest batch; 0 for none.",
 )
-@click.option("--opset", type=int, help="The opset, within the target's limits.")
+@click.option(
+    "--accelerator",
+    type=click.Choice(["cpu", "cuda", "tensorrt", "openvino"]),
+    default="cpu",
+    show_default=True,
+    help="What the model is to run on; it decides the opset.",
+)
+@click.option("--opset", type=int, help="The opset, instead of the one where it keeps its kernels.")
+@click.option(
+    "--max-cpu-nodes",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Fail where the accelerator would leave more nodes than this to the CPU.",
+)
+@click.option(
+    "--allow-cpu",
+    type=options.NAMES,
+    default="",
+    metavar="OP,…",
+    help="Operators that --max-cpu-nodes does not count, such as Shape,Gather.",
+)
 @click.option(
     "--exporter",
     type=click.Choice(["auto", "dynamo", "torchscript"]),
@@ -140,6 +160,8 @@ def _print(built: "Built", *, dry_run: bool) -> None:
         f"{built.name} {built.version}: opset {record.opset}, IR {record.ir} for {record.target}"
         f" ({tried}) by {record.exporter}; {record.weights_origin}; {batch}"
     )
+    if built.chosen is not None:
+        click.echo(built.chosen)
     runtime = record.versions["onnxruntime"]
     gate_table(record.gate, f"{record.reference} against ONNX Runtime {runtime}")
     for note in built.notes:
@@ -191,6 +213,7 @@ def _document(built: "Built") -> dict[str, Any]:
         "opset": record.opset,
         "ir": record.ir,
         "loaded_by": record.loaded_by,
+        "opset_reason": built.chosen,
         "exporter": record.exporter,
         "weights": record.weights_origin,
         "max_batch_size": record.max_batch_size,

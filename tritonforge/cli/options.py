@@ -26,6 +26,17 @@ def of_our_own(target: Any, urls: tuple[str, ...]) -> None:
         raise click.UsageError("--target chooses for a server of our own, --url names another")
 
 
+def model_file(model: str, repository: Any, version: int | None) -> Any:
+    """Return the file of a MODEL: an `.onnx` path itself, else a version in the repository."""
+    from pathlib import Path
+
+    if not model.endswith(".onnx"):
+        return repository.entry(model, version).model_file
+    if version is not None:
+        raise click.UsageError("-x names a version of a model in the repository, MODEL is a file")
+    return Path(model)
+
+
 class Parsed(click.ParamType[Any]):
     """A value read by `read`; a `ForgeError` of it is a usage error that names the option."""
 
@@ -61,6 +72,14 @@ def _release(text: str) -> Any:
     return release.find(text)
 
 
+def _releases(text: str) -> Any:
+    from tritonforge import release
+
+    if text != "all":
+        return (release.find(text),)
+    return tuple(each.release for each in release.images() if each.release is not None)
+
+
 def _input(text: str) -> Any:
     from tritonforge import spec
 
@@ -77,6 +96,16 @@ def _domain(text: str) -> Any:
     from tritonforge.spec import Domain
 
     return Domain.parse(text)
+
+
+def _size(text: str) -> Any:
+    from tritonforge.spec import parse_size
+
+    return parse_size(text)
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(filter(None, (name.strip() for name in text.split(","))))
 
 
 def _path(text: str) -> Any:
@@ -99,6 +128,16 @@ FILE = Parsed("FILE", _path)
 INPUT = Parsed("NAME:DTYPE:DIMS", _input)
 RANGE = Parsed("DIM=LOW..HIGH", _range)
 DOMAIN = Parsed("NAME=VALUES", _domain)
+NAMES = Parsed("NAME,…", _names)
+
+model = click.argument("model")
+size = click.option(
+    "--size",
+    "sizes",
+    type=Parsed("DIM=SIZE", _size),
+    multiple=True,
+    help="The size of a dynamic dimension, as batch=8; repeat for several.",
+)
 
 model_repository = click.option(
     "-r",
@@ -116,6 +155,13 @@ target = click.option(
     show_default=True,
     help="The NGC release to build for, such as 24.10, or an ONNX Runtime, ort:1.19.2: it pins "
     "opset and IR.",
+)
+targets = click.option(
+    "--target",
+    "targets",
+    type=Parsed("TAG|all", _releases),
+    help="The NGC release, such as 24.10, or an ONNX Runtime, ort:1.19.2; all: each release, one "
+    "line each. Without it 24.10, with --observe the installed ONNX Runtime.",
 )
 served_by = click.option(
     "--target",

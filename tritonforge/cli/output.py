@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from tritonforge.progress import Progress
     from tritonforge.repository import Repository
 
+_UNITS = ("", "k", "M", "G", "T", "P")
+
 
 def as_json(answer: Any) -> None:
     """Print an answer as JSON; numbers that JSON cannot hold (NaN, infinity) become null."""
@@ -38,21 +40,38 @@ def table(
     *,
     left: int = 1,
     title: str | None = None,
+    wrap: bool = False,
 ) -> None:
-    """Print a table on stdout; the first `left` columns are text, the others numbers."""
+    """Print a table on stdout; the first `left` columns are text, the others numbers.
+
+    With `wrap` a long text takes several lines of a terminal, else the terminal cuts its lines.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(file=sys.stdout, soft_wrap=True)
+    console = Console(file=sys.stdout, soft_wrap=not wrap, markup=False)
     if not console.is_terminal:  # a pipe has no width; never cut a figure off
-        console = Console(file=sys.stdout, width=240)
+        console = Console(file=sys.stdout, width=240, markup=False)
     view = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     for index, name in enumerate(columns):
         view.add_column(name, justify="left" if index < left else "right", overflow="fold")
     for row in rows:
         view.add_row(*row)
     console.print(view)
+
+
+def short(count: int) -> str:
+    """Write a number with three figures and a unit."""
+    scaled, unit = float(count), 0
+    while scaled >= 999.5 and unit < len(_UNITS) - 1:
+        scaled, unit = scaled / 1000, unit + 1
+    return f"{scaled:.3g} {_UNITS[unit]}" if unit else str(count)
+
+
+def in_bytes(count: int) -> str:
+    """Write bytes with three figures and a unit."""
+    return f"{short(count)}B" if count >= 1000 else f"{count} B"
 
 
 @contextmanager

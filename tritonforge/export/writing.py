@@ -22,6 +22,12 @@ from tritonforge.tensors import Arrays, TensorSpec
 TORCHSCRIPT_OPSET = 20
 
 Method = Literal["dynamo", "torchscript"]
+# The opsets that each writes itself; others come by a conversion. dynamo's library is written for
+# 18 (torch.onnx `_flags` and onnxscript `TORCHLIB_OPSET`).
+NATIVE: Mapping[Method, Sequence[int]] = {
+    "dynamo": (18,),
+    "torchscript": range(7, TORCHSCRIPT_OPSET + 1),
+}
 
 
 class ExporterError(ExportError):

@@ -7,11 +7,18 @@ from tritonforge.graph.described import (
     name_output_dims,
     signature,
 )
-from tritonforge.graph.file import Stamp, check, converted, external_files, load, stamp_of, write
+from tritonforge.graph.external import External, external_files
+from tritonforge.graph.file import Stamp, check, converted, load, stamp_of, write
+from tritonforge.graph.inspected import Inspection, inspect, kind
+from tritonforge.graph.naming import name_nodes, named
+from tritonforge.graph.outline import Outline, outline
 from tritonforge.graph.recorded import recorded
-from tritonforge.graph.running import evaluator, output_dims, session
+from tritonforge.graph.running import evaluator, output_dims, runtime, session
 
 __all__ = [
+    "External",
+    "Inspection",
+    "Outline",
     "Stamp",
     "check",
     "conditions",
@@ -20,10 +27,16 @@ __all__ = [
     "evaluator",
     "external_files",
     "hidden_conditions",
+    "inspect",
+    "kind",
     "load",
+    "name_nodes",
     "name_output_dims",
+    "named",
+    "outline",
     "output_dims",
     "recorded",
+    "runtime",
     "session",
     "signature",
     "stamp_of",

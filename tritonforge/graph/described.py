@@ -55,11 +55,11 @@ def _tensor(value: onnx.ValueInfoProto, kind: str) -> TensorSpec:
             f"{kind} {value.name!r} has no shape in the file",
             hint="run onnx.shape_inference, or state the shape in the file",
         )
-    dims = tuple(_dim(dim, value.name, index) for index, dim in enumerate(tensor.shape.dim))
+    dims = tuple(dim_of(dim, value.name, index) for index, dim in enumerate(tensor.shape.dim))
     return TensorSpec(name=value.name, dtype=dtype, dims=dims)
 
 
-def _dim(dim: Any, tensor: str, index: int) -> Dim:
+def dim_of(dim: Any, tensor: str, index: int) -> Dim:
     """Return a number for a fixed dimension, a name for a dynamic one."""
     if dim.HasField("dim_value") and dim.dim_value >= 0:
         return int(dim.dim_value)

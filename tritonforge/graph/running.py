@@ -50,6 +50,13 @@ def session(
     yield run
 
 
+def runtime() -> str:
+    """Return the version of the installed ONNX Runtime, whichever package it came in."""
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
+
+
 def evaluator(path: Path) -> Run:
     """Return a file run by ONNX's own reference implementation: slow, but it knows every opset.
 

@@ -1,0 +1,152 @@
+"""Weights that a model keeps in other files: where they should lie, and whether they all do."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path, PurePosixPath
+
+from onnx import ModelProto, NodeProto, TensorProto
+
+from tritonforge.errors import GraphError
+from tritonforge.graph import cost, lean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class External:
+    """A file of weights: how many tensors, the bytes that they need of it and that it holds.
+
+    `bytes` is None where the file is missing or was not looked at. `fault` says what is wrong with
+    it and `hint` what helps, both None where all is well.
+    """
+
+    location: str
+    tensors: int
+    needs: int
+    bytes: int | None
+    fault: str | None
+    hint: str | None
+
+
+def external_files(path: Path) -> tuple[str, ...]:
+    """Name the files that hold weights of a model, relative to its folder.
+
+    Raises `GraphError` for one that is missing, too short, absolute, or leaves the folder by `..`
+    or a symlink: such a model would break, or read what it should not, wherever it is copied.
+    """
+    found = externals(path, lean.read(path))
+    for each in found:
+        if each.fault is not None:
+            raise GraphError(f"{path.name} {each.fault}", hint=each.hint)
+    return tuple(each.location for each in found)
+
+
+def externals(path: Path, model: ModelProto) -> tuple[External, ...]:
+    """Describe each file of weights; one outside the model's folder is not even looked at."""
+    asked: dict[str, list[tuple[int, str | None]]] = {}
+    for tensor in tensors(model):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            entry = {each.key: each.value for each in tensor.external_data}
+            asked.setdefault(entry.get("location", ""), []).append(_end(tensor, entry))
+    return tuple(
+        _described(path, location, len(ends), *_worst(ends)) for location, ends in asked.items()
+    )
+
+
+def take_in(path: Path, model: ModelProto) -> None:
+    """Read the small tensors in files beside the model, in place: shapes are read from them."""
+    for tensor in tensors(model):
+        wanted = cost.tensor_bytes(tensor.data_type, prod(tensor.dims))
+        if tensor.data_location != TensorProto.EXTERNAL or wanted is None or wanted > lean.LARGE:
+            continue
+        entry = {each.key: each.value for each in tensor.external_data}
+        location, (end, fault) = entry.get("location", ""), _end(tensor, entry)
+        if fault is None and _described(path, location, 1, end, None).fault is None:
+            with (path.parent / location).open("rb") as file:
+                file.seek(end - wanted)
+                tensor.raw_data = file.read(wanted)
+            tensor.ClearField("data_location")
+            del tensor.external_data[:]
+
+
+def tensors(model: ModelProto) -> Iterator[TensorProto]:
+    """Yield every tensor of a model, those in subgraphs, attributes and functions too."""
+    yield from model.graph.initializer
+    for sparse in model.graph.sparse_initializer:
+        yield sparse.values
+    yield from _inside(model.graph.node)
+    for function in model.functions:
+        yield from _inside(function.node)
+
+
+def _inside(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
+    """Yield the tensors in the attributes of nodes, and in the graphs in them."""
+    for attribute in (each for node in nodes for each in node.attribute):
+        if attribute.HasField("t"):
+            yield attribute.t
+        if attribute.HasField("sparse_tensor"):
+            yield attribute.sparse_tensor.values
+        yield from attribute.tensors
+        for inner in (attribute.g, *attribute.graphs):
+            yield from inner.initializer
+            yield from _inside(inner.node)
+
+
+def _end(tensor: TensorProto, entry: Mapping[str, str]) -> tuple[int, str | None]:
+    """Return where a tensor's bytes end in its file, and what is wrong with what it says of them.
+
+    ONNX Runtime refuses a length that does not suit the shape (`tensorprotoutils.cc`).
+    """
+    start, size = entry.get("offset", "0"), entry.get("length", "0")
+    if not (start.isdecimal() and size.isdecimal()):
+        return 0, f"says of {tensor.name!r} that it begins at {start!r} and takes {size!r} bytes"
+    wanted = cost.tensor_bytes(tensor.data_type, prod(tensor.dims))
+    if wanted is not None and int(size) not in {0, wanted}:
+        fault = f"has {size} bytes for {tensor.name!r}, whose shape takes {wanted}"
+        return int(start) + int(size), fault
+    return int(start) + (wanted or int(size)), None
+
+
+def _worst(ends: Iterable[tuple[int, str | None]]) -> tuple[int, str | None]:
+    """Return the last byte that is needed, and the first fault."""
+    known = list(ends)
+    return max(end for end, _ in known), next((fault for _, fault in known if fault), None)
+
+
+def _described(path: Path, location: str, count: int, needs: int, fault: str | None) -> External:
+    """Look at one file, unless it lies outside the model's folder."""
+    held, hint = None, "export the model again"
+    if not _is_beside(path.parent, location):
+        fault = f"keeps weights outside its folder, at {location!r}"
+        hint = "save the model with its weights beside it, under a relative path"
+    elif (held := _size(path.parent / location)) is None:
+        fault, hint = f"needs {location!r} beside it, which is missing", "copy the weights file too"
+    elif fault is None and needs > held:
+        fault = f"needs more weights than {location!r} holds: {needs} bytes, not {held}"
+        hint = "it may be truncated; copy or download it again"
+    return External(
+        location=location,
+        tensors=count,
+        needs=needs,
+        bytes=held,
+        fault=fault,
+        hint=hint if fault else None,
+    )
+
+
+def _is_beside(folder: Path, location: str) -> bool:
+    """Say whether a location is relative and stays in the folder, symlinks resolved."""
+    pure = PurePosixPath(location)
+    if pure.is_absolute() or ".." in pure.parts:
+        return False
+    try:
+        return (folder / pure).resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # a loop of links; a NUL in the name
+        return False
+
+
+def _size(path: Path) -> int | None:
+    """Return the bytes of a file, None where there is none."""
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except OSError:  # a name too long
+        return None

@@ -1,0 +1,214 @@
+"""The nodes of a model with the types that go in and come out, as ONNX Runtime resolves them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, helper
+
+from tritonforge.graph import schemas
+from tritonforge.graph.inference import infer
+from tritonforge.graph.schemas import MAIN
+
+_LARGE = 1024  # bytes: a tensor that no shape is read from
+_VALUES = {
+    *("raw_data", "float_data", "int32_data", "string_data"),
+    *("int64_data", "double_data", "uint64_data"),
+}
+# ONNX Runtime takes a Constant for a value, whatever its attributes, before it infers anything.
+_OF_A_CONSTANT = "(op_type:Constant)"
+# As ONNX Runtime writes element types; all others are their names in lower case.
+_WRITTEN: Mapping[int, str] = {TensorProto.DOUBLE: "double", TensorProto.FLOAT: "float"}
+
+
+class UnsoundError(Exception):
+    """What ONNX Runtime refuses a model for before it looks for kernels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One node: `schema` is None of an operator that ONNX does not define at this opset.
+
+    `name` is its own, or one made up; `graph` is what it lies in, `path` names the nodes around it
+    and `branches` the attributes that hold it. `types` holds what is bound to each type parameter
+    and input of the schema, written as kernels are registered; `scope` every type by the name of
+    its value.
+    """
+
+    proto: NodeProto
+    graph: GraphProto
+    name: str
+    domain: str
+    opset: int
+    schema: Any
+    path: tuple[str, ...]
+    branches: tuple[str, ...]
+    types: Mapping[str, str]
+    scope: Mapping[str, TypeProto]
+
+    @property
+    def since(self) -> int:
+        """Return the version of the operator; ONNX Runtime's own start at 1."""
+        return self.schema.since_version if self.schema is not None else 1
+
+    @property
+    def op(self) -> str:
+        """Return the operator's name."""
+        return str(self.proto.op_type)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """A model with inferred types, its functions put in, and its nodes."""
+
+    model: ModelProto
+    nodes: tuple[Node, ...]
+
+
+def resolved(model: ModelProto) -> Resolved:
+    """Infer types once for whoever looks at the nodes; raises `UnsoundError`."""
+    typed = inferred(model)
+    return Resolved(model=typed, nodes=tuple(nodes(typed.graph, opsets(typed.opset_import))))
+
+
+def opsets(entries: Any) -> dict[str, int]:
+    """Return the opset of each domain."""
+    return {entry.domain or MAIN: entry.version for entry in entries}
+
+
+def inferred(model: ModelProto) -> ModelProto:
+    """Return a copy with inferred types, its functions put in and large weights left out.
+
+    Declared shapes are left to the inference: ONNX Runtime only warns where they differ. Raises
+    `UnsoundError` where the inference fails.
+    """
+    from onnx import inliner
+
+    copy = light(model)
+    weights = {tensor.name for tensor in copy.graph.initializer}
+    declared = [value for value in copy.graph.value_info if value.name not in weights]
+    del copy.graph.value_info[:]
+    copy.graph.value_info.extend(declared)
+    for value in (*copy.graph.output, *copy.graph.value_info):
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.ClearField("shape")
+    try:
+        if copy.functions:
+            copy = inliner.inline_local_functions(copy)
+        return infer(copy, strict_mode=True)
+    except Exception as error:  # InferenceError, and what its checker and inliner raise
+        if _OF_A_CONSTANT in str(error):
+            return infer(copy)
+        raise UnsoundError(str(error).strip()) from error
+
+
+def light(model: ModelProto) -> ModelProto:
+    """Return a copy without the values of large weights."""
+    copy = ModelProto(ir_version=model.ir_version)
+    copy.opset_import.extend(model.opset_import)
+    copy.functions.extend(model.functions)
+    copy.graph.name = model.graph.name
+    for field in ("node", "input", "output", "value_info", "sparse_initializer"):
+        getattr(copy.graph, field).extend(getattr(model.graph, field))
+    for tensor in model.graph.initializer:
+        if is_large(tensor):
+            copy.graph.initializer.add(
+                name=tensor.name, data_type=tensor.data_type, dims=tensor.dims
+            )
+        else:
+            copy.graph.initializer.append(tensor)
+    return copy
+
+
+def is_large(tensor: TensorProto) -> bool:
+    """Say whether a weight is none that shapes are computed from, or lies in another file."""
+    return tensor.ByteSize() > _LARGE or tensor.data_location == TensorProto.EXTERNAL
+
+
+def is_hollow(tensor: TensorProto) -> bool:
+    """Say whether a tensor has elements and none of their values: left out, or in another file."""
+    fields = {field.name for field, _ in tensor.ListFields()}
+    return "data_type" in fields and fields.isdisjoint(_VALUES) and prod(tensor.dims) > 0
+
+
+def nodes(
+    graph: GraphProto,
+    versions: Mapping[str, int],
+    path: Sequence[str] = (),
+    outer: Mapping[str, TypeProto] | None = None,
+    branches: Sequence[str] = (),
+) -> Iterator[Node]:
+    """Yield every node of a graph with inferred types, and those of the graphs in it."""
+    scope = dict(outer or {})
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        scope[value.name] = value.type
+    for tensor in graph.initializer:
+        scope[tensor.name] = helper.make_tensor_type_proto(tensor.data_type, list(tensor.dims))
+    for index, proto in enumerate(graph.node):
+        domain = proto.domain or MAIN
+        opset = versions.get(domain, 0)
+        known = schemas.schema(domain, proto.op_type, opset)
+        name = node_name(proto, index)
+        yield Node(
+            proto=proto,
+            graph=graph,
+            name=name,
+            domain=domain,
+            opset=opset,
+            schema=known,
+            path=tuple(path),
+            branches=tuple(branches),
+            types={} if known is None else bound(proto, known, scope),
+            scope=scope,
+        )
+        for branch, inner in schemas.named_graphs_in(proto):
+            yield from nodes(inner, versions, (*path, name), scope, (*branches, branch))
+
+
+def node_name(proto: NodeProto, index: int) -> str:
+    """Return a node's name, one made of its place in its graph where it has none."""
+    return proto.name or f"{proto.op_type}_{index}"
+
+
+def bound(proto: NodeProto, known: Any, scope: Mapping[str, TypeProto]) -> dict[str, str]:
+    """Return the type of each type parameter, and of each input and output by its own name."""
+    found: dict[str, str] = {}
+    for formals, names in ((known.inputs, proto.input), (known.outputs, proto.output)):
+        for index, name in enumerate(names):
+            written = type_of(scope[name]) if name in scope else None
+            if written is None or not formals:
+                continue
+            formal = formals[min(index, len(formals) - 1)]
+            found.setdefault(formal.type_str, written)
+            found.setdefault(formal.name, written)
+    return found
+
+
+def type_of(proto: TypeProto) -> str | None:
+    """Write a type as kernels are registered: a tensor by its elements, others whole."""
+    if proto.WhichOneof("value") == "tensor_type":
+        number = proto.tensor_type.elem_type
+        return element(number) if number else None
+    return _whole(proto)
+
+
+def _whole(proto: TypeProto) -> str | None:
+    match proto.WhichOneof("value"):
+        case "tensor_type":
+            return f"tensor({element(proto.tensor_type.elem_type)})"
+        case "sequence_type":
+            return f"seq({_whole(proto.sequence_type.elem_type)})"
+        case "optional_type":
+            return f"optional({_whole(proto.optional_type.elem_type)})"
+        case "map_type":
+            key = element(proto.map_type.key_type)
+            return f"map({key},{_whole(proto.map_type.value_type)})"
+        case other:
+            return None if other is None else str(other)
+
+
+def element(number: int) -> str:
+    """Write an element type as ONNX Runtime does, such as `float`."""
+    known = TensorProto.DataType.DESCRIPTOR.values_by_number.get(number)
+    return _WRITTEN.get(number) or (str(known.name).lower() if known else f"type {number}")

@@ -1,0 +1,161 @@
+"""Which opset a model is written at: where the fewest of its nodes lose the chosen provider."""
+
+from collections import Counter
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tritonforge import placement, release
+from tritonforge.errors import GraphError, VerdictError
+from tritonforge.graph import load
+from tritonforge.placement import Placement
+from tritonforge.release import LOWEST_OPSET, Release
+from tritonforge.spec import Accelerator, ModelSpec
+
+_NAMED = 4  # operators in a sentence
+PROVIDERS = {"cpu": "CPU", "cuda": "CUDA", "tensorrt": "TensorRT", "openvino": "OpenVINO"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """An opset that the target loads: `native` where it needs no conversion.
+
+    `lost` names the operators of the nodes that the chosen provider would not run, each time;
+    `nodes` counts all.
+    """
+
+    opset: int
+    native: bool
+    lost: tuple[str, ...]
+    nodes: int
+
+
+def ranked(path: Path, spec: ModelSpec, native: Container[int]) -> tuple[Option, ...]:
+    """Return the opsets at which the target runs a file, the best first.
+
+    That is where the fewest nodes lose the provider; of those, where no conversion is needed; of
+    those, the highest. None where the graph cannot be resolved.
+    """
+    graph, _ = placement.as_placed(placement.read(load(path)))
+    if graph is None:
+        return ()
+    options = []
+    for opset in range(LOWEST_OPSET, spec.target.opset + 1):
+        lost = placement.supposed(graph, spec.target, spec.accelerator, opset)
+        if lost is not None:
+            nodes = sum(node.op != "Constant" for node in graph.nodes)
+            options.append(Option(opset=opset, native=opset in native, lost=lost, nodes=nodes))
+    return tuple(sorted(options, key=lambda each: (len(each.lost), not each.native, -each.opset)))
+
+
+def reason(chosen: int, options: Sequence[Option], spec: ModelSpec) -> str:
+    """Say which opset was chosen and why not the highest that the target loads."""
+    known = {option.opset: option for option in options}
+    best, top = known.get(chosen), known.get(spec.target.opset)
+    text = f"opset {chosen}"
+    if chosen == spec.target.opset:
+        text += f", the highest that {spec.target.tag} loads"
+    else:
+        text += f", not {spec.target.opset}: {_against(top, best, spec)}"
+    if best is not None and best.lost:
+        text += f"; at {chosen} {_lost(best, spec)}"
+    return text
+
+
+def _against(top: Option | None, best: Option | None, spec: ModelSpec) -> str:
+    """Say what speaks against the highest opset."""
+    parser = spec.target.parser
+    if spec.accelerator == "tensorrt" and parser is not None:
+        newest = placement.newest_opset(parser)
+        if newest < spec.target.opset:
+            return f"the parser of TensorRT {parser} knows {newest} at most"
+    if top is None:
+        return f"at {spec.target.opset} not every operator has a kernel"
+    if best is None or len(top.lost) > len(best.lost):
+        return f"at {top.opset} {_lost(top, spec)}"
+    return "it needs no conversion" if best.native else "nothing is lost, and it converts"
+
+
+def _lost(option: Option, spec: ModelSpec) -> str:
+    """Say which operators the provider does not run at an opset."""
+    who = f"ONNX Runtime {spec.target.onnxruntime} has no CUDA kernel for"
+    if spec.accelerator == "tensorrt":
+        who = f"TensorRT {spec.target.parser} does not take"
+    return f"{who} {_names(option.lost)}: {len(option.lost)} of {option.nodes} nodes"
+
+
+def _names(ops: Sequence[str]) -> str:
+    """Name the operators that occur most."""
+    names = [op for op, _ in Counter(ops).most_common()]
+    return ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
+
+
+def check(path: Path, spec: ModelSpec) -> tuple[str, ...]:
+    """Return notes on what a GPU leaves to the CPU; raises `VerdictError` above what is allowed."""
+    if spec.accelerator not in {"cuda", "tensorrt"}:
+        return ()
+    found = next(placement.place(path, (spec.target,), spec.accelerator))
+    left = [node for node in found.nodes if node.provider == "cpu"]
+    counted = [node.op for node in left if node.op not in spec.allow_cpu]
+    if spec.max_cpu_nodes is not None and len(counted) > spec.max_cpu_nodes:
+        raise VerdictError(
+            f"{len(counted)} of {len(found.nodes)} nodes would run on the CPU, {spec.max_cpu_nodes}"
+            f" are allowed: {_names(counted)}",
+            hint="see them with tritonforge place, choose another --opset or --target, or allow"
+            f" operators: --allow-cpu {','.join(sorted(set(counted))[:_NAMED])}",
+        )
+    return _notes(found)
+
+
+def _notes(found: Placement) -> tuple[str, ...]:
+    """Tell what is lost, and what could not be foreseen."""
+    notes = []
+    lost = [each.op for each in found.nodes if each.provider == "cpu" and _is_loss(each.reason)]
+    if lost:
+        notes.append(
+            f"{len(lost)} of {len(found.nodes)} nodes go to the CPU, for want of a CUDA kernel:"
+            f" {_names(lost)}"
+        )
+    if found.unoptimized is not None:
+        notes.append(f"placement was foretold without optimizations: {found.unoptimized}")
+    return tuple(notes)
+
+
+def _is_loss(why: placement.Reason | None) -> bool:
+    """Say whether a node would be on the GPU had it a kernel there."""
+    return why is not None and why.kind != "shape"
+
+
+def check_loads(path: Path, target: Release, accelerator: Accelerator) -> None:
+    """Raise `GraphError` where the target's ONNX Runtime is foreseen to refuse a file.
+
+    It names the operators without a kernel, the targets that run them, and whether TensorRT does.
+    """
+    given = placement.read(load(path))
+    gpu = accelerator in {"cuda", "tensorrt"}
+    fault = placement.refusal(given, target, gpu=gpu)
+    if fault is None:
+        return
+    others = [each.release for each in release.images() if each.release is not None]
+    able = [each.tag for each in others if placement.refusal(given, each, gpu=gpu) is None]
+    hint = f"targets that load it: {_span(able)}" if able else "no known target loads it"
+    raise GraphError(
+        f"ONNX Runtime {target.onnxruntime} of release {target.tag} would refuse the file: {fault}",
+        hint=hint + _of_tensorrt(given, target),
+    )
+
+
+def _of_tensorrt(given: "placement.Read", target: Release) -> str:
+    """Say whether TensorRT takes the operators that have no kernel."""
+    if target.parser is None:
+        return ""
+    words = []
+    for op in placement.lacking(given, target)[:_NAMED]:
+        verb = "takes" if placement.parses(target.parser, op) else "has no"
+        words.append(f"; TensorRT {target.parser} {verb} {op}")
+    return "".join(words)
+
+
+def _span(tags: Sequence[str]) -> str:
+    """Write a list of tags by its ends."""
+    return tags[0] if len(tags) == 1 else f"{tags[0]} to {tags[-1]}"

@@ -1,0 +1,174 @@
+"""Whether releases load a model, and where its nodes land in each."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from onnx import ModelProto, TensorProto
+
+from tritonforge.errors import ForgeError
+from tritonforge.graph import lean
+from tritonforge.graph.examined import costs
+from tritonforge.graph.external import take_in
+from tritonforge.graph.halves import half_of, swap
+from tritonforge.graph.naming import name_nodes
+from tritonforge.graph.optimized import optimized_around
+from tritonforge.graph.raised import raise_weights
+from tritonforge.graph.running import runtime
+from tritonforge.graph.schemas import MAIN
+from tritonforge.graph.typed import Node, Resolved, UnsoundError, resolved
+from tritonforge.placement.predicted import Costs, Placed, Prediction, predict
+from tritonforge.placement.verdict import Read, matches, read, refusal
+from tritonforge.release import RUNTIME, Release, find
+from tritonforge.spec import Accelerator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """What a release makes of a model of some opset.
+
+    `refusal` says why it does not load it, `prediction` is None then. `unoptimized` says why the
+    graph is placed as it is in the file, None where the runtime's basic optimizations went before.
+    """
+
+    release: Release
+    accelerator: Accelerator
+    opset: int
+    refusal: str | None
+    unoptimized: str | None
+    prediction: Prediction | None
+
+    @property
+    def nodes(self) -> tuple[Placed, ...]:
+        """Return the nodes that are placed, none where the model is refused."""
+        return () if self.prediction is None else self.prediction.nodes
+
+    @property
+    def lost(self) -> tuple[Placed, ...]:
+        """Return the nodes that the chosen provider does not run."""
+        return tuple(node for node in self.nodes if node.provider != self.accelerator)
+
+    @property
+    def counts(self) -> Mapping[Accelerator, int]:
+        """Return the number of nodes of each provider, the most first."""
+        return dict(Counter(node.provider for node in self.nodes).most_common())
+
+    @property
+    def shares(self) -> Mapping[Accelerator, float] | None:
+        """Return the share of floating-point operations of each provider; None where unknown."""
+        known = [node.flops for node in self.nodes]
+        whole = sum(flops or 0 for flops in known)
+        if None in known or not whole:
+            return None
+        return {
+            provider: sum(node.flops or 0 for node in self.nodes if node.provider == provider)
+            / whole
+            for provider in self.counts
+        }
+
+
+def place(
+    path: Path,
+    releases: Iterable[Release],
+    accelerator: Accelerator,
+    sizes: Mapping[str, int] | None = None,
+) -> Iterator[Placement]:
+    """Yield what each release makes of a file; `sizes` gives dynamic dimensions for the FLOPs.
+
+    Raises `GraphError` for a damaged file.
+    """
+    model = lean.read(path)
+    take_in(path, model)
+    name_nodes(model)
+    raise_weights(model)
+    yield from place_model(model, releases, accelerator, sizes)
+
+
+def place_model(
+    model: ModelProto,
+    releases: Iterable[Release],
+    accelerator: Accelerator,
+    sizes: Mapping[str, int] | None = None,
+) -> Iterator[Placement]:
+    """Yield what each release makes of a model; those that run the same are worked out once."""
+    given = read(model)
+    graph, unoptimized = as_placed(given)
+    counted = _costs(sizes or {})
+    made: dict[tuple[Any, ...], Placement] = {}
+    for release in releases:
+        same = (release.minor, release.parser if accelerator == "tensorrt" else None)
+        if same not in made:
+            fault, prediction = _foretold(given, graph, release, accelerator, counted)
+            made[same] = Placement(
+                release=release,
+                accelerator=accelerator,
+                opset=given.opsets.get(MAIN, 0),
+                refusal=fault,
+                unoptimized=unoptimized,
+                prediction=prediction,
+            )
+        yield replace(made[same], release=release)
+
+
+def _foretold(
+    given: Read, graph: Resolved | None, release: Release, accelerator: Accelerator, counted: Costs
+) -> tuple[str | None, Prediction | None]:
+    """Return why a release refuses a model, or where its nodes land."""
+    fault = refusal(given, release, gpu=accelerator in {"cuda", "tensorrt"})
+    if fault is not None or graph is None:
+        return fault, None
+    try:
+        return None, predict(graph, release, accelerator, counted)
+    except UnsoundError as error:
+        return str(error), None
+
+
+def as_placed(given: Read) -> tuple[Resolved | None, str | None]:
+    """Return the graph after basic optimizations, else as it is and why; None if unsound."""
+    if given.resolved is None:
+        return None, given.fault
+    try:
+        return resolved(_optimized(given.resolved)), None
+    except (ForgeError, UnsoundError) as error:
+        return given.resolved, str(error)
+
+
+def _optimized(given: Resolved) -> ModelProto:
+    """Optimize a graph, what the installed ONNX Runtime has no kernel for aside.
+
+    Half floats are shown to it as doubles: for those it would insert casts.
+    """
+    here = installed()
+    half = half_of(given.model)
+    if half is not None:
+        model = ModelProto()
+        model.CopyFrom(given.model)
+        swap(model.graph, half, TensorProto.DOUBLE)
+        given = resolved(model)
+
+    def is_foreign(node: Node) -> bool:
+        return node.op != "Constant" and not matches(node, here)
+
+    found = optimized_around(given, is_foreign)
+    if half is not None:
+        swap(found.graph, TensorProto.DOUBLE, half)
+    return found
+
+
+def _costs(sizes: Mapping[str, int]) -> Costs:
+    """Return what counts the FLOPs of a model's nodes at these sizes, once a model."""
+    known: dict[int, tuple[Resolved, Mapping[int, int | None]]] = {}
+
+    def counted(given: Resolved) -> Mapping[int, int | None]:
+        if id(given) not in known:
+            known[id(given)] = (given, costs(given, sizes))
+        return known[id(given)][1]
+
+    return counted
+
+
+def installed() -> Release:
+    """Return the installed ONNX Runtime as a target; raises `SpecError` where it is not known."""
+    return find(f"{RUNTIME}{runtime()}")

@@ -1,0 +1,230 @@
+"""Whether an ONNX Runtime loads a model, and what it refuses it for: foretold from its tables.
+
+The order is ONNX Runtime's own (`graph.cc`, `inference_session.cc`): limits, schemas, types, then
+a kernel for each node, in whose place an operator's body may stand.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import onnx
+from onnx import FunctionProto, ModelProto, ValueInfoProto, defs
+
+from tritonforge.graph import schemas
+from tritonforge.graph.schemas import MAIN
+from tritonforge.graph.typed import Node, Resolved, UnsoundError, nodes, opsets, resolved, type_of
+from tritonforge.kernels import Kernel, kernels
+from tritonforge.placement import exceptions
+from tritonforge.placement.matching import mismatch, of_types, takes
+from tritonforge.release import Release
+
+_SINGLE = defs.OpSchema.FormalParameterOption.Single
+_VARIADIC = defs.OpSchema.FormalParameterOption.Variadic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """What a model says of itself, read once for all releases.
+
+    `written` are its nodes before any type is known. `resolved` is None where types cannot be
+    inferred, `fault` says why.
+    """
+
+    opsets: Mapping[str, int]
+    ir: int
+    written: tuple[Node, ...]
+    resolved: Resolved | None
+    fault: str | None
+
+
+def read(model: ModelProto) -> Read:
+    """Read a model for its verdicts."""
+    versions = opsets(model.opset_import)
+    written: tuple[Node, ...] = ()
+    typed, fault = None, None
+    try:
+        written = tuple(nodes(_inlined(model).graph, versions))
+        typed = resolved(model)
+    except UnsoundError as error:
+        fault = str(error)
+    return Read(opsets=versions, ir=model.ir_version, written=written, resolved=typed, fault=fault)
+
+
+def refusal(given: Read, release: Release, *, gpu: bool = False) -> str | None:
+    """Say why the release's ONNX Runtime refuses a model, None where it loads it.
+
+    With `gpu` a kernel of its CUDA provider serves as well as one of the CPU.
+    """
+    try:
+        _within_limits(given, release)
+        for node in given.written:
+            _is_defined(node, release)
+        if given.resolved is None:
+            return given.fault
+        for node in given.resolved.nodes:
+            _has_its_types(node)
+            if (fault := exceptions.misread(node, release)) is not None:
+                return fault
+        for node in given.resolved.nodes:
+            if not gpu or mismatch(node, release, "cuda") is not None:
+                _has_a_kernel(node, release)
+    except UnsoundError as error:
+        return str(error)
+    return None if gpu else exceptions.fused(given.resolved.nodes, release)
+
+
+def lacking(given: Read, release: Release) -> tuple[str, ...]:
+    """Return the operators that a release has no kernel for on the CPU, nor others in its place."""
+    found = set()
+    for node in () if given.resolved is None else given.resolved.nodes:
+        try:
+            _has_a_kernel(node, release)
+        except UnsoundError:
+            found.add(node.op)
+    return tuple(sorted(found))
+
+
+def _within_limits(given: Read, release: Release) -> None:
+    """Refuse an opset or IR above the release's."""
+    limits = {MAIN: release.opset, "ai.onnx.ml": release.ml_opset}
+    for domain, version in given.opsets.items():
+        if version > limits.get(domain, version):
+            raise UnsoundError(
+                f"opset {version} of {domain}, which it takes up to {limits[domain]}"
+            )
+    if given.ir > release.ir:
+        raise UnsoundError(f"IR version {given.ir}, which it takes up to {release.ir}")
+
+
+def _inlined(model: ModelProto) -> ModelProto:
+    """Return a model with its own functions put in; raises `UnsoundError`."""
+    from onnx import inliner
+
+    if not model.functions:
+        return model
+    try:
+        return inliner.inline_local_functions(model)
+    except Exception as error:
+        raise UnsoundError(str(error).strip()) from error
+
+
+def _is_defined(node: Node, release: Release) -> None:
+    """Refuse an operator, attribute or number of inputs that its opset does not have."""
+    if node.op == "Constant":  # taken as a value before anything is looked up
+        return
+    known = node.schema
+    if known is None:
+        if not _own(node, release):
+            raise UnsoundError(f"no operator {node.op} at opset {node.opset} of {node.domain}")
+        return
+    what = f"{node.op} at opset {node.opset}"
+    for attribute in node.proto.attribute:
+        newer = attribute.name in exceptions.NEWER_ATTRIBUTES.get(node.op, ())
+        if newer or attribute.name not in known.attributes:
+            raise UnsoundError(f"{what} has no attribute {attribute.name}")
+    given, made = len(node.proto.input), len(node.proto.output)
+    if not known.min_input <= given <= known.max_input:
+        raise UnsoundError(f"{what} does not take {given} inputs")
+    if not known.min_output <= made <= known.max_output:
+        raise UnsoundError(f"{what} does not give {made} outputs")
+    for formal, name in zip(known.inputs, node.proto.input, strict=False):
+        if not name and formal.option == _SINGLE:
+            raise UnsoundError(f"{what} needs its input {formal.name}")
+
+
+def _own(node: Node, release: Release) -> tuple[Kernel, ...]:
+    """Return the kernels of an operator that is ONNX Runtime's own, also in ONNX's domain."""
+    found = kernels(release.onnxruntime, "cpu", node.domain, node.op)
+    return tuple(kernel for kernel in found if kernel.covers(1))
+
+
+def _has_its_types(node: Node) -> None:
+    """Refuse a type that the operator does not take, and two where it wants one."""
+    known = node.schema
+    if known is None:
+        return
+    bound: dict[str, str] = {}
+    for index, name in enumerate(node.proto.input):
+        written = type_of(node.scope[name]) if name in node.scope else None
+        if written is None or not known.inputs:
+            continue
+        formal = known.inputs[min(index, len(known.inputs) - 1)]
+        if (written if "(" in written else f"tensor({written})") not in formal.types:
+            raise UnsoundError(f"{node.op}-{node.since} does not take {written} for {formal.name}")
+        if formal.option == _VARIADIC and not formal.is_homogeneous:
+            continue
+        if bound.setdefault(formal.type_str, written) != written:
+            raise UnsoundError(f"{node.op}-{node.since} does not take several types at once")
+
+
+def _has_a_kernel(node: Node, release: Release) -> None:
+    """Refuse a node without a kernel on the CPU, and without a body of which all have one."""
+    if node.op == "Constant" or exceptions.needs_none(node):
+        return
+    what = f"no kernel for {node.op}-{node.since}{of_types(node)}"
+    if matches(node, release):
+        fault = exceptions.refused(node, release)
+        if fault is not None:
+            raise UnsoundError(fault)
+        return
+    if node.schema is None:
+        raise UnsoundError(what)
+    old = exceptions.has_first_body(release)
+    found = schemas.body(node.proto, node.schema, node.opset, node.scope, first=old)
+    if found is not None:  # before half floats are cast for a kernel of floats
+        for inner in _inside(found, node):
+            _is_defined(inner, release)
+            _has_a_kernel(inner, release)
+    elif not matches(node, release, cast=True):
+        raise UnsoundError(what)
+    elif not _casts(node, release):
+        raise UnsoundError(f"{what}, and none for the Casts around it")
+
+
+def matches(node: Node, release: Release, *, cast: bool = False) -> bool:
+    """Say whether the CPU has a kernel; with `cast` also one of floats for half floats."""
+    if mismatch(node, release, "cpu") is None:
+        return True
+    return cast and any(
+        kernel.covers(node.since) and takes(kernel.types, _cast(node.types, kernel.types))
+        for kernel in kernels(release.onnxruntime, "cpu", node.domain, node.op)
+    )
+
+
+def _casts(node: Node, release: Release) -> bool:
+    """Say whether the CPU has a kernel for a Cast at the opset of a node."""
+    known = schemas.schema(MAIN, "Cast", node.opset) if node.domain == MAIN else None
+    found = kernels(release.onnxruntime, "cpu", MAIN, "Cast")
+    return known is None or any(kernel.covers(known.since_version) for kernel in found)
+
+
+def _cast(types: Mapping[str, str], wanted: Mapping[str, frozenset[str]]) -> dict[str, str]:
+    """Cast the half floats that a kernel does not take, and only those."""
+    return {
+        name: "float" if each == "float16" and each not in wanted.get(name, {each}) else each
+        for name, each in types.items()
+    }
+
+
+def _inside(found: FunctionProto, node: Node) -> Iterator[Node]:
+    """Yield the nodes of an operator's body with the types that go in.
+
+    ONNX Runtime resolves them at the opset of the model.
+    """
+    model = ModelProto(ir_version=8)
+    model.graph.name = node.op
+    versions = opsets(found.opset_import)
+    versions[MAIN] = max(versions.get(MAIN, 0), node.opset if node.domain == MAIN else 0)
+    for domain, version in versions.items():
+        model.opset_import.add(domain="" if domain == MAIN else domain, version=version)
+    model.graph.node.extend(found.node)
+    for formal, name in zip(found.input, node.proto.input, strict=False):
+        if name in node.scope:
+            model.graph.input.append(ValueInfoProto(name=formal, type=node.scope[name]))
+    for formal in found.output:
+        model.graph.output.append(ValueInfoProto(name=formal))
+    try:
+        resolved = onnx.shape_inference.infer_shapes(model)
+    except Exception:  # noqa: BLE001 - then some types stay unknown, and do not matter
+        resolved = model
+    yield from nodes(resolved.graph, versions)
