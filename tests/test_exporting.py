@@ -423,3 +423,17 @@ def test_a_file_of_an_unknown_operator_is_told(tmp_path, path):
     error = refusal(foreign(given), path, error=GraphError)
     assert "given.onnx" in str(error)  # not by the name of the copy
     assert "--exporter" not in error.hint
+
+
+@pytest.mark.parametrize("saturate", [1, 0])
+def test_an_attribute_that_an_older_operator_lacks_is_dropped_where_it_says_nothing(
+    tmp_path, path, saturate
+):
+    given = saved(tmp_path / "a", 19, 9, op="Cast", inputs="x", to=T.FLOAT, saturate=saturate)
+    wished = spec("23.04")
+    if saturate:
+        assert made(foreign(given), path, wished).stamp.opset == 18
+        assert [each.name for each in onnx.load(path).graph.node[0].attribute] == ["to"]
+    else:
+        error = refusal(foreign(given), path, wished, GraphError)
+        assert "Cast has no saturate at opset 18" in str(error)

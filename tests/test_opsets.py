@@ -120,6 +120,16 @@ def test_limits_need_a_gpu_and_exceptions_a_limit():
         spec(allow_cpu=frozenset({"Shape"}))
 
 
+def test_an_operator_that_the_target_lacks_is_judged_by_what_stands_for_it(tmp_path):
+    nodes = [helper.make_node("RMSNormalization", ["x", "scale"], ["y"], axis=-1)]
+    given = saved(tmp_path / "given.onnx", nodes, 23, [weight("scale", [1] * 8)])
+    options = {each.opset: each.lost for each in opsets.ranked(given, spec(), {23})}
+    assert options[18] == ()
+    assert "Shape" in options[21]
+    exported = made(tmp_path / "model.onnx", given, spec())
+    assert options[exported.stamp.opset] == ()
+
+
 def test_tensorrt_is_kept_below_the_opset_that_its_parser_knows(tmp_path):
     wished = spec("25.08", "tensorrt")
     options = opsets.ranked(reshaping(tmp_path / "given.onnx", 23), wished, {23})

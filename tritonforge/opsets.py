@@ -36,14 +36,16 @@ def ranked(path: Path, spec: ModelSpec, native: Container[int]) -> tuple[Option,
     That is where the fewest nodes lose the provider; of those, where no conversion is needed; of
     those, the highest. None where the graph cannot be resolved.
     """
-    graph, _ = placement.as_placed(placement.read(load(path)))
+    model = load(path)
+    graph, _ = placement.as_placed(placement.read(model))
     if graph is None:
         return ()
     options = []
     for opset in range(LOWEST_OPSET, spec.target.opset + 1):
-        lost = placement.supposed(graph, spec.target, spec.accelerator, opset)
+        there = placement.written_out(model, graph, opset)
+        lost = placement.supposed(there, spec.target, spec.accelerator, opset)
         if lost is not None:
-            nodes = sum(node.op != "Constant" for node in graph.nodes)
+            nodes = sum(node.op != "Constant" for node in there.nodes)
             options.append(Option(opset=opset, native=opset in native, lost=lost, nodes=nodes))
     return tuple(sorted(options, key=lambda each: (len(each.lost), not each.native, -each.opset)))
 

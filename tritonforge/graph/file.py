@@ -7,6 +7,7 @@ from pathlib import Path
 import onnx
 
 from tritonforge.errors import GraphError
+from tritonforge.graph.schemas import MAIN, graphs_in, schema
 
 LARGEST_PROTOBUF = 2**31 - 1
 # onnx's converter says which line of its own failed before it says why
@@ -71,13 +72,33 @@ def converted(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     from onnx import version_converter
 
     try:
-        return version_converter.convert_version(model, opset)
+        return _without_newer_attributes(version_converter.convert_version(model, opset), opset)
     except Exception as error:  # the converter raises RuntimeError, ConvertError and more
         raise GraphError(
             f"onnx cannot convert from opset {stamp_of(model).opset} to {opset}:"
             f" {first_line(error)}",
             hint="choose a newer --target, or export the model again at that opset",
         ) from error
+
+
+def _without_newer_attributes(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """Take attributes out that an older operator lacks and that say what it does anyway.
+
+    The converter leaves them in. Raises `ValueError` for one that says something else.
+    """
+    nodes = [*model.graph.node]
+    while nodes:
+        node = nodes.pop()
+        nodes += [inner for graph in graphs_in(node) for inner in graph.node]
+        older = schema(MAIN, node.op_type, opset) if not node.domain else None
+        if older is None:
+            continue
+        for attribute in [each for each in node.attribute if each.name not in older.attributes]:
+            newest = onnx.defs.get_schema(node.op_type).attributes.get(attribute.name)
+            if newest is None or newest.default_value != attribute:
+                raise ValueError(f"{node.op_type} has no {attribute.name} at opset {opset}")
+            node.attribute.remove(attribute)
+    return model
 
 
 def check(path: Path) -> None:

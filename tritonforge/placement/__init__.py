@@ -4,7 +4,14 @@ from tritonforge.placement.compared import Compared, compared
 from tritonforge.placement.inlining import expanded
 from tritonforge.placement.matching import CHAINS, PROVIDERS, Reason
 from tritonforge.placement.observed import Observation, at_hand, observe
-from tritonforge.placement.placing import Placement, as_placed, installed, place, place_model
+from tritonforge.placement.placing import (
+    Placement,
+    as_placed,
+    installed,
+    place,
+    place_model,
+    written_out,
+)
 from tritonforge.placement.predicted import Placed, Prediction
 from tritonforge.placement.supposed import supposed
 from tritonforge.placement.tensorrt import Certainty, certainty, newest_opset, parses
@@ -36,4 +43,5 @@ __all__ = [
     "read",
     "refusal",
     "supposed",
+    "written_out",
 ]

@@ -17,8 +17,9 @@ from tritonforge.graph.naming import name_nodes
 from tritonforge.graph.optimized import optimized_around
 from tritonforge.graph.raised import raise_weights
 from tritonforge.graph.running import runtime
-from tritonforge.graph.schemas import MAIN
+from tritonforge.graph.schemas import MAIN, schema
 from tritonforge.graph.typed import Node, Resolved, UnsoundError, resolved
+from tritonforge.placement.inlining import expanded
 from tritonforge.placement.predicted import Costs, Placed, Prediction, predict
 from tritonforge.placement.verdict import Read, matches, read, refusal
 from tritonforge.release import RUNTIME, Release, find
@@ -167,6 +168,24 @@ def _costs(sizes: Mapping[str, int]) -> Costs:
         return known[id(given)][1]
 
     return counted
+
+
+def written_out(model: ModelProto, graph: Resolved, opset: int) -> Resolved:
+    """Return a placed graph in which others stand for the operators that an opset lacks.
+
+    It is as given where it lacks none, or where they have no body.
+    """
+
+    def is_lacking(node: Node) -> bool:
+        return node.domain == MAIN and schema(MAIN, node.op, opset) is None
+
+    if not any(map(is_lacking, graph.nodes)):
+        return graph
+    try:
+        found, _ = as_placed(read(expanded(model, is_lacking)))
+    except UnsoundError:
+        return graph
+    return graph if found is None else found
 
 
 def installed() -> Release:

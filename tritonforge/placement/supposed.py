@@ -33,7 +33,7 @@ def supposed(
         outside = tensorrt.left(there, release)
         lost = [node for node in there if id(node) in outside]
     elif accelerator == "cuda":
-        lost = [node for node in there if mismatch(node, release, "cuda") or exception(node)]
+        lost = [node for node in there if _is_left(node, release)]
     return tuple(node.op for node in lost)
 
 
@@ -46,6 +46,12 @@ def _at(node: Node, opset: int) -> Node | None:
         return None
     types = bound(node.proto, known, node.scope)
     return replace(node, opset=opset, schema=known, types=types)
+
+
+def _is_left(node: Node, release: Release) -> bool:
+    """Say whether CUDA leaves a node to the CPU; what that has no kernel for is written out."""
+    missing = mismatch(node, release, "cuda") or exception(node)
+    return missing is not None and mismatch(node, release, "cpu") is None
 
 
 def _runs(node: Node, release: Release, accelerator: Accelerator) -> bool:
