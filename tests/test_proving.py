@@ -173,6 +173,14 @@ def test_values_that_the_model_does_not_take_are_told_from_sizes(case, domain, w
     assert hint in caught.value.hint
 
 
+def test_values_that_onnx_itself_does_not_take_have_a_hint_too(case):
+    """Its reference implementation, which judges files that are too new, has none of its own."""
+    lookup = case(**LOOKUP, domains={"x": Domain(kind="integers", low=0, high=90)})
+    with pytest.raises(GraphError, match="'x' was drawn from integers") as caught:
+        proving.prove(lookup, graph.evaluator(lookup.path), silent)
+    assert caught.value.hint == "give recorded values by --sample"
+
+
 def test_another_shape_than_the_models_is_told(case):
     with pytest.raises(GateError, match="output 'y' has not the model's shape"):
         prove(case(*tiny.DOUBLE), lambda x: x[:, :3])

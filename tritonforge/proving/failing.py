@@ -82,4 +82,5 @@ def _hint(case: Case, error: GraphError) -> str:
     recorded = [name for name, domain in case.domains.items() if domain.kind == "recorded"]
     if recorded:
         return f"record values of {', '.join(recorded)} that the model takes, for its --sample"
-    return f"{error.hint}, or give recorded ones by --sample"
+    given = "give recorded values by --sample"
+    return given if error.hint is None else f"{error.hint}, or {given}"
