@@ -31,6 +31,23 @@ def test_a_full_disk_is_where_a_copy_goes():
     assert group._os_sentence(full) == "there/m.onnx: No space left on device"
 
 
+@pytest.mark.parametrize(
+    ("cause", "code", "words"),
+    [(None, 2, "ImportError: no luck"), (KeyboardInterrupt(), 130, "Interrupted.")],
+)
+def test_what_nobody_has_foreseen_is_no_verdict(cause, code, words):
+    """^C while a C extension is imported comes as an `ImportError`."""
+    forge = group.Forge(name="forge")
+
+    @forge.command()
+    def fails():
+        raise ImportError("no luck") from cause
+
+    result = CliRunner().invoke(forge, ["fails"])
+    assert result.exit_code == code
+    assert result.stderr.splitlines()[-1] == words
+
+
 @pytest.mark.parametrize("verb", ["serve", "parity", "perf", "build m.onnx"])
 def test_a_repository_that_is_a_file_is_told(run, verb):
     Path("models").touch()

@@ -4,6 +4,7 @@ import atexit
 import errno
 import gc
 import signal
+import traceback
 from typing import Any, NoReturn
 
 import click
@@ -61,12 +62,18 @@ class Forge(click.Group):
         except ForgeError as error:
             raise Shown(error.message, hint=error.hint, exit_code=error.exit_code) from error
         except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
-            raise click.exceptions.Exit(INTERRUPTED) from None
+            raise _interrupted() from None
         except OSError as error:
             if error.errno == errno.EPIPE:  # click ends quietly when a pager closes the pipe
                 raise
             raise Shown(_os_sentence(error), hint=_os_hint(error)) from error
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if isinstance(error.__cause__, KeyboardInterrupt):  # in the import of a C extension
+                raise _interrupted() from None
+            traceback.print_exc()
+            raise click.exceptions.Exit(2) from error  # Python's own 1 is a verdict here
 
 
 class Shown(click.ClickException):
@@ -82,6 +89,12 @@ class Shown(click.ClickException):
         click.echo(f"Error: {self.message}", file=file, err=True)
         if self.hint:
             click.echo(f"Hint: {self.hint}", file=file, err=True)
+
+
+def _interrupted() -> click.exceptions.Exit:
+    """Say so, and return what leaves."""
+    click.echo("Interrupted.", err=True)
+    return click.exceptions.Exit(INTERRUPTED)
 
 
 def _terminated(number: int, frame: Any) -> NoReturn:
