@@ -1,5 +1,6 @@
 """What the tables of kernels do not say: nodes that a kernel refuses, and nodes that need none."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -110,7 +111,8 @@ def _needs_locale(given: dict[str, Any], release: Release) -> bool:
 
 def fused(nodes: Sequence[Node], release: Release) -> str | None:
     """Say what the optimizer makes that no kernel runs; measured."""
-    return _fused_matmul(nodes, release) or _quantized_matmul(nodes, release)
+    found = (rule(nodes, release) for rule in (_fused_matmul, _quantized_matmul, _gated))
+    return next((text for text in found if text is not None), None)
 
 
 def _fused_matmul(nodes: Sequence[Node], release: Release) -> str | None:
@@ -128,7 +130,7 @@ def _fused_matmul(nodes: Sequence[Node], release: Release) -> str | None:
     }
     for node in nodes:
         doubles = node.op == "MatMul" and node.types.get("T") == "double"
-        if doubles and swapped & set(node.proto.input):
+        if doubles and node.since >= 9 and swapped & set(node.proto.input):
             return "MatMul of double after a Transpose, fused into a FusedMatMul without kernel"
     return None
 
@@ -159,6 +161,38 @@ def _quantized_matmul(nodes: Sequence[Node], release: Release) -> str | None:
         if not any(kernel.covers(known.since_version) for kernel in made):
             what = f"QLinearMatMul-{known.since_version}"
             return f"MatMul of quantized values, fused into a {what} without kernel"
+    return None
+
+
+def _gated(nodes: Sequence[Node], release: Release) -> str | None:
+    """Say where doubles are multiplied with their Sigmoid, as SiLU does.
+
+    It becomes a QuickGelu, which the CPU has for floats alone; doubles are left
+    alone from 1.31 (onnxruntime `quick_gelu_fusion.cc`).
+    """
+    if release.minor >= (1, 31) or not kernels(
+        release.onnxruntime, "cpu", "com.microsoft", "QuickGelu"
+    ):
+        return None
+    doubles = [
+        node for node in nodes if node.types.get("T") == "double" and node.op in {"Mul", "Sigmoid"}
+    ]
+    if not any(node.op == "Sigmoid" for node in doubles):
+        return None
+    read = Counter(name for node in nodes for name in node.proto.input)
+    graphs = {id(node.graph): node.graph for node in nodes}
+    read.update(value.name for graph in graphs.values() for value in graph.output)
+    made = {node.proto.output[0]: node for node in doubles}
+    for node in doubles:
+        names = set(node.proto.input)
+        for name in names if node.op == "Mul" else ():
+            gate = made.get(name)
+            if gate is None or gate.op != "Sigmoid" or read[name] > 1:
+                continue
+            within = made.get(gate.proto.input[0])
+            of = {gate.proto.input[0], *(within.proto.input if within is not None else ())}
+            if of & (names - {name}):
+                return "Sigmoid of double, fused with a Mul into a QuickGelu without kernel"
     return None
 
 
