@@ -32,7 +32,7 @@ import foreseen
 
 _RIGHT = 0.99
 _LEAST = 8  # wheels
-_TORCHSCRIPT, _DYNAMO = range(9, 21), (18, 19, 20, 21, 22, 23)
+_TORCHSCRIPT, _DYNAMO = range(9, 21), range(18, 24)
 _EXPORT = """
 import sys, warnings, logging, torch, torchvision
 from torch import nn
@@ -93,10 +93,12 @@ def _verdicts(folder: Path) -> Iterator[Line]:
         text=f"{', '.join(wheels)}  goal ≥ {_LEAST}",
         met=len(wheels) >= _LEAST,
     )
-    for what, stamped in (
-        ("node models", foreseen.node_models(folder / "models.bin")),
-        ("networks", _networks(folder)),
-    ):
+    made: dict[str, Callable[[], tuple[foreseen.Stamped, ...]]] = {
+        "node models": lambda: foreseen.node_models(folder / "models.bin"),
+        "networks": lambda: _networks(folder),
+    }
+    for what, make in made.items():
+        stamped = make()
         said = _said(wheels, stamped, folder)
         for score in foreseen.scores(stamped, said):
             loaded, refused = score.shares
@@ -183,7 +185,7 @@ def _networks(folder: Path) -> tuple[foreseen.Stamped, ...]:
     exported = folder / "networks"
     exported.mkdir()
     for opsets, dynamo in ((_TORCHSCRIPT, False), (_DYNAMO, True)):
-        argv = [sys.executable, "-c", _EXPORT, str(exported), str([*opsets]), str(dynamo)]
+        argv = [sys.executable, "-c", _EXPORT, str(exported), str(opsets), str(dynamo)]
         subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
     found = []
     for file in sorted(exported.glob("*.onnx")):

@@ -5,7 +5,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import foreseen
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from tritonforge.release import RUNTIME, find
 
@@ -56,3 +58,73 @@ echo '[1, null]'; echo '[1, ""]'
     said = foreseen.asked(python, [], stamped, [0, 1], tmp_path)
 
     assert said == {0: foreseen.CRASHED, 1: ""}
+
+
+# What the optimizer makes of nodes decides whether they load, in some releases and at some opsets.
+_SPOILT = {
+    "silu": (TensorProto.DOUBLE, [("Sigmoid", "x", "a"), ("Mul", "x a", "y")]),
+    "scaled": (
+        TensorProto.DOUBLE,
+        [("Add", "x x", "a"), ("Sigmoid", "a", "b"), ("Mul", "b a", "y")],
+    ),
+    "gated twice": (
+        TensorProto.DOUBLE,
+        [("Sigmoid", "x", "a"), ("Mul", "x a", "b"), ("Add", "a b", "y")],
+    ),
+    "transposed": (TensorProto.DOUBLE, [("Transpose", "x", "a"), ("MatMul", "x a", "y")]),
+    "dense": (TensorProto.DOUBLE, [("Gemm", "x w w", "a"), ("Relu", "a", "y")]),
+    "named": (TensorProto.FLOAT, [("Relu", "x", "a"), ("Identity", "a", "y")]),
+    "renamed": (TensorProto.FLOAT, [("Identity", "x", "a"), ("Relu", "a", "y")]),
+    "halves": (
+        TensorProto.FLOAT16,
+        [("LayerNormalization", "x v v", "a"), ("Erf", "a", "b"), ("MatMul", "b w", "y")],
+    ),
+    "doubles": (TensorProto.DOUBLE, [("LayerNormalization", "x v v", "a"), ("Erf", "a", "y")]),
+    "quantized": (
+        TensorProto.FLOAT,
+        [
+            *(("QuantizeLinear", "x s z", "a"), ("DequantizeLinear", "a s z", "b")),
+            *(("DequantizeLinear", "q s z", "c"), ("MatMul", "b c", "d")),
+            *(("QuantizeLinear", "d s z", "e"), ("DequantizeLinear", "e s z", "y")),
+        ],
+    ),
+}
+
+
+def _model(kind, nodes, opset):
+    """Write nodes from x to y, with the weights that they read."""
+    tensors = [
+        helper.make_tensor("w", kind, [8, 8], [0.5] * 64),
+        helper.make_tensor("v", kind, [8], [0.5] * 8),
+        helper.make_tensor("s", TensorProto.FLOAT, [], [0.1]),
+        helper.make_tensor("z", TensorProto.UINT8, [], [3]),
+        helper.make_tensor("q", TensorProto.UINT8, [8, 8], [7] * 64),
+    ]
+    read = {name for _, names, _ in nodes for name in names.split()}
+    graph = helper.make_graph(
+        [helper.make_node(op, names.split(), [made]) for op, names, made in nodes],
+        "spoilt",
+        [helper.make_tensor_value_info("x", kind, [8, 8])],
+        [onnx.ValueInfoProto(name="y")],
+        [tensor for tensor in tensors if tensor.name in read],
+    )
+    opsets = [helper.make_opsetid("", opset)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=foreseen.IR)
+
+
+def test_what_the_optimizer_spoils_or_saves_is_foretold(wheel, tmp_path):
+    runtime, python = wheel
+    release = find(f"{RUNTIME}{runtime}")
+    stamped = []
+    for name, (kind, nodes) in _SPOILT.items():
+        for opset in range(7, release.opset + 1):
+            path = tmp_path / f"{name}.{opset}.onnx"
+            onnx.save(_model(kind, nodes, opset), path)
+            stamped.append(foreseen.Stamped(name=name, opset=opset, ir=foreseen.IR, path=path))
+
+    said = foreseen.asked(python, [], stamped, range(len(stamped)), tmp_path)
+    (score,) = foreseen.scores(stamped, {release: said})
+
+    assert not score.wrong
+    assert score.loaded
+    assert score.refused

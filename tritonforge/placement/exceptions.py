@@ -1,12 +1,11 @@
 """What the tables of kernels do not say: nodes that a kernel refuses, and nodes that need none."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from onnx import TypeProto
 
 from tritonforge.graph import cost
-from tritonforge.graph.schemas import attributes, schema
+from tritonforge.graph.schemas import attributes
 from tritonforge.graph.typed import Node, type_of
 from tritonforge.kernels import kernels
 from tritonforge.release import Release
@@ -106,68 +105,6 @@ def _needs_locale(given: dict[str, Any], release: Release) -> bool:
     if release.minor < (1, 18):
         return True
     return changes and (release.minor >= (1, 27) or not given.get("is_case_sensitive"))
-
-
-def fused(nodes: Sequence[Node], release: Release) -> str | None:
-    """Say what the optimizer makes that no kernel runs; measured."""
-    return _fused_matmul(nodes, release) or _quantized_matmul(nodes, release)
-
-
-def _fused_matmul(nodes: Sequence[Node], release: Release) -> str | None:
-    """Say where a MatMul of doubles follows a Transpose.
-
-    It becomes a FusedMatMul, which the CPU has for floats alone until 1.25.
-    """
-    known = kernels(release.onnxruntime, "cpu", "com.microsoft", "FusedMatMul")
-    if not known or any("double" in kernel.types["T"] for kernel in known):
-        return None
-    swapped = {
-        node.proto.output[0]
-        for node in nodes
-        if node.op == "Transpose" and _swaps_last(attributes(node.proto).get("perm"))
-    }
-    for node in nodes:
-        doubles = node.op == "MatMul" and node.types.get("T") == "double"
-        if doubles and swapped & set(node.proto.input):
-            return "MatMul of double after a Transpose, fused into a FusedMatMul without kernel"
-    return None
-
-
-def _quantized_matmul(nodes: Sequence[Node], release: Release) -> str | None:
-    """Say where a MatMul stands between values that are dequantized and quantized.
-
-    It becomes a QLinearMatMul of the model's opset, which has no kernel at opset 21 until 1.20
-    (onnxruntime `qdq_selectors.cc`, MatMulNodeGroupSelector).
-    """
-    whole = {
-        node.proto.output[0]: node.types.get("x")
-        for node in nodes
-        if node.op == "DequantizeLinear" and node.types.get("x") in {"int8", "uint8"}
-    }
-    rounded = {
-        node.proto.input[0]: node.types.get("y") for node in nodes if node.op == "QuantizeLinear"
-    }
-    for node in nodes:
-        if node.op != "MatMul" or not whole.keys() >= set(node.proto.input):
-            continue
-        left, right = (whole[name] for name in node.proto.input)
-        same = rounded.get(node.proto.output[0]) == left
-        known = schema(node.domain, "QLinearMatMul", node.opset)
-        if not same or (left == "int8" and right != left) or known is None:
-            continue
-        made = kernels(release.onnxruntime, "cpu", node.domain, "QLinearMatMul")
-        if not any(kernel.covers(known.since_version) for kernel in made):
-            what = f"QLinearMatMul-{known.since_version}"
-            return f"MatMul of quantized values, fused into a {what} without kernel"
-    return None
-
-
-def _swaps_last(perm: Sequence[int] | None) -> bool:
-    """Say whether a permutation, by default the reverse one, exchanges the last two axes."""
-    if perm is None:
-        return True
-    rank = len(perm)
-    return rank >= 2 and [*perm[-2:]] == [rank - 1, rank - 2]
 
 
 def _grid_sample(node: Node, given: dict[str, Any], release: Release) -> str | None:

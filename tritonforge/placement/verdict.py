@@ -14,7 +14,7 @@ from tritonforge.graph import schemas
 from tritonforge.graph.schemas import MAIN
 from tritonforge.graph.typed import Node, Resolved, UnsoundError, nodes, opsets, resolved, type_of
 from tritonforge.kernels import Kernel, kernels
-from tritonforge.placement import exceptions
+from tritonforge.placement import exceptions, fusions
 from tritonforge.placement.matching import mismatch, of_types, takes
 from tritonforge.release import Release
 
@@ -70,7 +70,7 @@ def refusal(given: Read, release: Release, *, gpu: bool = False) -> str | None:
                 _has_a_kernel(node, release)
     except UnsoundError as error:
         return str(error)
-    return None if gpu else exceptions.fused(given.resolved.nodes, release)
+    return None if gpu else fusions.fused(given.resolved.nodes, release)
 
 
 def lacking(given: Read, release: Release) -> tuple[str, ...]:
