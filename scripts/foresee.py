@@ -39,7 +39,7 @@ from torch import nn
 warnings.simplefilter("ignore")
 logging.disable(logging.ERROR)
 torch.manual_seed(0)
-folder, opsets, dynamo = sys.argv[1], *map(eval, sys.argv[2:])
+folder, first, last, dynamo = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), "dynamo" in sys.argv
 layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)
 image = torch.randn(2, 3, 64, 64)
 nets = {
@@ -48,7 +48,7 @@ nets = {
     "encoder": (nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), torch.randn(2, 7, 32)),
 }
 for name, (net, given) in nets.items():
-    for opset in opsets:
+    for opset in range(first, last + 1):
         which = "dynamo" if dynamo else "torchscript"
         path = f"{folder}/{name}.{which}.{opset}.onnx"
         batch = {"dynamic_shapes": ({0: "batch"},)} if dynamo else {"dynamic_axes": {"x": [0]}}
@@ -185,7 +185,8 @@ def _networks(folder: Path) -> tuple[foreseen.Stamped, ...]:
     exported = folder / "networks"
     exported.mkdir()
     for opsets, dynamo in ((_TORCHSCRIPT, False), (_DYNAMO, True)):
-        argv = [sys.executable, "-c", _EXPORT, str(exported), str(opsets), str(dynamo)]
+        ends = [str(opsets[0]), str(opsets[-1])]
+        argv = [sys.executable, "-c", _EXPORT, str(exported), *ends, *(["dynamo"] * dynamo)]
         subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
     found = []
     for file in sorted(exported.glob("*.onnx")):

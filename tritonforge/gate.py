@@ -241,7 +241,7 @@ def _distance(want: np.ndarray, got: np.ndarray) -> np.ndarray:
 
 def _text(value: object) -> str:
     """Read a string element, bytes or str, as text."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def _shown(value: Any) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _PORT = click.IntRange(0, 65535)
 _TERMINATED = 143  # how the group reports SIGTERM: 128 + 15
+_LOOK_SECONDS = 1.0  # each look reads the state of every process of the machine
 
 
 @click.command()
@@ -82,7 +83,7 @@ def _wait(endpoint: "Endpoint") -> None:
         while alive(endpoint):
             for said in watch.died():
                 _on_stderr(f"{said}; its requests are refused until its model is loaded anew")
-            time.sleep(0.5)
+            time.sleep(_LOOK_SECONDS)
     except KeyboardInterrupt:
         return
     except SystemExit as error:
