@@ -59,3 +59,12 @@ def test_a_limit_without_a_gpu_is_wrong_use(run, reshaped):
     told = run("build", reshaped, "--max-cpu-nodes", "0")
     assert told.exit_code == 2
     assert "--accelerator cuda" in told.stderr
+
+
+def test_what_is_built_for_openvino_is_rehearsed_without_it(run, reshaped, embedded):
+    del embedded
+    assert run("build", reshaped, "--accelerator", "openvino").exit_code == 0
+    told = run("parity", "reshaped")
+    assert told.exit_code == 0, told.output
+    assert "openvino" in told.stderr
+    assert "rehearsal" in told.output

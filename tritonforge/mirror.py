@@ -28,7 +28,7 @@ _FOR_A_SHELL = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 class Config:
     """The config of a model that is to be served, as it stands and as the server is to see it.
 
-    Both are None where there is none. `rehearsal` says that it asks for a GPU and shall not.
+    Both are None where there is none. `rehearsal` says that it asks for what the server lacks.
     """
 
     entry: Entry
@@ -81,7 +81,7 @@ def _config(entry: Entry, *, rehearse: bool, alone: bool) -> Config:
     if not path.is_file():
         return Config(entry=entry, original=None, shown=None, rehearsal=False)
     original = pbtxt.read(path)
-    rehearsal = rehearse and pbtxt.needs_gpu(original)
+    rehearsal = (rehearse and pbtxt.needs_gpu(original)) or pbtxt.needs_openvino(original)
     shown = pbtxt.rehearse(original) if rehearsal else original
     if alone and shown.HasField("version_policy"):
         shown = pbtxt.without_policy(shown)

@@ -185,12 +185,17 @@ def without_policy(message: Any) -> Any:
     return copy
 
 
-def rehearse(message: Any) -> Any:
-    """Return a copy for the embedded server without a GPU.
+def needs_openvino(message: Any) -> bool:
+    """Say whether the config asks for OpenVINO, which NVIDIA's images for x86 have.
 
-    KIND_CPU, no GPU accelerator, no CUDA settings, and no OpenVINO: NVIDIA's images for x86 have
-    it, the embedded server has not.
+    The embedded server has it not, with a GPU or without.
     """
+    accelerators = message.optimization.execution_accelerators.cpu_execution_accelerator
+    return any(each.name == "openvino" for each in accelerators)
+
+
+def rehearse(message: Any) -> Any:
+    """Return a copy for the embedded server: KIND_CPU, no accelerator and no CUDA settings."""
     copy = ModelConfig()
     copy.CopyFrom(message)
     for group in copy.instance_group:
