@@ -7,7 +7,6 @@ from pathlib import Path
 
 from tritonforge import placement, release
 from tritonforge.errors import GraphError, VerdictError
-from tritonforge.graph import load
 from tritonforge.placement import Placement
 from tritonforge.release import LOWEST_OPSET, Release
 from tritonforge.spec import Accelerator, ModelSpec
@@ -36,7 +35,7 @@ def ranked(path: Path, spec: ModelSpec, native: Container[int]) -> tuple[Option,
     That is where the fewest nodes lose the provider; of those, where no conversion is needed; of
     those, the highest. None where the graph cannot be resolved.
     """
-    model = load(path)
+    model = placement.model_of(path)
     graph, _ = placement.as_placed(placement.read(model))
     if graph is None:
         return ()
@@ -133,7 +132,7 @@ def check_loads(path: Path, target: Release, accelerator: Accelerator) -> None:
 
     It names the operators without a kernel, the targets that run them, and whether TensorRT does.
     """
-    given = placement.read(load(path))
+    given = placement.read(placement.model_of(path))
     gpu = accelerator in {"cuda", "tensorrt"}
     fault = placement.refusal(given, target, gpu=gpu)
     if fault is None:

@@ -80,11 +80,16 @@ def place(
 
     Raises `GraphError` for a damaged file.
     """
+    yield from place_model(model_of(path), releases, accelerator, sizes)
+
+
+def model_of(path: Path) -> ModelProto:
+    """Read a file to place it, large weights left out; raises `GraphError` for a damaged one."""
     model = lean.read(path)
     take_in(path, model)
     name_nodes(model)
     raise_weights(model)
-    yield from place_model(model, releases, accelerator, sizes)
+    return model
 
 
 def place_model(
