@@ -71,7 +71,7 @@ class Line:
     met: bool = True
 
     def __str__(self) -> str:
-        return f"{self.what:<44} {self.text}  {'met' if self.met else 'NOT MET'}"
+        return f"{self.what:<50} {self.text}  {'met' if self.met else 'NOT MET'}"
 
 
 def foresee() -> Iterator[Line]:

@@ -248,7 +248,8 @@ class Case:
         said = "".join(f" {name}={value}" for name, value in self.attributes.items())
         since = onnx.defs.get_schema(self.op, self.opset, "").since_version
         types = {TensorProto.DataType.Name(each[0]).lower() for each in self.inputs if each}
-        return f"{self.op}-{since} of {', '.join(sorted(types))}{said}"
+        inputs = f" with {len(self.inputs)} inputs" if None in self.inputs else ""
+        return f"{self.op}-{since} of {', '.join(sorted(types))}{inputs}{said}"
 
 
 def _recurrent(op: str, gates: int, extra: int = 0, **attributes: Any) -> Case:
