@@ -3,11 +3,14 @@
 import json
 
 import graphs
+import numpy as np
+import onnx
 import pytest
 import tiny
 from click.testing import CliRunner
 from graphs import node, weight
 from onnx import TensorProto as T
+from onnx import helper, numpy_helper
 from test_inlining import grouped
 
 from tritonforge import release
@@ -237,3 +240,33 @@ def test_a_damaged_file(tmp_path):
     ended = run(tmp_path / "cut.onnx")
     assert ended.exit_code == 2
     assert "Hint: " in ended.stderr
+
+
+@pytest.mark.parametrize("broken", ["cycle", "nowhere", "twice"])
+def test_a_graph_that_no_runtime_takes_is_refused(tmp_path, broken):
+    names = {"cycle": ("b", "a"), "nowhere": ("z", "a"), "twice": ("x", "y")}[broken]
+    nodes = [
+        helper.make_node("Relu", [names[0]], [names[1]]),
+        helper.make_node("Abs", ["x"], ["y"]),
+    ]
+    if broken == "cycle":
+        nodes.append(helper.make_node("Relu", ["a"], ["b"]))
+    values = [helper.make_tensor_value_info(name, T.FLOAT, ["n", 4]) for name in "xy"]
+    graph = helper.make_graph(nodes, "g", values[:1], values[1:])
+    onnx.save(helper.make_model(graph, ir_version=8), tmp_path / "m.onnx")
+    ended = run(tmp_path / "m.onnx")
+    assert ended.exit_code == 1
+    assert "no:" in ended.stdout
+
+
+def test_missing_weights_are_no_model_that_loads(tmp_path):
+    values = [helper.make_tensor_value_info(name, T.FLOAT, ["n", 400]) for name in "xy"]
+    weight = numpy_helper.from_array(np.ones(400, np.float32), "w")
+    node = helper.make_node("Add", ["x", "w"], ["y"])
+    model = helper.make_model(helper.make_graph([node], "g", values[:1], values[1:], [weight]))
+    where = {"save_as_external_data": True, "location": "gone.bin", "size_threshold": 0}
+    onnx.save(model, tmp_path / "m.onnx", **where)
+    (tmp_path / "gone.bin").unlink()
+    ended = run(tmp_path / "m.onnx")
+    assert ended.exit_code == 1
+    assert "gone.bin" in ended.stdout

@@ -135,7 +135,8 @@ def test_tensorrt_is_kept_below_the_opset_that_its_parser_knows(tmp_path):
     options = opsets.ranked(reshaping(tmp_path / "given.onnx", 23), wished, {23})
     assert options[0].opset == 22
     assert opsets.reason(22, options, wished) == (
-        f"opset 22, not 23: the parser of TensorRT {wished.target.parser} knows 22 at most"
+        f"opset 22, not 23: the parser of TensorRT {wished.target.parser}"
+        f" ({wished.target.parser_source}) knows 22 at most"
     )
 
 

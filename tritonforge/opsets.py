@@ -69,7 +69,8 @@ def _against(top: Option | None, best: Option | None, spec: ModelSpec) -> str:
     if spec.accelerator == "tensorrt" and parser is not None:
         newest = placement.newest_opset(parser)
         if newest < spec.target.opset:
-            return f"the parser of TensorRT {parser} knows {newest} at most"
+            source = spec.target.parser_source
+            return f"the parser of TensorRT {parser} ({source}) knows {newest} at most"
     if top is None:
         return f"at {spec.target.opset} not every operator has a kernel"
     if best is None or len(top.lost) > len(best.lost):
@@ -103,7 +104,7 @@ def check(path: Path, spec: ModelSpec) -> tuple[str, ...]:
             f"{len(counted)} of {len(found.nodes)} nodes would run on the CPU, {spec.max_cpu_nodes}"
             f" are allowed: {_names(counted)}",
             hint="see them with tritonforge place, choose another --opset or --target, or allow"
-            f" operators: --allow-cpu {','.join(sorted(set(counted))[:_NAMED])}",
+            f" operators: --allow-cpu {','.join(sorted(set(counted)))}",
         )
     return _notes(found)
 

@@ -37,7 +37,7 @@ def loads(path: Path, target: Release) -> str | None:
         said = ended.output.strip().splitlines()
         raise GraphError(
             f"ONNX Runtime {target.onnxruntime} of release {target.tag} refuses the file:"
-            f" {said[0] if said else ended.tail}",
+            f" {(said[0] if said else ended.tail).replace(str(path), path.name)}",
             hint="cast to a dtype that has a kernel (FLOAT), try another --opset, or a newer "
             "--target",
         )

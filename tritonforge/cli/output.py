@@ -57,8 +57,15 @@ def table(
     for index, name in enumerate(columns):
         view.add_column(name, justify="left" if index < left else "right", overflow="fold")
     for row in rows:
-        view.add_row(*row)
+        view.add_row(*map(_harmless, row))
     console.print(view)
+
+
+def _harmless(text: str) -> str:
+    """Write control characters out: a name in somebody's file must not steer the terminal."""
+    return "".join(
+        each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text
+    )
 
 
 def short(count: int) -> str:

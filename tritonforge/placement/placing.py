@@ -11,7 +11,7 @@ from onnx import ModelProto, TensorProto
 from tritonforge.errors import ForgeError
 from tritonforge.graph import lean
 from tritonforge.graph.examined import costs
-from tritonforge.graph.external import take_in
+from tritonforge.graph.external import externals, take_in
 from tritonforge.graph.halves import half_of, swap
 from tritonforge.graph.naming import name_nodes
 from tritonforge.graph.optimized import optimized_around
@@ -24,6 +24,12 @@ from tritonforge.placement.predicted import Costs, Placed, Prediction, predict
 from tritonforge.placement.verdict import Read, matches, read, refusal
 from tritonforge.release import RUNTIME, Release, find
 from tritonforge.spec import Accelerator
+
+# What an ONNX Runtime says of a graph that none takes, whatever kernels it has.
+_INVALID = (
+    *("INVALID_GRAPH", "is not acyclic", "Duplicate definition", "two nodes with same node name"),
+    "is not a graph input, initializer, or output",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +86,9 @@ def place(
 
     Raises `GraphError` for a damaged file.
     """
-    yield from place_model(model_of(path), releases, accelerator, sizes)
+    faults = [each.fault for each in externals(path, lean.read(path)) if each.fault is not None]
+    fault = faults[0] if faults else None
+    yield from place_model(model_of(path), releases, accelerator, sizes, fault=fault)
 
 
 def model_of(path: Path) -> ModelProto:
@@ -97,21 +105,29 @@ def place_model(
     releases: Iterable[Release],
     accelerator: Accelerator,
     sizes: Mapping[str, int] | None = None,
+    fault: str | None = None,
 ) -> Iterator[Placement]:
-    """Yield what each release makes of a model; those that run the same are worked out once."""
+    """Yield what each release makes of a model; those that run the same are worked out once.
+
+    `fault` says what is wrong with its weights, so that none loads it.
+    """
     given = read(model)
     graph, unoptimized = as_placed(given)
+    if unoptimized is not None and any(words in unoptimized for words in _INVALID):
+        fault = fault or unoptimized
     counted = _costs(sizes or {})
     made: dict[tuple[Any, ...], Placement] = {}
     for release in releases:
         same = (release.minor, release.parser if accelerator == "tensorrt" else None)
         if same not in made:
-            fault, prediction = _foretold(given, graph, release, accelerator, counted)
+            refused, prediction = fault, None
+            if fault is None:
+                refused, prediction = _foretold(given, graph, release, accelerator, counted)
             made[same] = Placement(
                 release=release,
                 accelerator=accelerator,
                 opset=given.opsets.get(MAIN, 0),
-                refusal=fault,
+                refusal=refused,
                 unoptimized=unoptimized,
                 prediction=prediction,
             )
