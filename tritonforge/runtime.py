@@ -11,6 +11,7 @@ from tritonforge.errors import GraphError
 from tritonforge.release import Release
 
 _SECONDS = 600.0
+_NO_KERNEL = "Could not find an implementation"
 _LOAD = """
 import sys, onnxruntime as ort
 options = ort.SessionOptions()
@@ -34,11 +35,14 @@ def loads(path: Path, target: Release) -> str | None:
     python = str(tools.root / "bin" / "python")
     ended = process.run([python, "-I", "-c", _LOAD, str(path)], timeout=_SECONDS, quiet=True)
     if ended.returncode != 0:
-        said = ended.output.strip().splitlines()
+        lines = ended.output.strip().splitlines()
+        said = (lines[0] if lines else ended.tail).replace(str(path), path.name)
+        hint = "mend what it names, or choose a newer --target"
+        if _NO_KERNEL in said:
+            hint = "cast to a dtype that has a kernel (FLOAT), or try another --opset or --target"
         raise GraphError(
-            f"ONNX Runtime {target.onnxruntime} of release {target.tag} refuses the file:"
-            f" {(said[0] if said else ended.tail).replace(str(path), path.name)}",
-            hint="cast to a dtype that has a kernel (FLOAT), try another --opset, or a newer "
-            "--target",
+            f"ONNX Runtime {target.onnxruntime} of release {target.tag} refuses the file on the"
+            f" CPU: {said}",
+            hint=hint,
         )
     return tools.onnxruntime
