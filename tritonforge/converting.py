@@ -5,6 +5,7 @@ from typing import Any
 
 from tritonforge import graph, placement
 from tritonforge.errors import GraphError
+from tritonforge.graph.schemas import MAIN
 from tritonforge.graph.typed import Node, UnsoundError
 from tritonforge.spec import ModelSpec
 
@@ -34,7 +35,7 @@ def converted(model: Any, opset: int, spec: ModelSpec) -> Any:
         trouble = error
 
     def is_newer(node: Node) -> bool:
-        return node.domain == "ai.onnx" and node.since > opset
+        return node.domain == MAIN and node.since > opset
 
     try:
         if opset < stamp.opset:
@@ -51,5 +52,5 @@ def _in_the_way(model: Any, opset: int) -> str:
     """Name the operators that are newer than an opset and cannot be written out."""
     read = placement.read(model)
     nodes = () if read.resolved is None else read.resolved.nodes
-    newer = {node.op for node in nodes if node.domain == "ai.onnx" and node.since > opset}
+    newer = {node.op for node in nodes if node.domain == MAIN and node.since > opset}
     return f" (newer than opset {opset}: {', '.join(sorted(newer))})" if newer else ""

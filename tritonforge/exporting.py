@@ -5,7 +5,7 @@ Between adapters and use cases: it composes `export` (torch) and `graph` (onnx).
 
 import shutil
 import tempfile
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -262,7 +262,6 @@ def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exp
     model = graph.load(source, weights=True)
     stamp = graph.stamp_of(model)
     options: tuple[opsets.Option, ...] = ()
-    wanted: Iterable[int] = ()
     if spec.opset is not None:
         wanted = [spec.target.check_opset(spec.opset)]
     else:

@@ -12,7 +12,6 @@ from tritonforge.release import LOWEST_OPSET, Release
 from tritonforge.spec import Accelerator, ModelSpec
 
 _NAMED = 4  # operators in a sentence
-PROVIDERS = {"cpu": "CPU", "cuda": "CUDA", "tensorrt": "TensorRT", "openvino": "OpenVINO"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +32,7 @@ def ranked(path: Path, spec: ModelSpec, native: Container[int]) -> tuple[Option,
     """Return the opsets at which the target runs a file, the best first.
 
     That is where the fewest nodes lose the provider; of those, where no conversion is needed; of
-    those, the highest. None where the graph cannot be resolved.
+    those, the highest. Nothing where the graph cannot be resolved.
     """
     model = placement.model_of(path)
     graph, _ = placement.as_placed(placement.read(model))

@@ -86,14 +86,19 @@ def place(
 
     Raises `GraphError` for a damaged file.
     """
-    faults = [each.fault for each in externals(path, lean.read(path)) if each.fault is not None]
-    fault = faults[0] if faults else None
-    yield from place_model(model_of(path), releases, accelerator, sizes, fault=fault)
+    model = lean.read(path)
+    faults = (each.fault for each in externals(path, model) if each.fault is not None)
+    fault = next(faults, None)
+    yield from place_model(_prepared(path, model), releases, accelerator, sizes, fault=fault)
 
 
 def model_of(path: Path) -> ModelProto:
     """Read a file to place it, large weights left out; raises `GraphError` for a damaged one."""
-    model = lean.read(path)
+    return _prepared(path, lean.read(path))
+
+
+def _prepared(path: Path, model: ModelProto) -> ModelProto:
+    """Take small weights in from other files, and name what has no name, in place."""
     take_in(path, model)
     name_nodes(model)
     raise_weights(model)
