@@ -29,6 +29,7 @@ from tritonforge.toolchain import pins
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import foreseen
+import ownnodes
 
 _RIGHT = 0.99
 _LEAST = 8  # wheels
@@ -95,12 +96,13 @@ def _verdicts(folder: Path) -> Iterator[Line]:
     )
     made: dict[str, Callable[[], tuple[foreseen.Stamped, ...]]] = {
         "node models": lambda: foreseen.node_models(folder / "models.bin"),
+        "own operators": lambda: ownnodes.own_nodes(folder / "own.bin"),
         "networks": lambda: _networks(folder),
     }
     for what, make in made.items():
         stamped = make()
         said = _said(wheels, stamped, folder)
-        for score in foreseen.scores(stamped, said):
+        for score in foreseen.scores(stamped, said, tried=what == "own operators"):
             loaded, refused = score.shares
             yield Line(
                 what=f"verdict on {what}, ONNX Runtime {score.release.onnxruntime}",

@@ -186,17 +186,24 @@ def _share(right: Sequence[bool]) -> float:
 
 
 def scores(
-    stamped: Sequence[Stamped], said: Mapping[Release, Mapping[int, str]]
+    stamped: Sequence[Stamped], said: Mapping[Release, Mapping[int, str]], *, tried: bool = False
 ) -> tuple[Score, ...]:
-    """Hold what is foretold of models against what releases said; each model is read once."""
+    """Hold what is foretold of models against what releases said; each model is read once.
+
+    With `tried` the installed ONNX Runtime is asked first, as `place` does: it knows what values of
+    attributes a kernel takes.
+    """
     found = tuple(Score(release=release) for release in said)
     for number, each in enumerate(stamped):
         if not any(number in answers for answers in said.values()):
             continue
-        given = read(each.load())
-        for score, answers in zip(found, said.values(), strict=True):
-            if number in answers:
-                score.add(each, refusal(given, score.release), answers[number])
+        model = each.load()
+        given = read(model)
+        placed = [*place_model(model, said, "cpu")] if tried else []
+        for index, (score, answers) in enumerate(zip(found, said.values(), strict=True)):
+            if answers.get(number, CRASHED) != CRASHED:
+                verdict = placed[index].refusal if tried else refusal(given, score.release)
+                score.add(each, verdict, answers[number])
     return found
 
 

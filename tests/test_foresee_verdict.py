@@ -6,6 +6,7 @@ from pathlib import Path
 
 import foreseen
 import onnx
+import ownnodes
 import pytest
 from onnx import TensorProto, helper
 
@@ -44,6 +45,19 @@ def test_node_models_at_every_opset_load_or_are_refused_as_foretold(stamped, whe
     assert min(loaded, refused) >= _RIGHT, score.wrong[:10]
     assert any(stamped[number].opset > release.opset for number in numbers)
     assert any(stamped[number].ir > release.ir for number in numbers)
+
+
+def test_own_operators_load_or_are_refused_as_foretold(wheel, tmp_path):
+    runtime, python = wheel
+    release = find(f"{RUNTIME}{runtime}")
+    stamped = ownnodes.own_nodes(tmp_path / "models.bin", step=_STEP // 2)
+
+    said = foreseen.asked(python, [], stamped, range(len(stamped)), tmp_path)
+    (score,) = foreseen.scores(stamped, {release: said}, tried=True)
+
+    assert min(len(score.loaded), len(score.refused)) > 30
+    assert not score.false_loads, score.wrong[:10]
+    assert min(score.shares) >= _RIGHT, score.wrong[:10]
 
 
 def test_what_kills_the_asked_process_is_told_and_the_next_model_is_asked(stamped, tmp_path):

@@ -12,6 +12,15 @@ from tritonforge.graph.schemas import MAIN, graphs_in, schema
 LARGEST_PROTOBUF = 2**31 - 1
 # onnx's converter says which line of its own failed before it says why
 _ASSERTION = re.compile(r"^.*: Assertion `?'?.*?'? failed: ")
+# ONNX Runtime says its own code of the error, and the place and function in its sources.
+_CODE = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : |Exception during initialization: "
+    r"|Load model from .*? failed: ?"
+)
+_BRACKETS = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
+_PLACE = re.compile(
+    rf"\S+\.(?:cc|h):\d+ (?:[^()]*{_BRACKETS}(?:::<lambda\(\)>)?(?: const)?(?: \[with [^\]]*\])? )?"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +122,9 @@ def check(path: Path) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error that says something."""
+    """Return the first line of an error that says something, without where in what sources."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     first = lines[0] if lines else type(error).__name__
-    return _ASSERTION.sub("", first)[:400]
+    for noise in (_ASSERTION, _CODE, _PLACE):
+        first = noise.sub("", first)
+    return first[:400] or str(error).strip()[:400]

@@ -7,6 +7,7 @@ import onnx
 from onnx import GraphProto, ModelProto, TensorProto, TypeProto, helper, numpy_helper
 
 from tritonforge.graph.schemas import graphs_in
+from tritonforge.graph.typed import is_hollow
 
 _HALVES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 _TYPED = {"to", "dtype", "output_dtype"}  # attributes that name an element type
@@ -68,7 +69,7 @@ def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
 
 def _converted(tensor: TensorProto, new: int) -> TensorProto:
     """Return a tensor of another element type, its values rounded where it has any."""
-    if {field.name for field, _ in tensor.ListFields()} <= {"name", "dims", "data_type"}:
+    if is_hollow(tensor):
         return TensorProto(name=tensor.name, dims=tensor.dims, data_type=new)
     values: Any = numpy_helper.to_array(tensor).astype(helper.tensor_dtype_to_np_dtype(new))
     return numpy_helper.from_array(values, tensor.name)

@@ -14,6 +14,9 @@ from tritonforge.errors import GraphError
 from tritonforge.graph.file import first_line, load
 from tritonforge.tensors import Arrays, Dim, Run
 
+# It would take this process with it, see `placement.recast`; what it computes stays the same.
+_CRASHING = ["MatmulTransposeFusion"]
+
 
 @contextmanager
 def session(
@@ -119,7 +122,9 @@ def _open(
         )
         source = model.SerializeToString()
     try:
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            source, options, providers=["CPUExecutionProvider"], disabled_optimizers=_CRASHING
+        )
     except Exception as error:  # pybind exceptions without a common public base
         raise GraphError(
             f"ONNX Runtime {onnxruntime.__version__} refuses {path.name}: {first_line(error)}",

@@ -1,6 +1,6 @@
 """The nodes of a model with the types that go in and come out, as ONNX Runtime resolves them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -118,7 +118,20 @@ def light(model: ModelProto) -> ModelProto:
             )
         else:
             copy.graph.initializer.append(tensor)
+    for entry in copy.opset_import:
+        entry.domain = "" if entry.domain == MAIN else entry.domain
+    for part in (copy.graph, *copy.functions):
+        _write_briefly(part.node)
     return copy
+
+
+def _write_briefly(protos: Iterable[NodeProto]) -> None:
+    """Leave ONNX's own domain empty: ONNX's inference does not know it by its name."""
+    for proto in protos:
+        if proto.domain == MAIN:
+            proto.domain = ""
+        for graph in schemas.graphs_in(proto):
+            _write_briefly(graph.node)
 
 
 def is_large(tensor: TensorProto) -> bool:

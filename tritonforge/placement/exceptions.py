@@ -66,6 +66,8 @@ def refused(node: Node, release: Release) -> str | None:
             text = "Pad with mode wrap, which ONNX Runtime takes from 1.16"
         case "DFT" if release.minor < (1, 25) and given.get("inverse") and given.get("onesided"):
             text = "DFT that is both inverse and onesided, which ONNX Runtime takes from 1.25"
+        case "MatMulNBits":
+            text = _of_bits(given.get("bits", 4), release)
         case "RotaryEmbedding" if release.minor == (1, 23) and given.get("rotary_embedding_dim"):
             text = None if given.get("num_heads") else "RotaryEmbedding without num_heads"
         case "LayerNormalization" if node.schema is None:
@@ -73,6 +75,14 @@ def refused(node: Node, release: Release) -> str | None:
         case "StringNormalizer" if _needs_locale(given, release):
             text = "StringNormalizer, for which the image lacks the locale en_US.UTF-8"
     return text
+
+
+def _of_bits(bits: int, release: Release) -> str | None:
+    """Only the first release with it took any number, those after it more and more; measured."""
+    taken = (4,) if release.minor < (1, 22) else (4, 8) if release.minor < (1, 24) else (2, 4, 8)
+    if bits in taken or release.minor <= (1, 16):
+        return None
+    return f"MatMulNBits with bits {bits}, of which it takes {', '.join(map(str, taken))}"
 
 
 def misread(node: Node, release: Release) -> str | None:
@@ -114,6 +124,6 @@ def _grid_sample(node: Node, given: dict[str, Any], release: Release) -> str | N
         return f"GridSample-{node.since} with mode {given['mode'].decode()}"
     known = node.scope.get(node.proto.input[0])
     rank = len(known.tensor_type.shape.dim) if known is not None else 4
-    if rank != 4 and node.since < 20 and release.minor < (1, 17):
+    if rank != 4 and node.since == 16 and release.minor < (1, 17):
         return "GridSample-16 of other than four dimensions, which ONNX Runtime takes from 1.17"
     return None

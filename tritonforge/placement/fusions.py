@@ -18,7 +18,7 @@ _INTO_GEMM = {"Relu", "Sigmoid", "Tanh"}  # of those that it takes in, what the 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Graph:
+class Graph:
     """The nodes of a model: which makes a value, and which read it; None is the graph's own end."""
 
     nodes: Sequence[Node]
@@ -40,14 +40,13 @@ class _Graph:
         return found[0] if len(found) == 1 else None
 
 
-def fused(nodes: Sequence[Node], release: Release) -> str | None:
+def fused(graph: Graph, release: Release) -> str | None:
     """Say what is made that no kernel runs, None where all runs."""
-    graph = _graph(nodes)
     found = (rule(graph, release) for rule in (_transposed, _quantized, _gated, _activated))
     return next((text for text in found if text is not None), None)
 
 
-def _graph(nodes: Sequence[Node]) -> _Graph:
+def linked(nodes: Sequence[Node]) -> Graph:
     """Find who makes and who reads each value."""
     makers = {name: node for node in nodes for name in node.proto.output}
     readers: dict[str, list[Node | None]] = {}
@@ -57,7 +56,7 @@ def _graph(nodes: Sequence[Node]) -> _Graph:
     for graph in {id(node.graph): node.graph for node in nodes}.values():
         for value in graph.output:
             readers.setdefault(value.name, []).append(None)
-    return _Graph(nodes=nodes, makers=makers, readers=readers)
+    return Graph(nodes=nodes, makers=makers, readers=readers)
 
 
 def _lacks_doubles(release: Release, op: str) -> bool:
@@ -66,7 +65,7 @@ def _lacks_doubles(release: Release, op: str) -> bool:
     return bool(known) and not any("double" in kernel.types["T"] for kernel in known)
 
 
-def _transposed(graph: _Graph, release: Release) -> str | None:
+def _transposed(graph: Graph, release: Release) -> str | None:
     """Say where a MatMul of doubles follows a Transpose (`matmul_transpose_fusion.cc`).
 
     It becomes a FusedMatMul, which the CPU has for floats alone until 1.25.
@@ -89,7 +88,7 @@ def _swaps_last(given: dict[str, Any]) -> bool:
     return rank >= 2 and [*given["perm"][-2:]] == [rank - 1, rank - 2]
 
 
-def _quantized(graph: _Graph, release: Release) -> str | None:
+def _quantized(graph: Graph, release: Release) -> str | None:
     """Say where a MatMul stands between values that are dequantized and quantized.
 
     It becomes a QLinearMatMul of the model's opset, which has no kernel at opset 21 until 1.20
@@ -112,7 +111,7 @@ def _quantized(graph: _Graph, release: Release) -> str | None:
     return None
 
 
-def _gated(graph: _Graph, release: Release) -> str | None:
+def _gated(graph: Graph, release: Release) -> str | None:
     """Say where doubles are multiplied with their Sigmoid, as SiLU does (`quick_gelu_fusion.cc`).
 
     It becomes a QuickGelu, which the CPU has for floats alone; from 1.31 doubles are left as
@@ -130,7 +129,7 @@ def _gated(graph: _Graph, release: Release) -> str | None:
     return None
 
 
-def _activated(graph: _Graph, release: Release) -> str | None:
+def _activated(graph: Graph, release: Release) -> str | None:
     """Say where an activation follows a Gemm of doubles (`gemm_activation_fusion.cc`).
 
     It becomes a FusedGemm, which the CPU has for floats alone; from 1.18 doubles are left as

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from tritonforge.graph.typed import Node, type_of
+from tritonforge.graph.typed import Node, bound, type_of
 from tritonforge.kernels import Provider, kernels
+from tritonforge.placement import contrib
 from tritonforge.release import Release
 from tritonforge.spec import Accelerator
 
@@ -51,9 +52,18 @@ def mismatch(node: Node, release: Release, provider: Provider) -> Reason | None:
         newest = max(kernel.until or kernel.since for kernel in known)
         text = f"no kernel for {node.op} since version {node.since}, the newest is of {newest}"
         return Reason(kind="version", text=text)
-    if node.schema is None or any(takes(kernel.types, node.types) for kernel in covering):
+    types = bound_types(node, release)
+    if any(takes(kernel.types, types) for kernel in covering):
         return None
     return Reason(kind="type", text=f"no kernel for {node.op}{of_types(node)}")
+
+
+def bound_types(node: Node, release: Release) -> Mapping[str, str]:
+    """Return what is bound to type parameters and inputs, of ONNX Runtime's own operators too."""
+    if node.schema is not None:
+        return node.types
+    own = contrib.schema(release.onnxruntime, node.domain, node.op, node.opset)
+    return {} if own is None else bound(node.proto, own, node.scope)
 
 
 def takes(wanted: Mapping[str, frozenset[str]], types: Mapping[str, str]) -> bool:

@@ -8,13 +8,14 @@ from typing import Any
 
 from onnx import ModelProto, TensorProto
 
-from tritonforge.errors import ForgeError
+from tritonforge.errors import ForgeError, GraphError
 from tritonforge.graph import lean
 from tritonforge.graph.examined import costs
 from tritonforge.graph.external import externals, take_in
 from tritonforge.graph.halves import half_of, swap
 from tritonforge.graph.naming import name_nodes
-from tritonforge.graph.optimized import optimized_around
+from tritonforge.graph.optimized import optimized, optimized_around
+from tritonforge.graph.ordering import sort
 from tritonforge.graph.raised import raise_weights
 from tritonforge.graph.running import runtime
 from tritonforge.graph.schemas import MAIN, schema
@@ -24,12 +25,6 @@ from tritonforge.placement.predicted import Costs, Placed, Prediction, predict
 from tritonforge.placement.verdict import Read, matches, read, refusal
 from tritonforge.release import RUNTIME, Release, find
 from tritonforge.spec import Accelerator
-
-# What an ONNX Runtime says of a graph that none takes, whatever kernels it has.
-_INVALID = (
-    *("INVALID_GRAPH", "is not acyclic", "Duplicate definition", "two nodes with same node name"),
-    "is not a graph input, initializer, or output",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +93,9 @@ def model_of(path: Path) -> ModelProto:
 
 
 def _prepared(path: Path, model: ModelProto) -> ModelProto:
-    """Take small weights in from other files, and name what has no name, in place."""
+    """Take small weights in from other files, name and order the nodes, in place."""
     take_in(path, model)
+    sort(model.graph)
     name_nodes(model)
     raise_weights(model)
     return model
@@ -118,8 +114,8 @@ def place_model(
     """
     given = read(model)
     graph, unoptimized = as_placed(given)
-    if unoptimized is not None and any(words in unoptimized for words in _INVALID):
-        fault = fault or unoptimized
+    if fault is None and unoptimized is not None:
+        fault = _unforeseen(model, given)
     counted = _costs(sizes or {})
     made: dict[tuple[Any, ...], Placement] = {}
     for release in releases:
@@ -160,6 +156,21 @@ def as_placed(given: Read) -> tuple[Resolved | None, str | None]:
         return resolved(_optimized(given.resolved)), None
     except (ForgeError, UnsoundError) as error:
         return given.resolved, str(error)
+
+
+def _unforeseen(model: ModelProto, given: Read) -> str | None:
+    """Say what the installed ONNX Runtime refuses a model for and no table tells, None if nothing.
+
+    Such is a graph that is none, a weight that is too short, or the value of an attribute. Others
+    are taken to refuse it as well.
+    """
+    if refusal(given, installed()) is not None:
+        return None
+    try:
+        optimized(model)
+    except GraphError as error:
+        return str(error)
+    return None
 
 
 def _optimized(given: Resolved) -> ModelProto:

@@ -6,6 +6,7 @@ a kernel for each node, in whose place an operator's body may stand.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import onnx
 from onnx import FunctionProto, ModelProto, ValueInfoProto, defs
@@ -14,8 +15,8 @@ from tritonforge.graph import schemas
 from tritonforge.graph.schemas import MAIN
 from tritonforge.graph.typed import Node, Resolved, UnsoundError, nodes, opsets, resolved, type_of
 from tritonforge.kernels import Kernel, kernels
-from tritonforge.placement import exceptions, fusions
-from tritonforge.placement.matching import mismatch, of_types, takes
+from tritonforge.placement import contrib, exceptions, fusions, recast
+from tritonforge.placement.matching import bound_types, mismatch, of_types, takes
 from tritonforge.release import Release
 
 _SINGLE = defs.OpSchema.FormalParameterOption.Single
@@ -62,7 +63,7 @@ def refusal(given: Read, release: Release, *, gpu: bool = False) -> str | None:
         if given.resolved is None:
             return given.fault
         for node in given.resolved.nodes:
-            _has_its_types(node)
+            _has_its_types(node, release)
             if (fault := exceptions.misread(node, release)) is not None:
                 return fault
         for node in given.resolved.nodes:
@@ -70,7 +71,9 @@ def refusal(given: Read, release: Release, *, gpu: bool = False) -> str | None:
                 _has_a_kernel(node, release)
     except UnsoundError as error:
         return str(error)
-    return None if gpu else fusions.fused(given.resolved.nodes, release)
+    graph = fusions.linked(given.resolved.nodes)
+    fault = None if gpu else fusions.fused(graph, release)
+    return fault or recast.crash(graph, release, gpu=gpu)
 
 
 def lacking(given: Read, release: Release) -> tuple[str, ...]:
@@ -86,12 +89,14 @@ def lacking(given: Read, release: Release) -> tuple[str, ...]:
 
 def _within_limits(given: Read, release: Release) -> None:
     """Refuse an opset or IR above the release's."""
-    limits = {MAIN: release.opset, "ai.onnx.ml": release.ml_opset}
+    limits = {MAIN: release.opset, "ai.onnx.ml": release.ml_opset, "com.microsoft": 1}
     for domain, version in given.opsets.items():
         if version > limits.get(domain, version):
             raise UnsoundError(
                 f"opset {version} of {domain}, which it takes up to {limits[domain]}"
             )
+    if not given.ir:
+        raise UnsoundError("no IR version")
     if given.ir > release.ir:
         raise UnsoundError(f"IR version {given.ir}, which it takes up to {release.ir}")
 
@@ -112,16 +117,13 @@ def _is_defined(node: Node, release: Release) -> None:
     """Refuse an operator, attribute or number of inputs that its opset does not have."""
     if node.op == "Constant":  # taken as a value before anything is looked up
         return
-    known = node.schema
+    known = _schema(node, release)
     if known is None:
-        if not _own(node, release):
+        if node.domain == MAIN or not _own(node, release):
             raise UnsoundError(f"no operator {node.op} at opset {node.opset} of {node.domain}")
         return
     what = f"{node.op} at opset {node.opset}"
-    for attribute in node.proto.attribute:
-        newer = attribute.name in exceptions.NEWER_ATTRIBUTES.get(node.op, ())
-        if newer or attribute.name not in known.attributes:
-            raise UnsoundError(f"{what} has no attribute {attribute.name}")
+    _has_its_attributes(node, known, what)
     given, made = len(node.proto.input), len(node.proto.output)
     if not known.min_input <= given <= known.max_input:
         raise UnsoundError(f"{what} does not take {given} inputs")
@@ -132,15 +134,36 @@ def _is_defined(node: Node, release: Release) -> None:
             raise UnsoundError(f"{what} needs its input {formal.name}")
 
 
+def _has_its_attributes(node: Node, known: Any, what: str) -> None:
+    """Refuse attributes that an operator does not have or needs, and those of another type."""
+    given = {each.name: each for each in node.proto.attribute}
+    for name, each in given.items():
+        newer = name in exceptions.NEWER_ATTRIBUTES.get(node.op, ())
+        if newer or name not in known.attributes:
+            raise UnsoundError(f"{what} has no attribute {name}")
+        if each.type and each.type != int(known.attributes[name].type):
+            raise UnsoundError(f"{what} has an attribute {name} of another type")
+    for name, wanted in known.attributes.items():
+        if wanted.required and name not in given:
+            raise UnsoundError(f"{what} needs its attribute {name}")
+
+
+def _schema(node: Node, release: Release) -> Any | None:
+    """Return what a node is held against: ONNX's word, or ONNX Runtime's for its own operators."""
+    if node.schema is not None:
+        return node.schema
+    return contrib.schema(release.onnxruntime, node.domain, node.op, node.opset)
+
+
 def _own(node: Node, release: Release) -> tuple[Kernel, ...]:
     """Return the kernels of an operator that is ONNX Runtime's own, also in ONNX's domain."""
     found = kernels(release.onnxruntime, "cpu", node.domain, node.op)
     return tuple(kernel for kernel in found if kernel.covers(1))
 
 
-def _has_its_types(node: Node) -> None:
+def _has_its_types(node: Node, release: Release) -> None:
     """Refuse a type that the operator does not take, and two where it wants one."""
-    known = node.schema
+    known = _schema(node, release)
     if known is None:
         return
     bound: dict[str, str] = {}
@@ -162,31 +185,38 @@ def _has_a_kernel(node: Node, release: Release) -> None:
     if node.op == "Constant" or exceptions.needs_none(node):
         return
     what = f"no kernel for {node.op}-{node.since}{of_types(node)}"
-    if matches(node, release):
-        fault = exceptions.refused(node, release)
-        if fault is not None:
-            raise UnsoundError(fault)
-        return
-    if node.schema is None:
-        raise UnsoundError(what)
-    old = exceptions.has_first_body(release)
-    found = schemas.body(node.proto, node.schema, node.opset, node.scope, first=old)
+    fits = matches(node, release)
+    found = None if fits else _body(node, release)
     if found is not None:  # before half floats are cast for a kernel of floats
         for inner in _inside(found, node):
             _is_defined(inner, release)
+            _has_its_types(inner, release)
             _has_a_kernel(inner, release)
-    elif not matches(node, release, cast=True):
+        return
+    if not fits and not matches(node, release, cast=True):
         raise UnsoundError(what)
-    elif not _casts(node, release):
+    if not fits and not _casts(node, release):
         raise UnsoundError(f"{what}, and none for the Casts around it")
+    fault = exceptions.refused(node, release)
+    if fault is not None:
+        raise UnsoundError(fault)
+
+
+def _body(node: Node, release: Release) -> FunctionProto | None:
+    """Return what an operator of ONNX stands for, None where it stands for nothing else."""
+    if node.schema is None:
+        return None
+    old = exceptions.has_first_body(release)
+    return schemas.body(node.proto, node.schema, node.opset, node.scope, first=old)
 
 
 def matches(node: Node, release: Release, *, cast: bool = False) -> bool:
     """Say whether the CPU has a kernel; with `cast` also one of floats for half floats."""
     if mismatch(node, release, "cpu") is None:
         return True
+    types = bound_types(node, release)
     return cast and any(
-        kernel.covers(node.since) and takes(kernel.types, _cast(node.types, kernel.types))
+        kernel.covers(node.since) and takes(kernel.types, _cast(types, kernel.types))
         for kernel in kernels(release.onnxruntime, "cpu", node.domain, node.op)
     )
 
