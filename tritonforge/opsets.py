@@ -9,7 +9,7 @@ from tritonforge import placement, release
 from tritonforge.errors import GraphError, VerdictError
 from tritonforge.placement import Placement
 from tritonforge.release import LOWEST_OPSET, Release
-from tritonforge.spec import Accelerator, ModelSpec
+from tritonforge.spec import ON_GPU, Accelerator, ModelSpec
 
 _NAMED = 4  # operators in a sentence
 
@@ -93,7 +93,7 @@ def _names(ops: Sequence[str]) -> str:
 
 def check(path: Path, spec: ModelSpec) -> tuple[str, ...]:
     """Return notes on what a GPU leaves to the CPU; raises `VerdictError` above what is allowed."""
-    if spec.accelerator not in {"cuda", "tensorrt"}:
+    if spec.accelerator not in ON_GPU:
         return ()
     found = next(placement.place(path, (spec.target,), spec.accelerator))
     left = [node for node in found.nodes if node.provider == "cpu"]
@@ -133,7 +133,7 @@ def check_loads(path: Path, target: Release, accelerator: Accelerator) -> None:
     It names the operators without a kernel, the targets that run them, and whether TensorRT does.
     """
     given = placement.read(placement.model_of(path))
-    gpu = accelerator in {"cuda", "tensorrt"}
+    gpu = accelerator in ON_GPU
     fault = placement.refusal(given, target, gpu=gpu)
     if fault is None:
         return

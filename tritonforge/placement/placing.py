@@ -23,7 +23,7 @@ from tritonforge.placement.inlining import expanded
 from tritonforge.placement.predicted import Costs, Placed, Prediction, predict
 from tritonforge.placement.verdict import Read, matches, read, refusal
 from tritonforge.release import RUNTIME, Release, find
-from tritonforge.spec import Accelerator
+from tritonforge.spec import ON_GPU, Accelerator
 
 # What an ONNX Runtime says of a graph that none takes, whatever kernels it has.
 _INVALID = (
@@ -143,7 +143,7 @@ def _foretold(
     given: Read, graph: Resolved | None, release: Release, accelerator: Accelerator, counted: Costs
 ) -> tuple[str | None, Prediction | None]:
     """Return why a release refuses a model, or where its nodes land."""
-    fault = refusal(given, release, gpu=accelerator in {"cuda", "tensorrt"})
+    fault = refusal(given, release, gpu=accelerator in ON_GPU)
     if fault is not None or graph is None:
         return fault, None
     try:

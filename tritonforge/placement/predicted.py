@@ -8,7 +8,7 @@ from tritonforge.placement import crossings, cuda, exceptions, tensorrt
 from tritonforge.placement.inlining import inlined
 from tritonforge.placement.matching import Reason, mismatch
 from tritonforge.release import Release
-from tritonforge.spec import Accelerator
+from tritonforge.spec import ON_GPU, Accelerator
 
 Costs = Callable[[Resolved], Mapping[int, int | None]]
 
@@ -92,7 +92,7 @@ def _whole(
     """
 
     def has_none(node: Node) -> bool:
-        if accelerator in {"cuda", "tensorrt"} and mismatch(node, release, "cuda") is None:
+        if accelerator in ON_GPU and mismatch(node, release, "cuda") is None:
             return False
         return mismatch(node, release, "cpu") is not None
 
@@ -108,7 +108,7 @@ def _providers(
     typed: Sequence[Node], weights: Mapping[str, int], release: Release, accelerator: Accelerator
 ) -> tuple[list[Accelerator], Mapping[int, Reason]]:
     """Ask the providers in turn, as ONNX Runtime does; the first reason of a node is told."""
-    if accelerator not in {"cuda", "tensorrt"}:
+    if accelerator not in ON_GPU:
         return ["cpu"] * len(typed), {}
     outside = tensorrt.left(typed, release) if accelerator == "tensorrt" else None
     taken = set() if outside is None else {id(node) for node in typed} - set(outside)

@@ -10,7 +10,7 @@ from tritonforge.placement import tensorrt
 from tritonforge.placement.cuda import exception
 from tritonforge.placement.matching import mismatch
 from tritonforge.release import Release
-from tritonforge.spec import Accelerator
+from tritonforge.spec import ON_GPU, Accelerator
 
 
 def supposed(
@@ -56,7 +56,7 @@ def _is_left(node: Node, release: Release) -> bool:
 
 def _runs(node: Node, release: Release, accelerator: Accelerator) -> bool:
     """Say whether a node has any kernel, or stands for other operators."""
-    if accelerator in {"cuda", "tensorrt"} and mismatch(node, release, "cuda") is None:
+    if accelerator in ON_GPU and mismatch(node, release, "cuda") is None:
         return True
     known = node.schema
     if known is not None and (known.has_function or known.has_context_dependent_function):
