@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto as T
 from onnx import helper, numpy_helper
 
-from tritonforge import exporting, opsets, release
+from tritonforge import exporting, opsets, placement, release
 from tritonforge.errors import GraphError, SpecError, VerdictError
 from tritonforge.progress import silent
 from tritonforge.sources import Loaded
@@ -128,6 +128,22 @@ def test_an_operator_that_the_target_lacks_is_judged_by_what_stands_for_it(tmp_p
     assert "Shape" in options[21]
     exported = made(tmp_path / "model.onnx", given, spec())
     assert options[exported.stamp.opset] == ()
+
+
+@pytest.mark.parametrize(
+    ("op", "opset", "wanted"),
+    [("Swish", 24, 17), ("Mish", 18, 17), ("Mish", 18, 18), ("CastLike", 17, 17)],
+)
+def test_the_choice_counts_the_nodes_that_place_counts(tmp_path, op, opset, wanted):
+    inputs = ["x", "like"] if op == "CastLike" else ["x"]
+    nodes = [helper.make_node(op, inputs, ["a"]), helper.make_node("Relu", ["a"], ["y"])]
+    wished = spec("23.06", opset=wanted)  # its ONNX Runtime has a kernel for none of them
+    given = saved(tmp_path / "given.onnx", nodes, opset, [weight("like", 1.0)])
+    options = {each.opset: each for each in opsets.ranked(given, wished, {opset})}
+    made(tmp_path / "model.onnx", given, wished)
+    (found,) = placement.place(tmp_path / "model.onnx", (wished.target,), "cuda")
+    assert options[wanted].nodes == len(found.nodes)
+    assert [*options[wanted].lost] == [node.op for node in found.nodes if node.provider == "cpu"]
 
 
 def test_tensorrt_is_kept_below_the_opset_that_its_parser_knows(tmp_path):

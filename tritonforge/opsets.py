@@ -19,7 +19,7 @@ class Option:
     """An opset that the target loads: `native` where it needs no conversion.
 
     `lost` names the operators of the nodes that the chosen provider would not run, each time;
-    `nodes` counts all.
+    `nodes` counts all as they would be placed, which is what `place` counts.
     """
 
     opset: int
@@ -41,10 +41,10 @@ def ranked(path: Path, spec: ModelSpec, native: Container[int]) -> tuple[Option,
     options = []
     for opset in range(LOWEST_OPSET, spec.target.opset + 1):
         there = placement.written_out(model, graph, opset)
-        lost = placement.supposed(there, spec.target, spec.accelerator, opset)
-        if lost is not None:
-            nodes = sum(node.op != "Constant" for node in there.nodes)
-            options.append(Option(opset=opset, native=opset in native, lost=lost, nodes=nodes))
+        found = placement.supposed(there, spec.target, spec.accelerator, opset)
+        if found is not None:
+            option = Option(opset=opset, native=opset in native, lost=found.lost, nodes=found.nodes)
+            options.append(option)
     return tuple(sorted(options, key=lambda each: (len(each.lost), not each.native, -each.opset)))
 
 

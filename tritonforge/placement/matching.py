@@ -7,7 +7,7 @@ from typing import Literal
 from tritonforge.graph.typed import Node, type_of
 from tritonforge.kernels import Provider, kernels
 from tritonforge.release import Release
-from tritonforge.spec import Accelerator
+from tritonforge.spec import ON_GPU, Accelerator
 
 PROVIDERS: Mapping[Accelerator, str] = {  # as ONNX Runtime names them
     "cpu": "CPUExecutionProvider",
@@ -54,6 +54,13 @@ def mismatch(node: Node, release: Release, provider: Provider) -> Reason | None:
     if node.schema is None or any(takes(kernel.types, node.types) for kernel in covering):
         return None
     return Reason(kind="type", text=f"no kernel for {node.op}{of_types(node)}")
+
+
+def has_kernel(node: Node, release: Release, accelerator: Accelerator) -> bool:
+    """Say whether a node has a kernel: the CPU's, or CUDA's where a GPU is asked for."""
+    if accelerator in ON_GPU and mismatch(node, release, "cuda") is None:
+        return True
+    return mismatch(node, release, "cpu") is None
 
 
 def takes(wanted: Mapping[str, frozenset[str]], types: Mapping[str, str]) -> bool:

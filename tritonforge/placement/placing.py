@@ -199,16 +199,20 @@ def _costs(sizes: Mapping[str, int]) -> Costs:
 def written_out(model: ModelProto, graph: Resolved, opset: int) -> Resolved:
     """Return a placed graph in which others stand for the operators that an opset lacks.
 
-    It is as given where it lacks none, or where they have no body.
+    It is as given where it lacks none, or where they have no body. All that is newer is written
+    out then, as a conversion does.
     """
 
     def is_lacking(node: Node) -> bool:
         return node.domain == MAIN and schema(MAIN, node.op, opset) is None
 
+    def is_newer(node: Node) -> bool:
+        return node.domain == MAIN and node.since > opset
+
     if not any(map(is_lacking, graph.nodes)):
         return graph
     try:
-        found, _ = as_placed(read(expanded(model, is_lacking)))
+        found, _ = as_placed(read(expanded(model, is_newer)))
     except UnsoundError:
         return graph
     return graph if found is None else found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tritonforge.graph.typed import Node, Resolved
 from tritonforge.placement import crossings, cuda, exceptions, tensorrt
 from tritonforge.placement.inlining import inlined
-from tritonforge.placement.matching import Reason, mismatch
+from tritonforge.placement.matching import Reason, has_kernel, mismatch
 from tritonforge.release import Release
 from tritonforge.spec import ON_GPU, Accelerator
 
@@ -92,9 +92,7 @@ def _whole(
     """
 
     def has_none(node: Node) -> bool:
-        if accelerator in ON_GPU and mismatch(node, release, "cuda") is None:
-            return False
-        return mismatch(node, release, "cpu") is not None
+        return not has_kernel(node, release, accelerator)
 
     return inlined(given, has_none, first=exceptions.has_first_body(release))
 
