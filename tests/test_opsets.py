@@ -91,12 +91,13 @@ def test_nodes_on_the_cpu_are_counted_against_what_is_allowed(tmp_path, most, al
     if not fails:
         assert opsets.check(given, wished)
         return
-    with pytest.raises(VerdictError, match=f"would run on the CPU, {most} are allowed") as caught:
+    with pytest.raises(VerdictError, match=f"CUDA kernel, {most} are allowed") as caught:
         opsets.check(given, wished)
     assert "--allow-cpu" in caught.value.hint
 
 
-def test_a_shape_on_the_host_is_no_loss_but_counts(tmp_path):
+@pytest.mark.parametrize("accelerator", ["cuda", "tensorrt"])
+def test_a_shape_on_the_host_is_no_loss(tmp_path, accelerator):
     nodes = [
         helper.make_node("Shape", ["x"], ["s"]),
         helper.make_node("Gather", ["s", "zero"], ["n"]),
@@ -109,8 +110,26 @@ def test_a_shape_on_the_host_is_no_loss_but_counts(tmp_path):
     nodes[2] = helper.make_node("Unsqueeze", ["n", "axes"], ["n1"])
     weights.append(weight("axes", [0], np.int64))
     given = saved(tmp_path / "given.onnx", nodes, 17, weights)
+    wished = spec(accelerator=accelerator, max_cpu_nodes=0)
     assert opsets.ranked(given, spec(), {17})[0].lost == ()
-    assert opsets.check(given, spec()) == ()
+    assert opsets.check(given, wished) == ()
+
+
+@pytest.mark.parametrize("name", ["Shpae", "shape"])
+def test_an_operator_that_nobody_knows_cannot_be_allowed(tmp_path, name):
+    given = reshaping(tmp_path / "given.onnx", 21)
+    wished = spec(opset=21, max_cpu_nodes=9, allow_cpu=frozenset({name, "Gather"}))
+    with pytest.raises(SpecError, match=f"--allow-cpu names '{name}', which is no operator") as got:
+        opsets.check(given, wished)
+    assert got.value.hint == "did you mean 'Shape'?"
+
+
+@pytest.mark.parametrize("name", ["Gather", "SkipLayerNormalization", "Mine"])
+def test_an_operator_of_others_may_be_allowed(tmp_path, name):
+    nodes = [helper.make_node("Mine", ["x"], ["y"], domain="acme")]
+    given = saved(tmp_path / "given.onnx", nodes, 17)
+    wished = spec(max_cpu_nodes=9, allow_cpu=frozenset({name}))
+    opsets.check(given, wished)
 
 
 def test_limits_need_a_gpu_and_exceptions_a_limit():

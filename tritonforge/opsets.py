@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonforge import placement, release
-from tritonforge.errors import GraphError, VerdictError
+from tritonforge.errors import GraphError, SpecError, VerdictError
 from tritonforge.placement import Placement
 from tritonforge.release import LOWEST_OPSET, Release
 from tritonforge.spec import ON_GPU, Accelerator, ModelSpec
@@ -92,26 +92,42 @@ def _names(ops: Sequence[str]) -> str:
 
 
 def check(path: Path, spec: ModelSpec) -> tuple[str, ...]:
-    """Return notes on what a GPU leaves to the CPU; raises `VerdictError` above what is allowed."""
+    """Return notes on what a GPU leaves to the CPU; raises `VerdictError` above what is allowed.
+
+    Shapes that CUDA's own provider leaves there on purpose are no loss. Raises `SpecError` where
+    `allow_cpu` names what is no operator.
+    """
     if spec.accelerator not in ON_GPU:
         return ()
+    _check_allowed(path, spec)
     found = next(placement.place(path, (spec.target,), spec.accelerator))
-    left = [node for node in found.nodes if node.provider == "cpu"]
-    counted = [node.op for node in left if node.op not in spec.allow_cpu]
+    lost = [node.op for node in found.nodes if node.provider == "cpu" and not node.hosted]
+    counted = [op for op in lost if op not in spec.allow_cpu]
     if spec.max_cpu_nodes is not None and len(counted) > spec.max_cpu_nodes:
         raise VerdictError(
-            f"{len(counted)} of {len(found.nodes)} nodes would run on the CPU, {spec.max_cpu_nodes}"
-            f" are allowed: {_names(counted)}",
+            f"{len(counted)} of {len(found.nodes)} nodes would run on the CPU for want of a CUDA"
+            f" kernel, {spec.max_cpu_nodes} are allowed: {_names(counted)}",
             hint="see them with tritonforge place, choose another --opset or --target, or allow"
             f" operators: --allow-cpu {','.join(sorted(set(counted)))}",
         )
-    return _notes(found)
+    return _notes(found, lost)
 
 
-def _notes(found: Placement) -> tuple[str, ...]:
+def _check_allowed(path: Path, spec: ModelSpec) -> None:
+    """Refuse names that are misspelt: one that this model does not have may serve another."""
+    for name in sorted(spec.allow_cpu):
+        known = placement.is_known(name, spec.target)
+        if not known and not placement.is_in(name, placement.model_of(path)):
+            near = placement.nearest(name)
+            raise SpecError(
+                f"--allow-cpu names {name!r}, which is no operator of ONNX nor of this model",
+                hint=f"did you mean {near!r}?" if near else "tritonforge inspect lists the model's",
+            )
+
+
+def _notes(found: Placement, lost: Sequence[str]) -> tuple[str, ...]:
     """Tell what is lost, and what could not be foreseen."""
     notes = []
-    lost = [each.op for each in found.nodes if each.provider == "cpu" and _is_loss(each.reason)]
     if lost:
         notes.append(
             f"{len(lost)} of {len(found.nodes)} nodes go to the CPU, for want of a CUDA kernel:"
@@ -120,11 +136,6 @@ def _notes(found: Placement) -> tuple[str, ...]:
     if found.unoptimized is not None:
         notes.append(f"placement was foretold without optimizations: {found.unoptimized}")
     return tuple(notes)
-
-
-def _is_loss(why: placement.Reason | None) -> bool:
-    """Say whether a node would be on the GPU had it a kernel there."""
-    return why is not None and why.kind != "shape"
 
 
 def check_loads(path: Path, target: Release, accelerator: Accelerator) -> None:

@@ -135,7 +135,7 @@ class ModelSpec:
 
     `weights` is `default`, `random` or a path to a state dict. `samples` are files or folders of
     recorded inputs. `max_batch_size` counts samples, `cores` the CPU cores that the server will
-    have for this model. `max_cpu_nodes` is how many nodes an accelerator may leave to the CPU, the
+    have for this model. `max_cpu_nodes` is how many nodes a GPU may lose to the CPU, shapes and the
     operators in `allow_cpu` aside; None for any number.
     """
 

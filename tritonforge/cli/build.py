@@ -74,14 +74,15 @@ if TYPE_CHECKING:
     "--max-cpu-nodes",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Fail where the accelerator would leave more nodes than this to the CPU.",
+    help="Fail where more nodes than this would run on the CPU for want of a CUDA kernel; shapes "
+    "that CUDA computes on the host are not counted.",
 )
 @click.option(
     "--allow-cpu",
     type=options.NAMES,
     default="",
     metavar="OP,…",
-    help="Operators that --max-cpu-nodes does not count, such as Shape,Gather.",
+    help="Operators that --max-cpu-nodes does not count, such as Cast,Where.",
 )
 @click.option(
     "--exporter",
