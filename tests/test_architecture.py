@@ -21,6 +21,7 @@ LAYERS = (
     # Adapters composed, for the use cases.
     {"placement"},
     {"opsets", "converting"},
+    {"exported"},
     {"exporting", "mirror", "proving", "served", "standing", "wishes"},
     {"reference", "serving"},
     {"build", "parity", "measure"},

@@ -24,7 +24,7 @@ from tritonforge import (
     wishes,
 )
 from tritonforge.errors import GateError
-from tritonforge.exporting import Exported
+from tritonforge.exported import Exported
 from tritonforge.manifest import Manifest
 from tritonforge.progress import Progress, silent
 from tritonforge.proving import Case, Proof
