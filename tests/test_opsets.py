@@ -197,6 +197,24 @@ def test_what_has_kernels_from_some_release_on_says_from_which(tmp_path):
     opsets.check_loads(given, release.find(first), "cpu")
 
 
+@pytest.mark.parametrize("target", ["24.10", "24.12"])
+def test_what_only_cuda_runs_cannot_be_proven_and_says_so(tmp_path, target):
+    nodes = [
+        helper.make_node("Cast", ["x"], ["a"], to=T.BFLOAT16),
+        helper.make_node("MatMul", ["a", "a"], ["b"]),
+        helper.make_node("Cast", ["b"], ["y"], to=T.FLOAT),
+    ]
+    given = saved(tmp_path / "given.onnx", nodes, 17)
+    with pytest.raises(GraphError, match="cannot be proven here") as caught:
+        made(tmp_path / "model.onnx", given, spec(target))
+    runtime = release.find(target).onnxruntime
+    assert caught.value.message == (
+        "the file cannot be proven here, since the gate runs on the CPU: there ONNX Runtime"
+        f" {runtime} has no kernel for MatMul-13 of bfloat16, which its CUDA provider has"
+    )
+    assert caught.value.hint == "export it as FP32 or FP16, which the CPU runs too"
+
+
 def test_a_custom_operator_has_no_target(tmp_path):
     nodes = [helper.make_node("Mine", ["x"], ["y"], domain="acme")]
     given = saved(tmp_path / "given.onnx", nodes, 17)

@@ -12,6 +12,8 @@ from tritonforge.errors import ExportError, GraphError
 from tritonforge.spec import Domain, ModelSpec
 from tritonforge.tensors import Dim, Signature, TensorSpec
 
+Known = tuple[Dim | None, ...]  # what a session infers of an output; None has no name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
@@ -63,10 +65,8 @@ def read_back(
             hint="choose a newer --target, or convert the model for that ai.onnx.ml",
         )
     graph.check(path)
-    loaded_by = runtime.loads(path, spec.target)
-    if loaded_by is None:
-        opsets.check_loads(path, spec.target, spec.accelerator)
-    signature = _inferred(graph.signature(model), graph.output_dims(path))
+    loaded_by, known = _opened(path, spec)
+    signature = _inferred(graph.signature(model), known)
     if signature != graph.signature(model):
         graph.name_output_dims(model, {each.name: each.dims for each in signature.outputs})
         graph.write(model, path)
@@ -80,6 +80,21 @@ def read_back(
         hidden_conditions=graph.hidden_conditions(model),
         sizes=samples.typical(signature.dynamic, dict(spec.ranges)) if sizes is None else sizes,
     )
+
+
+def _opened(path: Path, spec: ModelSpec) -> tuple[str | None, Mapping[str, Known]]:
+    """Open a file in the target's ONNX Runtime where it is at hand, and in ours.
+
+    Returns the version of the former, and the dims of the outputs that ours infers.
+    """
+    try:
+        loaded_by = runtime.loads(path, spec.target)
+        if loaded_by is None:
+            opsets.check_loads(path, spec.target, spec.accelerator)
+        return loaded_by, graph.output_dims(path)
+    except GraphError:
+        opsets.check_provable(path, spec)
+        raise
 
 
 def hold(signature: Signature, asked: tuple[TensorSpec, ...]) -> None:
@@ -105,7 +120,7 @@ def hold(signature: Signature, asked: tuple[TensorSpec, ...]) -> None:
                 )
 
 
-def _inferred(signature: Signature, known: Mapping[str, tuple[Dim | None, ...]]) -> Signature:
+def _inferred(signature: Signature, known: Mapping[str, Known]) -> Signature:
     """Return the signature whose outputs are as narrow as ONNX Runtime knows them to be."""
     outputs = []
     for tensor in signature.outputs:

@@ -157,6 +157,24 @@ def check_loads(path: Path, target: Release, accelerator: Accelerator) -> None:
     )
 
 
+def check_provable(path: Path, spec: ModelSpec) -> None:
+    """Raise `GraphError` where CUDA would run a file that the CPU, which proves it, would not."""
+    given = placement.read(placement.model_of(path))
+    if spec.accelerator not in ON_GPU or placement.refusal(given, spec.target, gpu=True):
+        return
+    fault = placement.refusal(given, spec.target)
+    if fault is None or not placement.lacking(given, spec.target):
+        return
+    hint = "write it with operators and types that the CPU has kernels for"
+    if "bfloat16" in fault:
+        hint = "export it as FP32 or FP16, which the CPU runs too"
+    raise GraphError(
+        "the file cannot be proven here, since the gate runs on the CPU: there ONNX Runtime"
+        f" {spec.target.onnxruntime} has {fault}, which its CUDA provider has",
+        hint=hint,
+    )
+
+
 def _of_tensorrt(given: "placement.Read", target: Release) -> str:
     """Say whether TensorRT takes the operators that have no kernel."""
     if target.parser is None:
