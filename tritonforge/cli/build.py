@@ -181,7 +181,7 @@ def gate_table(report: "GateReport", title: str) -> None:
             "pass" if each.passed else "FAIL",
             f"{each.max_abs:.3g}",
             f"{each.passing_atol:g}",
-            f"{each.atol:g} + {each.rtol:g}",
+            f"{each.atol:.3g} + {each.rtol:.3g}",
             "" if each.top1 is None else f"{each.top1:.2%}",
             "" if each.flips is None else str(each.flips),
         )
