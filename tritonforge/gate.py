@@ -16,6 +16,11 @@ from tritonforge.tensors import Arrays, DType
 DEFAULTS = {DType.FP16: (1e-2, 1e-2), DType.FP32: (1e-4, 1e-3), DType.FP64: (1e-8, 1e-6)}
 
 
+def rounded_up(number: float) -> float:
+    """Round a number up to three digits."""
+    return float(Context(prec=3, rounding=ROUND_CEILING).create_decimal(number))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worst:
     """The element that lies farthest beyond (or nearest to) its tolerance."""
@@ -59,7 +64,7 @@ class OutputReport:
     @property
     def passing_atol(self) -> float:
         """Return the needed tolerance in three digits, rounded up: what a person reads passes."""
-        return float(Context(prec=3, rounding=ROUND_CEILING).create_decimal(self.needed_atol))
+        return rounded_up(self.needed_atol)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
