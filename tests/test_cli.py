@@ -108,7 +108,7 @@ def test_a_gate_that_fails_is_exit_1_with_its_numbers(run):
         (["build", "fasterrcnn_resnet50_fpn"], "takes a list of images"),
         (["build", "nothing here"], "cannot tell what kind of source"),
         (["build", "x.onnx"], "no file x.onnx"),
-        (["build", f"{NETS}:mlp", "--target", "24.1"], "did you mean 24.1"),
+        (["build", f"{NETS}:mlp", "--target", "24.1"], "did you mean 24.01 or 24.10?"),
         (["build", f"{NETS}:mlp", "--target", "24.02"], "without the ONNX Runtime backend"),
         (["build", f"{NETS}:mlp", "--opset", "99"], "limits of release 24.10"),
         (["build", f"{NETS}:mlp", "--name", "../up"], "cannot name a model"),
