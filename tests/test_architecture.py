@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "tritonforge"
 # A module imports lower layers only. A package (`sources`, `perf`, …) is one member of its layer.
 LAYERS = (
     {"errors", "progress"},
-    {"tensors", "process", "release", "kernels"},
+    {"tensors", "process", "release", "kernels", "presence"},
     {"spec", "explain", "ports", "leftovers", "instances", "serverflags", "serverlog"},
     {"samples", "endpoint"},
     {"gate", "toolchain", "health"},

@@ -56,6 +56,8 @@ def test_more_nodes_on_the_cpu_than_allowed_fail_a_build(run, reshaped):
     told = run(*wish, "--max-cpu-nodes", "0", "--allow-cpu", "Reshape")
     assert told.exit_code == 0
     assert "Note: 1 of 1 nodes go to the CPU, for want of a CUDA kernel: Reshape" in told.stdout
+    assert "for 24.10" in told.stdout
+    assert "), as given; file " in told.stdout
 
 
 def test_a_limit_without_a_gpu_is_wrong_use(run, reshaped):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # A dimension of size 1 broadcasts, so an exporter may bake it in; two is the smallest honest batch.
 EXPORT_BATCH = 2
-_FOREIGN_HINT = "the file asks for what this ONNX Runtime lacks: export it again, or mend it"
+_FOREIGN_HINT = "export the file again, or mend what is named"
 
 
 def make(loaded: Loaded, spec: ModelSpec, path: Path, progress: Progress) -> Exported:

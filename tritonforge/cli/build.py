@@ -10,6 +10,7 @@ from tritonforge.errors import GateError
 if TYPE_CHECKING:
     from tritonforge.build import Built
     from tritonforge.gate import GateReport
+    from tritonforge.manifest import Manifest
 
 
 @click.command()
@@ -159,7 +160,7 @@ def _print(built: "Built", *, dry_run: bool) -> None:
         tried = f"not tried on its ONNX Runtime {record.versions['target onnxruntime']}"
     click.echo(
         f"{built.name} {built.version}: opset {record.opset}, IR {record.ir} for {record.target}"
-        f" ({tried}) by {record.exporter}; {record.weights_origin}; {batch}"
+        f" ({tried}){_way(record)}; {record.weights_origin}; {batch}"
     )
     if built.chosen is not None:
         click.echo(built.chosen)
@@ -171,6 +172,11 @@ def _print(built: "Built", *, dry_run: bool) -> None:
         click.echo(f"Dry run: would publish version {built.version} of {built.name}.")
     else:
         click.echo(built.entry.version_dir)
+
+
+def _way(record: "Manifest") -> str:
+    """Say how the file came about: an exporter made it, or it was given."""
+    return f" by {record.exporter}" if record.reference == "torch" else f", {record.exporter}"
 
 
 def gate_table(report: "GateReport", title: str) -> None:

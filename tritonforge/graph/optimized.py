@@ -1,16 +1,16 @@
 """A graph as ONNX Runtime's basic optimizations leave it, before it places any node."""
 
 import tempfile
-from collections.abc import Callable, Iterator
-from graphlib import TopologicalSorter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, helper
+from onnx import ModelProto, TensorProto, TypeProto, ValueInfoProto, helper
 
 from tritonforge.errors import GraphError
 from tritonforge.graph.file import first_line
+from tritonforge.graph.order import order, reads
 from tritonforge.graph.schemas import graphs_in
 from tritonforge.graph.typed import Node, Resolved, UnsoundError, is_hollow, light, resolved
 
@@ -76,7 +76,7 @@ def optimized_around(given: Resolved, foreign: Callable[[Node], bool]) -> ModelP
     weights = [each for each in given.model.graph.initializer if each.name in wanted]
     found.graph.initializer.extend(weights)
     found.graph.node.extend(node.proto for node in aside)
-    _sort(found.graph)
+    _replace(found.graph.node, order(found.graph))
     return found
 
 
@@ -88,24 +88,6 @@ def types_of(model: ModelProto) -> dict[str, TypeProto]:
         for name in node.proto.output
         if name in node.scope and not node.path
     }
-
-
-def reads(proto: NodeProto) -> Iterator[str]:
-    """Yield the values that a node reads, within its subgraphs too."""
-    yield from filter(None, proto.input)
-    for graph in graphs_in(proto):
-        for inner in graph.node:
-            yield from reads(inner)
-
-
-def _sort(graph: GraphProto) -> None:
-    """Bring nodes into an order in which each value is made before it is read."""
-    made = {name: index for index, proto in enumerate(graph.node) for name in proto.output}
-    before = {
-        index: {made[name] for name in reads(proto) if name in made} - {index}
-        for index, proto in enumerate(graph.node)
-    }
-    _replace(graph.node, [graph.node[index] for index in TopologicalSorter(before).static_order()])
 
 
 def _folded(given: Resolved) -> ModelProto:
