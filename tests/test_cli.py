@@ -32,6 +32,21 @@ def test_a_full_disk_is_where_a_copy_goes():
 
 
 @pytest.mark.parametrize(
+    "words", [["targets"], ["targets", "24.10", "--format", "json"], ["--help"], ["--version"]]
+)
+def test_an_answer_that_cannot_be_written_is_a_sentence(words):
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [*PROGRAM, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines() == [
+        "Error: cannot write the answer: No space left on device",
+        "Hint: free some space where it goes, or send it elsewhere",
+    ]
+
+
+@pytest.mark.parametrize(
     ("cause", "code", "words"),
     [(None, 2, "ImportError: no luck"), (KeyboardInterrupt(), 130, "Interrupted.")],
 )
