@@ -63,11 +63,18 @@ class Placement:
         return dict(Counter(node.provider for node in self.nodes).most_common())
 
     @property
+    def uncounted(self) -> tuple[Placed, ...]:
+        """Return the nodes whose floating-point operations are unknown."""
+        return tuple(node for node in self.nodes if node.flops is None)
+
+    @property
     def shares(self) -> Mapping[Accelerator, float] | None:
-        """Return the share of floating-point operations of each provider; None where unknown."""
-        known = [node.flops for node in self.nodes]
-        whole = sum(flops or 0 for flops in known)
-        if None in known or not whole:
+        """Return each provider's share of the floating-point operations that are known.
+
+        None where none are.
+        """
+        whole = sum(node.flops or 0 for node in self.nodes)
+        if not whole:
             return None
         return {
             provider: sum(node.flops or 0 for node in self.nodes if node.provider == provider)
