@@ -191,17 +191,18 @@ def scores(
     """Hold what is foretold of models against what releases said; each model is read once.
 
     With `tried` the installed ONNX Runtime is asked first, as `place` does: it knows what values of
-    attributes a kernel takes.
+    attributes a kernel takes. What kills a process is left out then.
     """
     found = tuple(Score(release=release) for release in said)
     for number, each in enumerate(stamped):
-        if not any(number in answers for answers in said.values()):
+        asked_of = [answers for answers in said.values() if number in answers]
+        if not asked_of or (tried and any(answers[number] == CRASHED for answers in asked_of)):
             continue
         model = each.load()
         given = read(model)
         placed = [*place_model(model, said, "cpu")] if tried else []
         for index, (score, answers) in enumerate(zip(found, said.values(), strict=True)):
-            if answers.get(number, CRASHED) != CRASHED:
+            if number in answers:
                 verdict = placed[index].refusal if tried else refusal(given, score.release)
                 score.add(each, verdict, answers[number])
     return found

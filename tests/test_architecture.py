@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "tritonforge"
 # A module imports lower layers only. A package (`sources`, `perf`, …) is one member of its layer.
 LAYERS = (
     {"errors", "progress"},
-    {"tensors", "process", "release", "kernels"},
+    {"tensors", "process", "release", "kernels", "presence"},
     {"spec", "explain", "ports", "leftovers", "instances", "serverflags", "serverlog"},
     {"samples", "endpoint"},
     {"gate", "toolchain", "health"},
@@ -21,6 +21,7 @@ LAYERS = (
     # Adapters composed, for the use cases.
     {"placement"},
     {"opsets", "converting"},
+    {"exported"},
     {"exporting", "mirror", "proving", "served", "standing", "wishes"},
     {"reference", "serving"},
     {"build", "parity", "measure"},

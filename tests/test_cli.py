@@ -32,6 +32,21 @@ def test_a_full_disk_is_where_a_copy_goes():
 
 
 @pytest.mark.parametrize(
+    "words", [["targets"], ["targets", "24.10", "--format", "json"], ["--help"], ["--version"]]
+)
+def test_an_answer_that_cannot_be_written_is_a_sentence(words):
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [*PROGRAM, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines() == [
+        "Error: cannot write the answer: No space left on device",
+        "Hint: free some space where it goes, or send it elsewhere",
+    ]
+
+
+@pytest.mark.parametrize(
     ("cause", "code", "words"),
     [(None, 2, "ImportError: no luck"), (KeyboardInterrupt(), 130, "Interrupted.")],
 )
@@ -108,7 +123,7 @@ def test_a_gate_that_fails_is_exit_1_with_its_numbers(run):
         (["build", "fasterrcnn_resnet50_fpn"], "takes a list of images"),
         (["build", "nothing here"], "cannot tell what kind of source"),
         (["build", "x.onnx"], "no file x.onnx"),
-        (["build", f"{NETS}:mlp", "--target", "24.1"], "did you mean 24.1"),
+        (["build", f"{NETS}:mlp", "--target", "24.1"], "did you mean 24.01 or 24.10?"),
         (["build", f"{NETS}:mlp", "--target", "24.02"], "without the ONNX Runtime backend"),
         (["build", f"{NETS}:mlp", "--opset", "99"], "limits of release 24.10"),
         (["build", f"{NETS}:mlp", "--name", "../up"], "cannot name a model"),

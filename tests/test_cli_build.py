@@ -48,11 +48,16 @@ def test_more_nodes_on_the_cpu_than_allowed_fail_a_build(run, reshaped):
     wish = ("build", reshaped, "--accelerator", "cuda", "--opset", "21")
     told = run(*wish, "--max-cpu-nodes", "0")
     assert told.exit_code == 1
-    assert "1 of 1 nodes would run on the CPU, 0 are allowed: Reshape" in told.stderr
+    assert (
+        "1 of 1 nodes would run on the CPU for want of a CUDA kernel, 0 are allowed: Reshape"
+        in told.stderr
+    )
     assert not Path("model_repository/reshaped").exists()
     told = run(*wish, "--max-cpu-nodes", "0", "--allow-cpu", "Reshape")
     assert told.exit_code == 0
     assert "Note: 1 of 1 nodes go to the CPU, for want of a CUDA kernel: Reshape" in told.stdout
+    assert "for 24.10" in told.stdout
+    assert "), as given; file " in told.stdout
 
 
 def test_a_limit_without_a_gpu_is_wrong_use(run, reshaped):

@@ -95,6 +95,7 @@ def test_json_holds_every_node(newer):
             {"provider": "CUDAExecutionProvider", "nodes": 2, "flops_share": 1.0},
             {"provider": "CPUExecutionProvider", "nodes": 2, "flops_share": 0.0},
         ],
+        "uncounted": 0,
         "unoptimized": None,
         "islands": 3,
         "copies": 2,
@@ -110,6 +111,20 @@ def test_json_holds_every_node(newer):
     assert by_name["product"]["flops"] == 128
     sized = {each["name"]: each for each in read(newer, "--size", "n=10")["nodes"]}
     assert sized["product"]["flops"] == 1280
+
+
+def test_what_is_known_of_the_work_is_told_where_a_node_is_unknown(tmp_path):
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"]),
+        helper.make_node("NonZero", ["a"], ["i"]),
+        helper.make_node("Cast", ["i"], ["f"], to=T.FLOAT),
+        helper.make_node("Exp", ["f"], ["y"]),
+    ]
+    values = [("x", T.FLOAT, ["n", 8])], [("y", T.FLOAT, None)]
+    path = graphs.saved(tmp_path / "m.onnx", nodes, *values, [graphs.weight("w", 8, 8)])
+    assert "FLOPs CUDA 100% of what is known, without 1 of 4 nodes: Exp" in told(path)
+    found = read(path)["foretold"]
+    assert (found["uncounted"], found["providers"][0]["flops_share"]) == (1, 1.0)
 
 
 def test_nodes_of_a_body_name_what_they_stand_for(tmp_path):
@@ -226,6 +241,8 @@ def test_a_model_of_the_repository_by_its_version(tmp_path):
         (("{newer}", "--target", "24.99"), "unknown target '24.99'"),
         (("{newer}", "--accelerator", "tpu"), "'tpu' is not one of"),
         (("{newer}", "--target", "all", "--observe"), "--observe asks one ONNX Runtime"),
+        (("{newer}", "--target", "all", "--nodes"), "--nodes lists those of one release"),
+        (("{newer}", "--size", "n=3", "--size", "n=3"), "names 'n' twice"),
         (("{newer}", "--size", "q=3"), "no input has a dynamic dimension 'q'"),
     ],
 )

@@ -6,7 +6,8 @@ from tritonforge.placement.observed import Observation, Seen
 
 def placed(name, op, provider):
     """Make a node as it was foretold."""
-    rest = {"since": 1, "path": (), "inlined": None, "reason": None, "flops": 0, "widened": False}
+    rest = {"since": 1, "path": (), "inlined": None, "reason": None, "flops": 0}
+    rest |= {"widened": False, "hosted": False}
     return Placed(name=name, op=op, domain="ai.onnx", provider=provider, **rest)
 
 

@@ -248,3 +248,23 @@ def test_an_output_that_is_tiny_everywhere_can_fail():
     assert gate.compare([(want, same)], Tolerance()).passed
     assert not gate.compare([(want, other)], Tolerance()).passed
     assert gate.compare([(want, other)], Tolerance(atol=1e-4)).passed  # where it is asked for
+
+
+def test_the_tolerance_that_is_told_is_the_one_that_was_used():
+    report = gate.compare(
+        [
+            ({"y": array(8, 4)}, {"y": array(8, 4.004)}),  # needs more, and may
+            ({"y": array(0.0625, 0)}, {"y": array(0.0625, 2**-16)}),
+        ],
+        Tolerance(rtol=1e-3),
+    )
+    (output,) = report.outputs
+    assert not output.passed
+    assert output.worst.sample == 1
+    assert output.atol == 0.0625 * 1e-4
+    assert "are beyond atol 6.25e-06 + rtol 0.001" in gate.summary(report)
+
+
+def test_the_tolerance_that_was_asked_for_is_told_as_it_is():
+    report = one(array(0.5, 0), array(0.5, 1), Tolerance(atol=0.25))
+    assert report.atol == 0.25

@@ -493,6 +493,34 @@ def test_an_assertion_of_the_converter_loses_its_place():
     assert graph.file.first_line(RuntimeError(raw)) == "No Adapter From Version $14"
 
 
+@pytest.mark.parametrize(
+    ("op", "opset", "to", "said"),
+    [
+        ("Cast", 13, 9, "it knows no way from version 13 of Cast"),
+        ("BatchNormalization", 14, 13, "it knows no way to version 13 of BatchNormalization"),
+        ("Frobnicate2", 18, 9, "it does not know Frobnicate2"),
+    ],
+)
+def test_what_stops_the_converter_is_told_in_words(op, opset, to, said):
+    attributes = {"to": T.FLOAT} if op == "Cast" else {}
+    inputs = ["x"] * (5 if op == "BatchNormalization" else 1)
+    nodes = [helper.make_node(op, inputs, ["y"], **attributes)]
+    tensors = [("x", T.FLOAT, [1, 1])], [("y", T.FLOAT, None)]
+    with pytest.raises(GraphError) as caught:
+        graph.converted(made(nodes, *tensors, opset=opset, ir=8, check=False), to)
+    assert str(caught.value) == f"onnx cannot convert from opset {opset} to {to}: {said}"
+
+
+def test_a_cycle_is_told_as_what_it_is(tmp_path):
+    nodes = [helper.make_node("Add", ["x", "b"], ["a"]), helper.make_node("Relu", ["a"], ["b"])]
+    tensors = [("x", T.FLOAT, [1])], [("b", T.FLOAT, [1])]
+    onnx.save(made(nodes, *tensors, ir=8, check=False), tmp_path / "m.onnx")
+    with pytest.raises(
+        GraphError, match=r"m\.onnx has a cycle, which cannot be run: Add → Relu → Add"
+    ):
+        graph.check(tmp_path / "m.onnx")
+
+
 def test_a_division_by_zero_is_told_how_to_be_avoided(tmp_path):
     ints = [("a", onnx.TensorProto.INT64, ["n"]), ("b", onnx.TensorProto.INT64, ["n"])]
     quotient = [("y", onnx.TensorProto.INT64, ["n"])]

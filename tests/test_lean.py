@@ -164,5 +164,20 @@ def test_a_wrong_path_names_what_is_near(tmp_path):
 
 def test_a_fifo_does_not_hang(tmp_path):
     os.mkfifo(tmp_path / "m.onnx")
-    with pytest.raises(GraphError, match="no file"):
+    with pytest.raises(GraphError, match="is no regular file"):
+        lean.read(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("where", ["nowhere.onnx", "m.onnx"])
+def test_a_link_that_leads_nowhere_is_told(tmp_path, where):
+    (tmp_path / "m.onnx").symlink_to(where)
+    with pytest.raises(GraphError, match=f"is a link that leads to no file: {where}"):
+        lean.read(tmp_path / "m.onnx")
+
+
+def test_a_model_that_does_not_say_its_opset_is_told(tmp_path):
+    model = graphs.heads()
+    del model.opset_import[:]
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(GraphError, match="does not say of which opset it is"):
         lean.read(tmp_path / "m.onnx")

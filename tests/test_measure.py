@@ -430,9 +430,8 @@ def test_a_shape_that_is_none_is_refused(text: str) -> None:
         parse_shape(text)
 
 
-@pytest.mark.parametrize("scheduler", ["direct { }", "oldest { max_candidate_sequences: 8 }"])
-def test_a_model_of_sequences_is_asked_in_sequences(tmp_path: Path, scheduler: str) -> None:
-    """Under each of them a request that began none, or two rows at once, would be refused."""
+def sums(folder: Path, scheduler: str) -> None:
+    """Place a model that sums what a sequence holds."""
     config = tiny.config(
         4,
         "x FP32 1",
@@ -444,13 +443,19 @@ def test_a_model_of_sequences_is_asked_in_sequences(tmp_path: Path, scheduler: s
     row = [TensorProto.FLOAT, ["n", 1]]
     nodes = [("Add", ["x", "before"], ["y"], {}), ("Identity", ["y"], ["after"], {})]
     tiny.place(
-        tmp_path,
+        folder,
         "sums",
         config,
         nodes,
         [("x", *row), ("before", *row)],
         [("y", *row), ("after", *row)],
     )
+
+
+@pytest.mark.parametrize("scheduler", ["direct { }", "oldest { max_candidate_sequences: 8 }"])
+def test_a_model_of_sequences_is_asked_in_sequences(tmp_path: Path, scheduler: str) -> None:
+    """Under each of them a request that began none, or two rows at once, would be refused."""
+    sums(tmp_path, scheduler)
     with serving(tmp_path) as endpoint:
         report = one(Repository(tmp_path), "sums", Wish(load=QUICK), endpoint)
         wish = Wish(load=replace(QUICK, batch_size=2))
@@ -458,3 +463,16 @@ def test_a_model_of_sequences_is_asked_in_sequences(tmp_path: Path, scheduler: s
             one(Repository(tmp_path), "sums", wish, endpoint)
     assert report.failures == ()
     assert [level.concurrency for level in report.levels] == [1, 2]
+
+
+def test_a_sequence_that_the_server_forgets_is_told_how_it_is_kept(tmp_path: Path) -> None:
+    sums(tmp_path, "direct { } max_sequence_idle_microseconds: 1")
+    with serving(tmp_path) as endpoint:
+        report = one(Repository(tmp_path), "sums", Wish(load=QUICK), endpoint)
+    assert report.failures
+    for failure in report.failures:
+        assert "must specify the START flag" in failure.reason
+        assert failure.reason.endswith(
+            "(requests of a sequence lie further apart than max_sequence_idle_microseconds, after"
+            " which the server forgets it: raise that in config.pbtxt)"
+        )

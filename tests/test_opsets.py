@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto as T
 from onnx import helper, numpy_helper
 
-from tritonforge import exporting, opsets, release
+from tritonforge import exporting, opsets, placement, release
 from tritonforge.errors import GraphError, SpecError, VerdictError
 from tritonforge.progress import silent
 from tritonforge.sources import Loaded
@@ -91,12 +91,13 @@ def test_nodes_on_the_cpu_are_counted_against_what_is_allowed(tmp_path, most, al
     if not fails:
         assert opsets.check(given, wished)
         return
-    with pytest.raises(VerdictError, match=f"would run on the CPU, {most} are allowed") as caught:
+    with pytest.raises(VerdictError, match=f"CUDA kernel, {most} are allowed") as caught:
         opsets.check(given, wished)
     assert "--allow-cpu" in caught.value.hint
 
 
-def test_a_shape_on_the_host_is_no_loss_but_counts(tmp_path):
+@pytest.mark.parametrize("accelerator", ["cuda", "tensorrt"])
+def test_a_shape_on_the_host_is_no_loss(tmp_path, accelerator):
     nodes = [
         helper.make_node("Shape", ["x"], ["s"]),
         helper.make_node("Gather", ["s", "zero"], ["n"]),
@@ -109,8 +110,26 @@ def test_a_shape_on_the_host_is_no_loss_but_counts(tmp_path):
     nodes[2] = helper.make_node("Unsqueeze", ["n", "axes"], ["n1"])
     weights.append(weight("axes", [0], np.int64))
     given = saved(tmp_path / "given.onnx", nodes, 17, weights)
+    wished = spec(accelerator=accelerator, max_cpu_nodes=0)
     assert opsets.ranked(given, spec(), {17})[0].lost == ()
-    assert opsets.check(given, spec()) == ()
+    assert opsets.check(given, wished) == ()
+
+
+@pytest.mark.parametrize("name", ["Shpae", "shape"])
+def test_an_operator_that_nobody_knows_cannot_be_allowed(tmp_path, name):
+    given = reshaping(tmp_path / "given.onnx", 21)
+    wished = spec(opset=21, max_cpu_nodes=9, allow_cpu=frozenset({name, "Gather"}))
+    with pytest.raises(SpecError, match=f"--allow-cpu names '{name}', which is no operator") as got:
+        opsets.check(given, wished)
+    assert got.value.hint == "did you mean 'Shape'?"
+
+
+@pytest.mark.parametrize("name", ["Gather", "SkipLayerNormalization", "Mine"])
+def test_an_operator_of_others_may_be_allowed(tmp_path, name):
+    nodes = [helper.make_node("Mine", ["x"], ["y"], domain="acme")]
+    given = saved(tmp_path / "given.onnx", nodes, 17)
+    wished = spec(max_cpu_nodes=9, allow_cpu=frozenset({name}))
+    opsets.check(given, wished)
 
 
 def test_limits_need_a_gpu_and_exceptions_a_limit():
@@ -128,6 +147,22 @@ def test_an_operator_that_the_target_lacks_is_judged_by_what_stands_for_it(tmp_p
     assert "Shape" in options[21]
     exported = made(tmp_path / "model.onnx", given, spec())
     assert options[exported.stamp.opset] == ()
+
+
+@pytest.mark.parametrize(
+    ("op", "opset", "wanted"),
+    [("Swish", 24, 17), ("Mish", 18, 17), ("Mish", 18, 18), ("CastLike", 17, 17)],
+)
+def test_the_choice_counts_the_nodes_that_place_counts(tmp_path, op, opset, wanted):
+    inputs = ["x", "like"] if op == "CastLike" else ["x"]
+    nodes = [helper.make_node(op, inputs, ["a"]), helper.make_node("Relu", ["a"], ["y"])]
+    wished = spec("23.06", opset=wanted)  # its ONNX Runtime has a kernel for none of them
+    given = saved(tmp_path / "given.onnx", nodes, opset, [weight("like", 1.0)])
+    options = {each.opset: each for each in opsets.ranked(given, wished, {opset})}
+    made(tmp_path / "model.onnx", given, wished)
+    (found,) = placement.place(tmp_path / "model.onnx", (wished.target,), "cuda")
+    assert options[wanted].nodes == len(found.nodes)
+    assert [*options[wanted].lost] == [node.op for node in found.nodes if node.provider == "cpu"]
 
 
 def test_tensorrt_is_kept_below_the_opset_that_its_parser_knows(tmp_path):
@@ -160,6 +195,24 @@ def test_what_has_kernels_from_some_release_on_says_from_which(tmp_path):
     first = caught.value.hint.removeprefix("targets that load it: ").split(" to ")[0]
     assert release.find(first).opset >= 20
     opsets.check_loads(given, release.find(first), "cpu")
+
+
+@pytest.mark.parametrize("target", ["24.10", "24.12"])
+def test_what_only_cuda_runs_cannot_be_proven_and_says_so(tmp_path, target):
+    nodes = [
+        helper.make_node("Cast", ["x"], ["a"], to=T.BFLOAT16),
+        helper.make_node("MatMul", ["a", "a"], ["b"]),
+        helper.make_node("Cast", ["b"], ["y"], to=T.FLOAT),
+    ]
+    given = saved(tmp_path / "given.onnx", nodes, 17)
+    with pytest.raises(GraphError, match="cannot be proven here") as caught:
+        made(tmp_path / "model.onnx", given, spec(target))
+    runtime = release.find(target).onnxruntime
+    assert caught.value.message == (
+        "the file cannot be proven here, since the gate runs on the CPU: there ONNX Runtime"
+        f" {runtime} has no kernel for MatMul-13 of bfloat16, which its CUDA provider has"
+    )
+    assert caught.value.hint == "export it as FP32 or FP16, which the CPU runs too"
 
 
 def test_a_custom_operator_has_no_target(tmp_path):

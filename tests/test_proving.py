@@ -483,3 +483,30 @@ def test_a_tolerance_that_was_asked_for_is_not_raised(case):
 
     strict = case(*tiny.DOUBLE, tolerance=Tolerance(atol=1e-4))
     assert not judged(strict, rough, lambda x: 2 * x).report.passed
+
+
+QUANTIZED = [
+    ("QuantizeLinear", ["x", "step", "zero"], ["q"], {}),
+    ("DequantizeLinear", ["q", "step", "zero"], ["d"], {}),
+]
+STEP = constant("step", 0.25), constant("zero", 0, T.INT8)
+
+
+def advice(case, last, by):
+    """Return the hint where a quantized model differs by so much."""
+    made = case([*QUANTIZED, last], initializers=STEP)
+    proof = prove(made, lambda x: np.round(x * 4) / 4 + np.float32(by))
+    assert not proof.report.passed
+    return proving.hint(proof.report, made.path, steady=proof.steady)
+
+
+@pytest.mark.parametrize(("by", "said"), [(0.25, "1 step;"), (0.5, "2 steps;"), (0.3, "2 steps;")])
+def test_a_quantized_output_differs_by_steps(case, by, said):
+    told = advice(case, ("Identity", ["d"], ["y"], {}), by)
+    assert told.startswith(f"output 'y' is quantized in steps of 0.25 and differs by {said}")
+    assert told.endswith("--atol 0.25" if by == 0.25 else "--atol 0.5")
+
+
+def test_a_quantized_model_may_differ_behind_its_steps(case):
+    told = advice(case, ("Relu", ["d"], ["y"], {}), 0.25)
+    assert told.startswith("the model is quantized: what lies between two steps")

@@ -46,6 +46,35 @@ def test_the_suffix_of_the_image_may_be_left_on():
     assert release.find("24.10-py3") == release.find("24.10")
 
 
+def test_the_image_itself_may_be_named():
+    assert release.find("nvcr.io/nvidia/tritonserver:24.10-py3") == release.find("24.10")
+
+
+@pytest.mark.parametrize("suffix", ["py3-sdk", "py3-min", "trtllm-python-py3", "igpu"])
+def test_another_image_of_a_release_is_no_target(suffix):
+    with pytest.raises(
+        SpecError, match=rf"only the image 24\.10-py3 is known, not 24\.10-{suffix}"
+    ):
+        release.find(f"nvcr.io/nvidia/tritonserver:24.10-{suffix}")
+
+
+@pytest.mark.parametrize(
+    ("tag", "near"),
+    [
+        ("24.1", "did you mean 24.01 or 24.10?"),
+        ("24.2", "did you mean 24.02?"),
+        ("24.13", "did you mean 24.12?"),
+        ("24.9", "did you mean 24.09?"),
+        ("2410", "did you mean 24.10?"),
+        ("24.10.1", "did you mean 24.10?"),
+    ],
+)
+def test_what_is_meant_is_of_the_same_year(tag, near):
+    with pytest.raises(SpecError, match=f"unknown target '{tag}'") as caught:
+        release.find(tag)
+    assert caught.value.hint == near
+
+
 @pytest.mark.parametrize(
     ("tag", "near"),
     [("24.9", "24.09"), ("2410", "24.10"), ("latest", TAGS[-1]), ("", TAGS[-1])],

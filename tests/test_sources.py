@@ -104,7 +104,10 @@ def test_an_onnx_file_is_taken_with_its_hash(tmp_path):
 def test_what_does_not_apply_to_an_onnx_file_is_told(tmp_path):
     path = tiny.save(tmp_path / "m.onnx", *tiny.DOUBLE)
     assert "no file" in str(refusal(tmp_path / "other.onnx"))
-    assert "no file" in str(refusal(f"{tmp_path}/dir.onnx"))
+    (tmp_path / "dir.onnx").mkdir()
+    assert "is a folder" in str(refusal(f"{tmp_path}/dir.onnx"))
+    (tmp_path / "link.onnx").symlink_to("gone.onnx")
+    assert "leads to no file: gone.onnx" in str(refusal(tmp_path / "link.onnx"))
     assert "--weights does not apply" in str(refusal(path, weights="random"))
     assert "--input does not apply" in str(refusal(path, inputs=(parse_input("x:FP32:4"),)))
 

@@ -24,7 +24,7 @@ from tritonforge import (
     wishes,
 )
 from tritonforge.errors import GateError
-from tritonforge.exporting import Exported
+from tritonforge.exported import Exported
 from tritonforge.manifest import Manifest
 from tritonforge.progress import Progress, silent
 from tritonforge.proving import Case, Proof
@@ -83,8 +83,7 @@ def build(
             case = _case(path, spec, exported, largest)
             exact = None if loaded.module is None else partial(reference.exact, loaded, exported)
             proof = proving.prove(case, judge, progress, exact)
-        if not proof.report.passed:
-            raise GateError(gate.summary(proof.report), hint=_gate_hint(proof), report=proof.report)
+        _judge(proof, path)
         progress("publishing")
         manifest.write_golden(stage.version_dir, *proof.golden)
         manifest.write_recorded(stage.version_dir, exported.domains)
@@ -139,6 +138,13 @@ def _case(path: Path, spec: ModelSpec, exported: Exported, largest: int) -> Case
         sample_seed=spec.sample_seed,
         export_sizes=exported.sizes,
     )
+
+
+def _judge(proof: Proof, path: Path) -> None:
+    """Raise `GateError` where the numbers differ."""
+    if not proof.report.passed:
+        hint = proving.hint(proof.report, path, steady=proof.steady)
+        raise GateError(gate.summary(proof.report), hint=hint, report=proof.report)
 
 
 def _place(
@@ -214,16 +220,3 @@ def _versions(loaded: Loaded, spec: ModelSpec) -> dict[str, str]:
         **({"target triton": spec.target.triton} if spec.target.triton else {}),
         "target onnxruntime": spec.target.onnxruntime,
     }
-
-
-def _gate_hint(proof: Proof) -> str:
-    """Say what usually helps when the numbers differ."""
-    if not proof.steady:
-        return "the model itself gives other values each time; take noise and counters out of it"
-    needed = max(output.passing_atol for output in proof.report.outputs)
-    if needed == float("inf"):
-        return "look for a NaN in the model: a division by zero, a log of zero, an overflow"
-    return (
-        f"look at the report; where the difference is harmless, allow it with --atol {needed:g},"
-        " else try another --exporter or --opset"
-    )

@@ -5,17 +5,18 @@ Between adapters and use cases: it composes `export` (torch) and `graph` (onnx).
 
 import shutil
 import tempfile
-from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tritonforge import converting, graph, opsets, runtime, samples
+from tritonforge import converting, graph, opsets, samples
 from tritonforge.errors import ExportError, GraphError
+from tritonforge.exported import Exported, hold, read_back
 from tritonforge.progress import Progress
 from tritonforge.sources import Loaded
-from tritonforge.spec import Domain, ModelSpec
-from tritonforge.tensors import Dim, Signature, TensorSpec
+from tritonforge.spec import ModelSpec
+from tritonforge.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,31 +25,7 @@ if TYPE_CHECKING:
 
 # A dimension of size 1 broadcasts, so an exporter may bake it in; two is the smallest honest batch.
 EXPORT_BATCH = 2
-_FOREIGN_HINT = "the file asks for what this ONNX Runtime lacks: export it again, or mend it"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
-    """An `.onnx` file and how it came about.
-
-    `exporter` says in words which way was taken. `sizes` are those of the sample it was exported
-    with; `conditions` name the values that decide its If nodes, `hidden_conditions` counts those
-    that cannot be named. `loaded_by` is the target's ONNX Runtime where it has tried. `notes` are
-    for the user. `fixed` says why a dynamic batch was given up, None where it was not. `chosen`
-    says why it is this opset, None where that was asked for.
-    """
-
-    exporter: str
-    stamp: graph.Stamp
-    signature: Signature
-    domains: Mapping[str, Domain]
-    conditions: tuple[str, ...]
-    hidden_conditions: int = 0
-    sizes: samples.Sizes
-    loaded_by: str | None
-    notes: tuple[str, ...] = ()
-    fixed: str | None = None
-    chosen: str | None = None
+_FOREIGN_HINT = "export the file again, or mend what is named"
 
 
 def make(loaded: Loaded, spec: ModelSpec, path: Path, progress: Progress) -> Exported:
@@ -98,8 +75,8 @@ def _export(
                     module, loaded.inputs, outputs, sample, path, method=method, opset=opset
                 )
                 way = _fit(path, method, opset, spec)
-                described = _read_back(path, way, opset, spec, loaded.domains, sizes)
-                _hold(described.signature, loaded.inputs)
+                described = read_back(path, way, opset, spec, loaded.domains, sizes)
+                hold(described.signature, loaded.inputs)
                 return replace(described, notes=notes)
             except (ExportError, GraphError) as error:
                 troubles.append(error)
@@ -180,81 +157,6 @@ def _fit(path: Path, way: str, opset: int, spec: ModelSpec) -> str:
     return way
 
 
-def _read_back(
-    path: Path,
-    way: str,
-    opset: int,
-    spec: ModelSpec,
-    domains: Mapping[str, Domain],
-    sizes: samples.Sizes | None,
-) -> Exported:
-    """Read what was really written, check it, open it in a real session, and describe it."""
-    model = graph.load(path)
-    stamp = graph.stamp_of(model)
-    if stamp.opset != opset or stamp.ir > spec.target.ir:
-        raise GraphError(
-            f"the file says opset {stamp.opset} and IR {stamp.ir}"
-            f" where {opset} and {spec.target.ir} were pinned"
-        )
-    if stamp.ml_opset > spec.target.ml_opset:
-        raise GraphError(
-            f"the file says ai.onnx.ml {stamp.ml_opset}, release {spec.target.tag} takes"
-            f" {spec.target.ml_opset} at most",
-            hint="choose a newer --target, or convert the model for that ai.onnx.ml",
-        )
-    graph.check(path)
-    loaded_by = runtime.loads(path, spec.target)
-    if loaded_by is None:
-        opsets.check_loads(path, spec.target, spec.accelerator)
-    signature = _inferred(graph.signature(model), graph.output_dims(path))
-    if signature != graph.signature(model):
-        graph.name_output_dims(model, {each.name: each.dims for each in signature.outputs})
-        graph.write(model, path)
-    return Exported(
-        exporter=way,
-        stamp=stamp,
-        loaded_by=loaded_by,
-        signature=signature,
-        domains={**domains, **graph.domains(model), **dict(spec.domains)},
-        conditions=graph.conditions(model),
-        hidden_conditions=graph.hidden_conditions(model),
-        sizes=samples.typical(signature.dynamic, dict(spec.ranges)) if sizes is None else sizes,
-    )
-
-
-def _inferred(signature: Signature, known: Mapping[str, tuple[Dim | None, ...]]) -> Signature:
-    """Return the signature whose outputs are as narrow as ONNX Runtime knows them to be."""
-    outputs = []
-    for tensor in signature.outputs:
-        pairs = zip(tensor.dims, known.get(tensor.name, ()), strict=False)
-        dims = tuple(dim if not isinstance(seen, int) else seen for dim, seen in pairs)
-        outputs.append(replace(tensor, dims=dims) if len(dims) == len(tensor.dims) else tensor)
-    return replace(signature, outputs=tuple(outputs))
-
-
-def _hold(signature: Signature, asked: tuple[TensorSpec, ...]) -> None:
-    """Hold the file's inputs against those that were asked; raises `ExportError`."""
-    written = {tensor.name: tensor for tensor in signature.inputs}
-    merged: dict[str, str] = {}
-    for tensor in asked:
-        if tensor.name not in written:
-            raise ExportError(
-                f"the exporter dropped the input {tensor.name!r}, which the model does not use",
-                hint="leave it out of --input or of the example inputs",
-            )
-        for wanted, got in zip(tensor.dims, written[tensor.name].dims, strict=True):
-            if isinstance(wanted, str) and isinstance(got, int):
-                raise ExportError(
-                    f"the exporter froze dimension {wanted!r} of input {tensor.name!r} at {got}",
-                    hint=f"compute with x.shape instead of fixed sizes, or ask for {got}",
-                )
-            if isinstance(wanted, str) and merged.setdefault(str(got), wanted) != wanted:
-                raise ExportError(
-                    f"the exporter made one dimension of {merged[str(got)]!r} and {wanted!r}",
-                    hint="the model takes them only where they are equal: give them one name",
-                )
-
-
 def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exported:
     """Take a foreign file: unchanged where the target loads it so, else converted or re-stamped."""
     progress(f"reading {source}")
@@ -279,7 +181,7 @@ def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exp
         graph.write(model, path)
     del model
     try:
-        made = _read_back(path, way, opset, spec, {}, None)
+        made = read_back(path, way, opset, spec, {}, None)
     except GraphError as error:  # said of the copy, but the user knows the file by its own name
         hint = error.hint if "--exporter" not in str(error.hint) else _FOREIGN_HINT
         raise GraphError(error.message.replace(path.name, source.name), hint=hint) from error

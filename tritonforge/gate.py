@@ -16,6 +16,11 @@ from tritonforge.tensors import Arrays, DType
 DEFAULTS = {DType.FP16: (1e-2, 1e-2), DType.FP32: (1e-4, 1e-3), DType.FP64: (1e-8, 1e-6)}
 
 
+def rounded_up(number: float) -> float:
+    """Round a number up to three digits."""
+    return float(Context(prec=3, rounding=ROUND_CEILING).create_decimal(number))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worst:
     """The element that lies farthest beyond (or nearest to) its tolerance."""
@@ -30,6 +35,7 @@ class Worst:
 class OutputReport:
     """One output over all samples.
 
+    `atol` is the absolute tolerance at the worst element, which may be less than the dtype's.
     `max_abs` is the largest |got - want|; `needed_atol` the smallest absolute tolerance that would
     pass beside `rtol`; `mismatched` counts the elements beyond tolerance. `top1` is the share of
     rows whose largest element is the same one (classifiers), `flips` counts rows whose single score
@@ -58,7 +64,7 @@ class OutputReport:
     @property
     def passing_atol(self) -> float:
         """Return the needed tolerance in three digits, rounded up: what a person reads passes."""
-        return float(Context(prec=3, rounding=ROUND_CEILING).create_decimal(self.needed_atol))
+        return rounded_up(self.needed_atol)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +131,7 @@ def summary(report: GateReport) -> str:
     take = "no tolerance would pass" if hopeless else f"it would take --atol {worst.passing_atol:g}"
     return (
         f"output {worst.name!r} differs{where}; {worst.mismatched} of {worst.elements} elements"
-        f" are beyond atol {worst.atol:g} + rtol {worst.rtol:g}, {take}"
+        f" are beyond atol {worst.atol:.3g} + rtol {worst.rtol:g}, {take}"
     )
 
 
@@ -142,7 +148,8 @@ class _Tally:
         self.rtol = rtol if tolerance.rtol is None or not self.dtype.is_float else tolerance.rtol
         self.elements = self.mismatched = self.not_finite = 0
         self.rows = self.agreeing = self.flips = 0
-        self.max_abs, self.needed = 0.0, -np.inf
+        self.max_abs, self.needed, self.beyond = 0.0, -np.inf, -np.inf
+        self.used = self.atol
         self.worst: Worst | None = None
         self.classifies = self.dtype.is_float and first.ndim == 2 and first.shape[1] > 1
         self.scores = self.dtype.is_float and first.ndim in {1, 2} and first[:1].size == 1
@@ -157,15 +164,16 @@ class _Tally:
         if want.size == 0:
             return
         distance = _distance(want, got)
-        needed = self._needed(distance, want)
+        needed, allowed = self._needed(distance, want), self._atol(want)
         self.elements += want.size
         if self.dtype.is_float:
             self.not_finite += int(np.count_nonzero(~np.isfinite(want)))
-        self.mismatched += int(np.count_nonzero(needed > self._atol(want)))
+        self.mismatched += int(np.count_nonzero(needed > allowed))
         self.max_abs = max(self.max_abs, float(distance.max()))
         at = int(np.argmax(needed))
-        if needed.flat[at] > self.needed:
-            self.needed = float(needed.flat[at])
+        self.needed = max(self.needed, float(needed.flat[at]))
+        if needed.flat[at] - allowed > self.beyond:
+            self.beyond, self.used = float(needed.flat[at]) - allowed, allowed
             index = tuple(map(int, np.unravel_index(at, want.shape)))
             self.worst = Worst(
                 sample=sample, index=index, want=_shown(want[index]), got=_shown(got[index])
@@ -208,7 +216,7 @@ class _Tally:
         return OutputReport(
             name=self.name,
             dtype=self.dtype.name,
-            atol=self.atol,
+            atol=self.used,
             rtol=self.rtol,
             elements=self.elements,
             mismatched=self.mismatched,

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonforge import placement, release
-from tritonforge.errors import GraphError, VerdictError
+from tritonforge.errors import GraphError, SpecError, VerdictError
 from tritonforge.placement import Placement
 from tritonforge.release import LOWEST_OPSET, Release
-from tritonforge.spec import Accelerator, ModelSpec
+from tritonforge.spec import ON_GPU, Accelerator, ModelSpec
 
 _NAMED = 4  # operators in a sentence
 
@@ -19,7 +19,7 @@ class Option:
     """An opset that the target loads: `native` where it needs no conversion.
 
     `lost` names the operators of the nodes that the chosen provider would not run, each time;
-    `nodes` counts all.
+    `nodes` counts all as they would be placed, which is what `place` counts.
     """
 
     opset: int
@@ -41,10 +41,10 @@ def ranked(path: Path, spec: ModelSpec, native: Container[int]) -> tuple[Option,
     options = []
     for opset in range(LOWEST_OPSET, spec.target.opset + 1):
         there = placement.written_out(model, graph, opset)
-        lost = placement.supposed(there, spec.target, spec.accelerator, opset)
-        if lost is not None:
-            nodes = sum(node.op != "Constant" for node in there.nodes)
-            options.append(Option(opset=opset, native=opset in native, lost=lost, nodes=nodes))
+        found = placement.supposed(there, spec.target, spec.accelerator, opset)
+        if found is not None:
+            option = Option(opset=opset, native=opset in native, lost=found.lost, nodes=found.nodes)
+            options.append(option)
     return tuple(sorted(options, key=lambda each: (len(each.lost), not each.native, -each.opset)))
 
 
@@ -92,26 +92,42 @@ def _names(ops: Sequence[str]) -> str:
 
 
 def check(path: Path, spec: ModelSpec) -> tuple[str, ...]:
-    """Return notes on what a GPU leaves to the CPU; raises `VerdictError` above what is allowed."""
-    if spec.accelerator not in {"cuda", "tensorrt"}:
+    """Return notes on what a GPU leaves to the CPU; raises `VerdictError` above what is allowed.
+
+    Shapes that CUDA's own provider leaves there on purpose are no loss. Raises `SpecError` where
+    `allow_cpu` names what is no operator.
+    """
+    if spec.accelerator not in ON_GPU:
         return ()
+    _check_allowed(path, spec)
     found = next(placement.place(path, (spec.target,), spec.accelerator))
-    left = [node for node in found.nodes if node.provider == "cpu"]
-    counted = [node.op for node in left if node.op not in spec.allow_cpu]
+    lost = [node.op for node in found.nodes if node.provider == "cpu" and not node.hosted]
+    counted = [op for op in lost if op not in spec.allow_cpu]
     if spec.max_cpu_nodes is not None and len(counted) > spec.max_cpu_nodes:
         raise VerdictError(
-            f"{len(counted)} of {len(found.nodes)} nodes would run on the CPU, {spec.max_cpu_nodes}"
-            f" are allowed: {_names(counted)}",
+            f"{len(counted)} of {len(found.nodes)} nodes would run on the CPU for want of a CUDA"
+            f" kernel, {spec.max_cpu_nodes} are allowed: {_names(counted)}",
             hint="see them with tritonforge place, choose another --opset or --target, or allow"
             f" operators: --allow-cpu {','.join(sorted(set(counted)))}",
         )
-    return _notes(found)
+    return _notes(found, lost)
 
 
-def _notes(found: Placement) -> tuple[str, ...]:
+def _check_allowed(path: Path, spec: ModelSpec) -> None:
+    """Refuse names that are misspelt: one that this model does not have may serve another."""
+    for name in sorted(spec.allow_cpu):
+        known = placement.is_known(name, spec.target)
+        if not known and not placement.is_in(name, placement.model_of(path)):
+            near = placement.nearest(name)
+            raise SpecError(
+                f"--allow-cpu names {name!r}, which is no operator of ONNX nor of this model",
+                hint=f"did you mean {near!r}?" if near else "tritonforge inspect lists the model's",
+            )
+
+
+def _notes(found: Placement, lost: Sequence[str]) -> tuple[str, ...]:
     """Tell what is lost, and what could not be foreseen."""
     notes = []
-    lost = [each.op for each in found.nodes if each.provider == "cpu" and _is_loss(each.reason)]
     if lost:
         notes.append(
             f"{len(lost)} of {len(found.nodes)} nodes go to the CPU, for want of a CUDA kernel:"
@@ -122,18 +138,13 @@ def _notes(found: Placement) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _is_loss(why: placement.Reason | None) -> bool:
-    """Say whether a node would be on the GPU had it a kernel there."""
-    return why is not None and why.kind != "shape"
-
-
 def check_loads(path: Path, target: Release, accelerator: Accelerator) -> None:
     """Raise `GraphError` where the target's ONNX Runtime is foreseen to refuse a file.
 
     It names the operators without a kernel, the targets that run them, and whether TensorRT does.
     """
     given = placement.read(placement.model_of(path))
-    gpu = accelerator in {"cuda", "tensorrt"}
+    gpu = accelerator in ON_GPU
     fault = placement.refusal(given, target, gpu=gpu)
     if fault is None:
         return
@@ -143,6 +154,24 @@ def check_loads(path: Path, target: Release, accelerator: Accelerator) -> None:
     raise GraphError(
         f"ONNX Runtime {target.onnxruntime} of release {target.tag} would refuse the file: {fault}",
         hint=hint + _of_tensorrt(given, target),
+    )
+
+
+def check_provable(path: Path, spec: ModelSpec) -> None:
+    """Raise `GraphError` where CUDA would run a file that the CPU, which proves it, would not."""
+    given = placement.read(placement.model_of(path))
+    if spec.accelerator not in ON_GPU or placement.refusal(given, spec.target, gpu=True):
+        return
+    fault = placement.refusal(given, spec.target)
+    if fault is None or not placement.lacking(given, spec.target):
+        return
+    hint = "write it with operators and types that the CPU has kernels for"
+    if "bfloat16" in fault:
+        hint = "export it as FP32 or FP16, which the CPU runs too"
+    raise GraphError(
+        "the file cannot be proven here, since the gate runs on the CPU: there ONNX Runtime"
+        f" {spec.target.onnxruntime} has {fault}, which its CUDA provider has",
+        hint=hint,
     )
 
 

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from tritonclient.grpc import model_config_pb2
 
 from tritonforge.errors import ConfigError
-from tritonforge.spec import Accelerator
+from tritonforge.spec import ON_GPU, Accelerator
 from tritonforge.tensors import DType, Signature, TensorSpec
 
 ModelConfig = model_config_pb2.ModelConfig
@@ -66,7 +66,7 @@ def _accelerate(message: Any, accelerator: Accelerator) -> None:
         accelerators.cpu_execution_accelerator.add(name="openvino")
     elif accelerator == "tensorrt":
         accelerators.gpu_execution_accelerator.add(name="tensorrt")
-    if accelerator in {"cuda", "tensorrt"}:
+    if accelerator in ON_GPU:
         message.instance_group[0].kind = model_config_pb2.ModelInstanceGroup.KIND_GPU
 
 

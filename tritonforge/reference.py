@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tritonforge import graph
 from tritonforge.errors import GraphError
-from tritonforge.exporting import Exported
+from tritonforge.exported import Exported
 from tritonforge.sources import Loaded
 from tritonforge.tensors import Run
 

@@ -21,6 +21,7 @@ _SCALARS_SINCE = "23.10"
 
 
 RUNTIME = "ort:"  # a target may be an ONNX Runtime instead of a tag
+_IMAGE = re.compile(r"(?:(?:nvcr\.io/)?nvidia/)?tritonserver:")  # as written before a tag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +99,20 @@ def images() -> tuple[Image, ...]:
 
 
 def image(tag: str) -> Image:
-    """Look up an NGC tag such as `24.10` or `24.10-py3`; raises `SpecError` for an unknown one."""
-    tag = tag.removesuffix("-py3")
+    """Look up an NGC tag such as `24.10`, `24.10-py3` or with the image's name before it.
+
+    Raises `SpecError` for an unknown one, and for an image of a release that is not its `-py3`.
+    """
     rows = _table()["releases"]
-    if tag not in rows:
-        raise _unknown(tag)
-    row = rows[tag]
+    named, _, kind = _IMAGE.sub("", tag, count=1).partition("-")
+    if named not in rows:
+        raise _unknown(named if kind == "py3" else tag)
+    if kind not in {"", "py3"}:
+        raise SpecError(
+            f"only the image {named}-py3 is known, not {named}-{kind}",
+            hint=f"name that one, {named}, or an ONNX Runtime alone: {RUNTIME}X.Y.Z",
+        )
+    tag, row = named, rows[named]
     known = row["backend"] and row["ort"] is not None
     return Image(
         tag=tag,
@@ -115,7 +124,7 @@ def image(tag: str) -> Image:
 
 
 def find(tag: str) -> Release:
-    """Look up an NGC tag such as `24.10` or `24.10-py3`, or an ONNX Runtime: `ort:1.19.2`.
+    """Look up an NGC tag, see `image`, or an ONNX Runtime: `ort:1.19.2`.
 
     Raises `SpecError` for a tag that is not in the table, whose ONNX Runtime is unknown, or whose
     image lacks the ONNX Runtime backend.
@@ -174,9 +183,23 @@ def _unknown(tag: str) -> SpecError:
             hint=f"name its ONNX Runtime, as in --target {RUNTIME}{_newest_runtime()}, or add it"
             " with scripts/release_data (CONTRIBUTING.md)",
         )
-    near = get_close_matches(tag, rows, n=1, cutoff=0.8)
-    hint = f"did you mean {near[0]}?" if near else f"known are {min(rows)} to {_newest()}"
+    near = _near(tag)
+    hint = f"known are {min(rows)} to {_newest()}"
+    if near:
+        hint = f"did you mean {' or '.join(near)}?"
     return SpecError(f"unknown target {tag!r}", hint=hint)
+
+
+def _near(tag: str) -> list[str]:
+    """Return the tags that may be meant: of the same year, a month without its zero first."""
+    rows = _table()["releases"]
+    year, month = (*tag.split("."), "")[:2]
+    if f"{year}.{month}" in rows:
+        return [f"{year}.{month}"]
+    if len(month) == 1:
+        return [each for each in (f"{year}.0{month}", f"{tag}0") if each in rows]
+    same = [each for each in rows if each.startswith(f"{year}.")]
+    return get_close_matches(tag, same or rows, n=1, cutoff=0.8)
 
 
 def of_triton(version: str) -> Release | None:

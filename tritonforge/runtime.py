@@ -4,6 +4,7 @@ The gate runs on the ONNX Runtime that is installed beside tritonforge, usually 
 has kernels that the target's may lack.
 """
 
+import signal
 from pathlib import Path
 
 from tritonforge import process, toolchain
@@ -34,6 +35,12 @@ def loads(path: Path, target: Release) -> str | None:
         return None
     python = str(tools.root / "bin" / "python")
     ended = process.run([python, "-I", "-c", _LOAD, str(path)], timeout=_SECONDS, quiet=True)
+    if ended.returncode < 0:
+        raise GraphError(
+            f"ONNX Runtime {target.onnxruntime} of release {target.tag} crashes on the file"
+            f" ({signal.Signals(-ended.returncode).name}), and so would the server",
+            hint="try another --exporter, --opset or --target",
+        )
     if ended.returncode != 0:
         lines = ended.output.strip().splitlines()
         said = (lines[0] if lines else ended.tail).replace(str(path), path.name)

@@ -21,6 +21,7 @@ _DIM = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # Which execution provider a model is built for; `tensorrt` leaves the rest to CUDA.
 Accelerator = Literal["cpu", "cuda", "tensorrt", "openvino"]
+ON_GPU: frozenset[Accelerator] = frozenset({"cuda", "tensorrt"})  # those of a GPU of NVIDIA
 Exporter = Literal["auto", "dynamo", "torchscript"]
 DomainKind = Literal["normal", "uniform", "integers", "mask", "recorded"]
 
@@ -134,7 +135,7 @@ class ModelSpec:
 
     `weights` is `default`, `random` or a path to a state dict. `samples` are files or folders of
     recorded inputs. `max_batch_size` counts samples, `cores` the CPU cores that the server will
-    have for this model. `max_cpu_nodes` is how many nodes an accelerator may leave to the CPU, the
+    have for this model. `max_cpu_nodes` is how many nodes a GPU may lose to the CPU, shapes and the
     operators in `allow_cpu` aside; None for any number.
     """
 
@@ -160,7 +161,7 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if self.max_batch_size < 0:
             raise SpecError("--max-batch-size counts samples: 0 (no batching) or more")
-        if self.max_cpu_nodes is not None and self.accelerator not in {"cuda", "tensorrt"}:
+        if self.max_cpu_nodes is not None and self.accelerator not in ON_GPU:
             raise SpecError(
                 "--max-cpu-nodes counts what a GPU leaves to the CPU",
                 hint="name it too: --accelerator cuda, or tensorrt",

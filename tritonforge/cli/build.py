@@ -10,6 +10,7 @@ from tritonforge.errors import GateError
 if TYPE_CHECKING:
     from tritonforge.build import Built
     from tritonforge.gate import GateReport
+    from tritonforge.manifest import Manifest
 
 
 @click.command()
@@ -74,14 +75,15 @@ if TYPE_CHECKING:
     "--max-cpu-nodes",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Fail where the accelerator would leave more nodes than this to the CPU.",
+    help="Fail where more nodes than this would run on the CPU for want of a CUDA kernel; shapes "
+    "that CUDA computes on the host are not counted.",
 )
 @click.option(
     "--allow-cpu",
     type=options.NAMES,
     default="",
     metavar="OP,…",
-    help="Operators that --max-cpu-nodes does not count, such as Shape,Gather.",
+    help="Operators that --max-cpu-nodes does not count, such as Cast,Where.",
 )
 @click.option(
     "--exporter",
@@ -158,7 +160,7 @@ def _print(built: "Built", *, dry_run: bool) -> None:
         tried = f"not tried on its ONNX Runtime {record.versions['target onnxruntime']}"
     click.echo(
         f"{built.name} {built.version}: opset {record.opset}, IR {record.ir} for {record.target}"
-        f" ({tried}) by {record.exporter}; {record.weights_origin}; {batch}"
+        f" ({tried}){_way(record)}; {record.weights_origin}; {batch}"
     )
     if built.chosen is not None:
         click.echo(built.chosen)
@@ -172,6 +174,11 @@ def _print(built: "Built", *, dry_run: bool) -> None:
         click.echo(built.entry.version_dir)
 
 
+def _way(record: "Manifest") -> str:
+    """Say how the file came about: an exporter made it, or it was given."""
+    return f" by {record.exporter}" if record.reference == "torch" else f", {record.exporter}"
+
+
 def gate_table(report: "GateReport", title: str) -> None:
     """Print what the gate found, one output a row."""
     rows = [
@@ -180,7 +187,7 @@ def gate_table(report: "GateReport", title: str) -> None:
             "pass" if each.passed else "FAIL",
             f"{each.max_abs:.3g}",
             f"{each.passing_atol:g}",
-            f"{each.atol:g} + {each.rtol:g}",
+            f"{each.atol:.3g} + {each.rtol:.3g}",
             "" if each.top1 is None else f"{each.top1:.2%}",
             "" if each.flips is None else str(each.flips),
         )

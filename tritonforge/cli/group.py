@@ -4,6 +4,7 @@ import atexit
 import errno
 import gc
 import signal
+import sys
 import traceback
 from typing import Any, NoReturn
 
@@ -16,6 +17,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 # Importing torch makes a million objects that stay: looking through them at Python's own threshold
 # of 700 new ones, and once more at exit, takes a tenth of a build and frees nothing.
 _COLLECT_AFTER = 50_000
+_PRINTERS = {"click", "rich"}
 
 
 class Forge(click.Group):
@@ -50,6 +52,15 @@ class Forge(click.Group):
         command = self.get_command(ctx, name)
         return command.get_short_help_str(limit=100) if command else ""
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run; help and version are printed before there is a command to invoke."""
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            shown = _of_os(error)
+            shown.show()
+            sys.exit(shown.exit_code)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what it raises on purpose becomes a message and an exit code."""
         signal.signal(signal.SIGTERM, _terminated)
@@ -66,7 +77,7 @@ class Forge(click.Group):
         except OSError as error:
             if error.errno == errno.EPIPE:  # click ends quietly when a pager closes the pipe
                 raise
-            raise Shown(_os_sentence(error), hint=_os_hint(error)) from error
+            raise _of_os(error) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
@@ -101,6 +112,22 @@ def _terminated(number: int, frame: Any) -> NoReturn:
     """Leave through every `finally`, so that children and staged files go too."""
     del frame
     raise SystemExit(128 + number)
+
+
+def _of_os(error: OSError) -> Shown:
+    """Say what the operating system refused: to write the answer, or a file."""
+    if error.filename is None and _is_of_the_answer(error):
+        return Shown(
+            f"cannot write the answer: {error.strerror}",
+            hint="free some space where it goes, or send it elsewhere",
+        )
+    return Shown(_os_sentence(error), hint=_os_hint(error))
+
+
+def _is_of_the_answer(error: OSError) -> bool:
+    """Say whether it was raised where answers are printed: a stream does not tell its name."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return str(frames[-1].f_globals["__name__"]).split(".")[0] in _PRINTERS
 
 
 def _os_sentence(error: OSError) -> str:

@@ -124,6 +124,17 @@ class _Target(click.Option):
         return super().get_default(ctx, call=call)
 
 
+def _once(
+    context: click.Context, option: click.Parameter, pairs: tuple[tuple[str, int], ...]
+) -> tuple[tuple[str, int], ...]:
+    """Refuse a name that comes twice: only one of its values would count."""
+    names = [name for name, _ in pairs]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise click.BadParameter(f"it names {name!r} twice", context, option)
+    return pairs
+
+
 FILE = Parsed("FILE", _path)
 INPUT = Parsed("NAME:DTYPE:DIMS", _input)
 RANGE = Parsed("DIM=LOW..HIGH", _range)
@@ -136,6 +147,7 @@ size = click.option(
     "sizes",
     type=Parsed("DIM=SIZE", _size),
     multiple=True,
+    callback=_once,
     help="The size of a dynamic dimension, as batch=8; repeat for several.",
 )
 

@@ -60,6 +60,8 @@ def command(
     if targets is not None and len(targets) > 1:
         if observe:
             raise click.UsageError("--observe asks one ONNX Runtime, --target all names many")
+        if every:
+            raise click.UsageError("--nodes lists those of one release, --target all names many")
         _foretold(accelerator)
         _all(path, targets, accelerator, dict(sizes), output_format)
         return

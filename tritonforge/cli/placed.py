@@ -75,6 +75,7 @@ def brief(found: "Placement") -> dict[str, Any]:
             }
             for key, count in found.counts.items()
         ],
+        "uncounted": len(found.uncounted),
     }
 
 

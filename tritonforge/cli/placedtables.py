@@ -65,12 +65,7 @@ def _foretold(found: "Placement") -> Iterator[tuple[str, str]]:
     if prediction is None:
         return
     yield "nodes", _shares({_SHOWN[key]: str(count) for key, count in found.counts.items()})
-    if found.shares is None:
-        unknown = dict.fromkeys(node.op for node in found.nodes if node.flops is None)
-        yield "FLOPs", f"unknown: no shapes for {_some([*unknown])}" if unknown else "none"
-    else:
-        shares = {_SHOWN[key]: _percent(share) for key, share in found.shares.items()}
-        yield "FLOPs", _shares(shares)
+    yield "FLOPs", _flops(found)
     yield "islands", f"{prediction.islands}, each run by one provider without a break"
     yield "copies", f"{prediction.copies} of values between host and GPU"
     if widened := sum(node.widened for node in found.nodes):
@@ -80,6 +75,18 @@ def _foretold(found: "Placement") -> Iterator[tuple[str, str]]:
         yield "written out", f"{names}: {len(inlined)} nodes in their place, for want of a kernel"
     if found.unoptimized is not None:
         yield "not optimized", f"placed as the file has it: {found.unoptimized}"
+
+
+def _flops(found: "Placement") -> str:
+    """Say who computes how much of what is known, and of which nodes it is not."""
+    unknown = _some([*dict.fromkeys(node.op for node in found.uncounted)])
+    if found.shares is None:
+        return f"unknown: no shapes for {unknown}" if unknown else "none"
+    shares = _shares({_SHOWN[key]: _percent(share) for key, share in found.shares.items()})
+    if not unknown:
+        return shares
+    left_out = f"{len(found.uncounted)} of {len(found.nodes)} nodes: {unknown}"
+    return f"{shares} of what is known, without {left_out}"
 
 
 def _sureness(sure: "Certainty", found: "Placement") -> Iterator[tuple[str, str]]:

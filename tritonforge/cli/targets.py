@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tritonforge.cli import options, output
+from tritonforge.errors import SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,15 +16,15 @@ _UNKNOWN = "unknown"
 _COLUMNS = {  # as in the JSON: as in a table
     "tag": "Target",
     "triton": "Triton",
-    "onnxruntime": "ONNX Runtime",
+    "onnxruntime": "ONNX\nRuntime",
     "tensorrt": "TensorRT",
     "cuda": "CUDA",
-    "python": "Python",
-    "capability": "GPU from",
     "opset": "Opset",
     "ir": "IR",
-    "cuda_opset": "Opset on CUDA",
+    "cuda_opset": "Opset\non CUDA",
 }
+_LIMITS = ("opset", "ir", "cuda_opset")
+_PARTS = 3  # of a version in the table, which is to fit a terminal
 _WHOLE = {  # of one alone
     "tag": "target",
     "triton": "Triton",
@@ -52,6 +53,10 @@ def command(target: str | None, output_format: str) -> None:
     """
     from tritonforge import release
 
+    if target == "all":
+        raise SpecError(
+            "TARGET is one release", hint="tritonforge targets, without a TARGET, lists all"
+        )
     if target is None:
         _list(release.images(), output_format)
         return
@@ -71,8 +76,21 @@ def _list(images: "Iterable[Image]", output_format: str) -> None:
     if output_format == "json":
         output.as_json({"targets": rows})
         return
-    lines = [[*(_cell(row[key]) for key in _COLUMNS), row["refused"] or ""] for row in rows]
-    output.table([*_COLUMNS.values(), "No target, since"], lines)
+    output.table([*_COLUMNS.values()], [_line(row) for row in rows])
+    for row in rows:
+        if row["refused"] is not None:
+            click.echo(f"{row['tag']} can be no target: {row['refused']}.")
+
+
+def _line(row: dict[str, Any]) -> list[str]:
+    """Write a row short; one that can be no target has no limits, and is told below."""
+    kept = [key for key in _COLUMNS if row["refused"] is None or key not in _LIMITS]
+    return [_short(row[key]) if key in kept else "" for key in _COLUMNS]
+
+
+def _short(value: Any) -> str:
+    """Write a version by its first parts, without what a preview adds in words."""
+    return ".".join(_cell(value).split(" ")[0].split(".")[:_PARTS])
 
 
 def _one(target: str) -> dict[str, Any]:

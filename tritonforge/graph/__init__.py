@@ -12,6 +12,7 @@ from tritonforge.graph.file import Stamp, check, converted, load, stamp_of, writ
 from tritonforge.graph.inspected import Inspection, inspect, kind
 from tritonforge.graph.naming import name_nodes, named
 from tritonforge.graph.outline import Outline, outline
+from tritonforge.graph.quantized import is_quantized, steps
 from tritonforge.graph.recorded import recorded
 from tritonforge.graph.running import evaluator, output_dims, runtime, session
 
@@ -28,6 +29,7 @@ __all__ = [
     "external_files",
     "hidden_conditions",
     "inspect",
+    "is_quantized",
     "kind",
     "load",
     "name_nodes",
@@ -40,5 +42,6 @@ __all__ = [
     "session",
     "signature",
     "stamp_of",
+    "steps",
     "write",
 ]

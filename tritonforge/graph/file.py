@@ -7,6 +7,7 @@ from pathlib import Path
 import onnx
 
 from tritonforge.errors import GraphError
+from tritonforge.graph.ordering import cycle
 from tritonforge.graph.schemas import MAIN, graphs_in, schema
 
 LARGEST_PROTOBUF = 2**31 - 1
@@ -21,6 +22,9 @@ _BRACKETS = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
 _PLACE = re.compile(
     rf"\S+\.(?:cc|h):\d+ (?:[^()]*{_BRACKETS}(?:::<lambda\(\)>)?(?: const)?(?: \[with [^\]]*\])? )?"
 )
+_UNSORTED = "must be topologically sorted"
+_NO_WAY = re.compile(r"No Adapter (From|To) Version \$(\d+) for (\w+)")
+_NO_SCHEMA = re.compile(r"has no registered schema.*%lld\.(\w+)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +57,13 @@ def unsound(path: Path, error: Exception) -> GraphError:
 
 def holding_a_graph(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     """Return the model; raise `GraphError` for bytes that parse without being one."""
-    if not model.HasField("graph") or not model.opset_import:
+    if not model.HasField("graph"):
         raise GraphError(f"{path} is not an ONNX model", hint="it may be empty or truncated")
+    if not model.opset_import:
+        raise GraphError(
+            f"{path} does not say of which opset it is",
+            hint="export it again, or put the opset_import in that it was written with",
+        )
     return model
 
 
@@ -85,7 +94,7 @@ def converted(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     except Exception as error:  # the converter raises RuntimeError, ConvertError and more
         raise GraphError(
             f"onnx cannot convert from opset {stamp_of(model).opset} to {opset}:"
-            f" {first_line(error)}",
+            f" {_why(error, model, opset)}",
             hint="choose a newer --target, or export the model again at that opset",
         ) from error
 
@@ -110,11 +119,27 @@ def _without_newer_attributes(model: onnx.ModelProto, opset: int) -> onnx.ModelP
     return model
 
 
+def _why(error: Exception, model: onnx.ModelProto, opset: int) -> str:
+    """Say in a sentence what stops onnx's converter, which fills in no blanks of its own."""
+    said = first_line(error)
+    versions = f"{stamp_of(model).opset}{opset}"
+    if found := _NO_WAY.search(said):
+        return f"it knows no way {found[1].lower()} version {found[2]} of {found[3]}"
+    if found := _NO_SCHEMA.search(said):
+        return f"it does not know {found[1].removesuffix(versions)}"
+    return said.removeprefix("Warning: ")
+
+
 def check(path: Path) -> None:
     """Run the ONNX checker over a file; raises `GraphError`."""
     try:
         onnx.checker.check_model(path)
     except Exception as error:  # ValidationError, and ValueError for protobuf limits
+        if _UNSORTED in str(error) and (found := cycle(load(path).graph)):
+            raise GraphError(
+                f"{path.name} has a cycle, which cannot be run: {' → '.join(found)}",
+                hint="take the edge out that leads back, or export it again",
+            ) from error
         raise GraphError(
             f"{path.name} fails the ONNX checker: {first_line(error)}",
             hint="export it again with another --exporter or --opset",

@@ -7,11 +7,11 @@ their pages are never read.
 
 import mmap
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 
 from onnx import ModelProto
 
+from tritonforge import presence
 from tritonforge.errors import GraphError
 from tritonforge.graph.file import holding_a_graph, unsound
 
@@ -66,15 +66,8 @@ def _parsed(held: mmap.mmap, path: Path) -> ModelProto:
 
 def _is_there(path: Path) -> None:
     """Raise `GraphError` for what is no file, or an empty one."""
-    if path.is_dir():
-        inside = ", ".join(sorted(each.name for each in path.glob("*.onnx"))[:5])
-        hint = f"it holds {inside}" if inside else "name an .onnx file"
-        raise GraphError(f"{path} is a folder", hint=hint)
-    if not path.is_file():
-        beside = [each.name for each in path.parent.glob("*.onnx")] if path.parent.is_dir() else []
-        near = get_close_matches(path.name, beside, n=1)
-        hint = f"did you mean {str(path.parent / near[0])!r}?" if near else "check the path"
-        raise GraphError(f"no file {path}", hint=hint)
+    if (fault := presence.no_file(path)) is not None:
+        raise GraphError(fault[0], hint=fault[1])
     if not path.stat().st_size:
         raise GraphError(f"{path} is empty", hint="export or download it again")
 

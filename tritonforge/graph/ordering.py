@@ -1,4 +1,4 @@
-"""The order of a graph's nodes: ONNX asks that a value is made before it is read."""
+"""Which node of a graph needs which: ONNX asks that a value is made before it is read."""
 
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -19,23 +19,40 @@ def reads(proto: NodeProto) -> Iterator[str]:
 def sort(graph: GraphProto) -> None:
     """Bring the nodes of a graph, and of those in it, into such an order, in place.
 
-    ONNX Runtime does so with a file that is not, too. A graph with a cycle stays as it is, and so
-    does one that is in order.
+    ONNX Runtime does so too. A graph with a cycle stays as it is, and so does one in order.
     """
     for proto in graph.node:
         for inner in graphs_in(proto):
             sort(inner)
-    made = {name: index for index, proto in enumerate(graph.node) for name in proto.output if name}
-    before = {
-        index: {made[name] for name in reads(proto) if name in made} - {index}
-        for index, proto in enumerate(graph.node)
-    }
-    if all(index > max(needed, default=-1) for index, needed in before.items()):
+    needed = _needed(graph)
+    if all(index > max(before, default=-1) for index, before in needed.items()):
         return
     try:
-        order = [*TopologicalSorter(before).static_order()]
+        order = [*TopologicalSorter(needed).static_order()]
     except CycleError:
         return
     kept = [NodeProto.FromString(graph.node[index].SerializeToString()) for index in order]
     del graph.node[:]
     graph.node.extend(kept)
+
+
+def cycle(graph: GraphProto) -> tuple[str, ...]:
+    """Name the operators of a cycle, the first again at its end; nothing where there is none."""
+    try:
+        TopologicalSorter(_needed(graph)).prepare()
+    except CycleError as error:
+        return tuple(graph.node[index].op_type for index in error.args[1])
+    return ()
+
+
+def _needed(graph: GraphProto) -> dict[int, set[int]]:
+    """Return the nodes whose values each node reads, by their places.
+
+    What a graph within a node reads of that node's own name is its own value.
+    """
+    made = {name: index for index, proto in enumerate(graph.node) for name in proto.output if name}
+    needed = {}
+    for index, proto in enumerate(graph.node):
+        own = {index} - {made.get(name) for name in proto.input}
+        needed[index] = {made[name] for name in reads(proto) if name in made} - own
+    return needed

@@ -15,6 +15,11 @@ from tritonforge.repository import Repository
 from tritonforge.serving import serving
 
 _UNHEALTHY = "is not healthy"  # what python_backend says of a process that has died
+_FORGOTTEN = "must specify the START flag"  # what Triton says of a sequence that it does not know
+_IDLE = (
+    "requests of a sequence lie further apart than max_sequence_idle_microseconds, after which the"
+    " server forgets it: raise that in config.pbtxt"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,15 +171,17 @@ def _report(subject: _Subject, endpoint: Endpoint, progress: Progress) -> PerfRe
 
 
 def _explained(failures: tuple[Failure, ...], died: tuple[str, ...]) -> tuple[Failure, ...]:
-    """Say with each failure for want of an instance what became of it."""
-    if not died:
-        return failures
-    return tuple(
-        replace(failure, reason=f"{failure.reason} ({'; '.join(died)})")
-        if _UNHEALTHY in failure.reason
-        else failure
-        for failure in failures
-    )
+    """Say with each failure what is behind it: an instance that died, a forgotten sequence."""
+    return tuple(replace(failure, reason=_with_cause(failure.reason, died)) for failure in failures)
+
+
+def _with_cause(reason: str, died: tuple[str, ...]) -> str:
+    """Add to a reason what is known of its cause."""
+    if _FORGOTTEN in reason:
+        return f"{reason} ({_IDLE})"
+    if died and _UNHEALTHY in reason:
+        return f"{reason} ({'; '.join(died)})"
+    return reason
 
 
 def _failed(subject: _Subject, failures: tuple[Failure, ...]) -> PerfReport:

@@ -2,6 +2,7 @@
 
 from tritonforge.placement.compared import Compared, compared
 from tritonforge.placement.inlining import expanded
+from tritonforge.placement.known import is_in, is_known, nearest
 from tritonforge.placement.matching import CHAINS, PROVIDERS, Reason
 from tritonforge.placement.observed import Observation, at_hand, observe
 from tritonforge.placement.placing import (
@@ -35,8 +36,11 @@ __all__ = [
     "compared",
     "expanded",
     "installed",
+    "is_in",
+    "is_known",
     "lacking",
     "model_of",
+    "nearest",
     "newest_opset",
     "observe",
     "parses",

@@ -8,7 +8,7 @@ from tritonforge.graph.typed import Node, bound, type_of
 from tritonforge.kernels import Provider, kernels
 from tritonforge.placement import contrib
 from tritonforge.release import Release
-from tritonforge.spec import Accelerator
+from tritonforge.spec import ON_GPU, Accelerator
 
 PROVIDERS: Mapping[Accelerator, str] = {  # as ONNX Runtime names them
     "cpu": "CPUExecutionProvider",
@@ -64,6 +64,13 @@ def bound_types(node: Node, release: Release) -> Mapping[str, str]:
         return node.types
     own = contrib.schema(release.onnxruntime, node.domain, node.op, node.opset)
     return {} if own is None else bound(node.proto, own, node.scope)
+
+
+def has_kernel(node: Node, release: Release, accelerator: Accelerator) -> bool:
+    """Say whether a node has a kernel: the CPU's, or CUDA's where a GPU is asked for."""
+    if accelerator in ON_GPU and mismatch(node, release, "cuda") is None:
+        return True
+    return mismatch(node, release, "cpu") is None
 
 
 def takes(wanted: Mapping[str, frozenset[str]], types: Mapping[str, str]) -> bool:

@@ -24,7 +24,7 @@ from tritonforge.placement.inlining import expanded
 from tritonforge.placement.predicted import Costs, Placed, Prediction, predict
 from tritonforge.placement.verdict import Read, matches, read, refusal
 from tritonforge.release import RUNTIME, Release, find
-from tritonforge.spec import Accelerator
+from tritonforge.spec import ON_GPU, Accelerator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +58,18 @@ class Placement:
         return dict(Counter(node.provider for node in self.nodes).most_common())
 
     @property
+    def uncounted(self) -> tuple[Placed, ...]:
+        """Return the nodes whose floating-point operations are unknown."""
+        return tuple(node for node in self.nodes if node.flops is None)
+
+    @property
     def shares(self) -> Mapping[Accelerator, float] | None:
-        """Return the share of floating-point operations of each provider; None where unknown."""
-        known = [node.flops for node in self.nodes]
-        whole = sum(flops or 0 for flops in known)
-        if None in known or not whole:
+        """Return each provider's share of the floating-point operations that are known.
+
+        None where none are.
+        """
+        whole = sum(node.flops or 0 for node in self.nodes)
+        if not whole:
             return None
         return {
             provider: sum(node.flops or 0 for node in self.nodes if node.provider == provider)
@@ -139,7 +146,7 @@ def _foretold(
     given: Read, graph: Resolved | None, release: Release, accelerator: Accelerator, counted: Costs
 ) -> tuple[str | None, Prediction | None]:
     """Return why a release refuses a model, or where its nodes land."""
-    fault = refusal(given, release, gpu=accelerator in {"cuda", "tensorrt"})
+    fault = refusal(given, release, gpu=accelerator in ON_GPU)
     if fault is not None or graph is None:
         return fault, None
     try:
@@ -210,16 +217,20 @@ def _costs(sizes: Mapping[str, int]) -> Costs:
 def written_out(model: ModelProto, graph: Resolved, opset: int) -> Resolved:
     """Return a placed graph in which others stand for the operators that an opset lacks.
 
-    It is as given where it lacks none, or where they have no body.
+    It is as given where it lacks none, or where they have no body. All that is newer is written
+    out then, as a conversion does.
     """
 
     def is_lacking(node: Node) -> bool:
         return node.domain == MAIN and schema(MAIN, node.op, opset) is None
 
+    def is_newer(node: Node) -> bool:
+        return node.domain == MAIN and node.since > opset
+
     if not any(map(is_lacking, graph.nodes)):
         return graph
     try:
-        found, _ = as_placed(read(expanded(model, is_lacking)))
+        found, _ = as_placed(read(expanded(model, is_newer)))
     except UnsoundError:
         return graph
     return graph if found is None else found

@@ -1,14 +1,14 @@
 """Where each node of a model lands in a release, foretold from its tables."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from tritonforge.graph.typed import Node, Resolved
 from tritonforge.placement import crossings, cuda, exceptions, tensorrt
 from tritonforge.placement.inlining import inlined
-from tritonforge.placement.matching import Reason, mismatch
+from tritonforge.placement.matching import Reason, has_kernel, mismatch
 from tritonforge.release import Release
-from tritonforge.spec import Accelerator
+from tritonforge.spec import ON_GPU, Accelerator
 
 Costs = Callable[[Resolved], Mapping[int, int | None]]
 
@@ -19,7 +19,8 @@ class Placed:
 
     `path` names the nodes whose subgraphs it lies in; `inlined` names the node of the model whose
     body it is part of, put in for want of a kernel; `flops` is None where shapes are unknown;
-    `widened` says that the CPU computes its half floats in float, for want of a kernel.
+    `widened` says that the CPU computes its half floats in float, for want of a kernel; `hosted`
+    that CUDA leaves it to the CPU on purpose, since it computes a shape.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Placed:
     reason: Reason | None
     flops: int | None
     widened: bool
+    hosted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,7 @@ def predict(
     flops = costs(whole)
     weights = cuda.sizes(whole.nodes)
     typed = [node for node in whole.nodes if node.op != "Constant"]
-    providers, reasons = _providers(typed, weights, release, accelerator)
+    providers, reasons, hosted = _providers(typed, weights, release, accelerator)
     main = [index for index, node in enumerate(typed) if not node.path]
     graph, along = [typed[index] for index in main], [providers[index] for index in main]
     return Prediction(
@@ -75,6 +77,7 @@ def predict(
                 reason=reasons.get(id(node)),
                 flops=flops[id(node)],
                 widened=provider == "cpu" and _is_widened(node, release),
+                hosted=id(node) in hosted,
             )
             for node, provider in zip(typed, providers, strict=True)
         ),
@@ -92,9 +95,7 @@ def _whole(
     """
 
     def has_none(node: Node) -> bool:
-        if accelerator in {"cuda", "tensorrt"} and mismatch(node, release, "cuda") is None:
-            return False
-        return mismatch(node, release, "cpu") is not None
+        return not has_kernel(node, release, accelerator)
 
     return inlined(given, has_none, first=exceptions.has_first_body(release))
 
@@ -106,10 +107,13 @@ def _is_widened(node: Node, release: Release) -> bool:
 
 def _providers(
     typed: Sequence[Node], weights: Mapping[str, int], release: Release, accelerator: Accelerator
-) -> tuple[list[Accelerator], Mapping[int, Reason]]:
-    """Ask the providers in turn, as ONNX Runtime does; the first reason of a node is told."""
-    if accelerator not in {"cuda", "tensorrt"}:
-        return ["cpu"] * len(typed), {}
+) -> tuple[list[Accelerator], Mapping[int, Reason], Container[int]]:
+    """Ask the providers in turn, as ONNX Runtime does; the first reason of a node is told.
+
+    And which nodes CUDA leaves to the CPU since they compute shapes, by their `id`.
+    """
+    if accelerator not in ON_GPU:
+        return ["cpu"] * len(typed), {}, ()
     outside = tensorrt.left(typed, release) if accelerator == "tensorrt" else None
     taken = set() if outside is None else {id(node) for node in typed} - set(outside)
     on_cpu: dict[int, Reason] = {}
@@ -121,7 +125,8 @@ def _providers(
             found.append("tensorrt")
         else:
             found.append("cpu" if id(node) in on_cpu else "cuda")
-    return found, on_cpu | (outside or {})
+    hosted = {key for key, reason in on_cpu.items() if reason.kind == "shape"}
+    return found, on_cpu | (outside or {}), hosted
 
 
 def _by_graph(typed: Sequence[Node]) -> Sequence[Sequence[Node]]:

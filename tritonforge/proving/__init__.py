@@ -13,6 +13,7 @@ from tritonforge.progress import Progress
 from tritonforge.proving.branches import branches
 from tritonforge.proving.case import SEEDS_FOR_BRANCHES, Case, plan_of, smallest
 from tritonforge.proving.failing import why, why_at_all
+from tritonforge.proving.hints import hint
 from tritonforge.proving.outputs import (
     Seen,
     as_seen,
@@ -24,7 +25,7 @@ from tritonforge.proving.outputs import (
 )
 from tritonforge.tensors import Arrays, Run, Signature
 
-__all__ = ["Case", "Proof", "prove"]
+__all__ = ["Case", "Proof", "hint", "prove"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

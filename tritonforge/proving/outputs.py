@@ -108,7 +108,7 @@ def noise_of(
 def says_noise(report: gate.GateReport, noise: Mapping[str, float]) -> Iterator[str]:
     """Name the outputs that were judged by their own exactness."""
     for each in report.outputs:
-        if each.atol == noise.get(each.name):
+        if 0 < each.atol == noise.get(each.name):
             error = each.atol / _NOISE_FACTOR
             yield (
                 f"output {each.name!r} of the model itself is {error:.2g} away from double"

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tritonforge import presence
 from tritonforge.errors import SourceError
 from tritonforge.manifest import sha256
 from tritonforge.sources.protocol import Loaded
@@ -28,8 +29,8 @@ def model_name(text: str) -> str:
 def load(text: str, spec: ModelSpec) -> Loaded:
     """Take the file as it is; its signature and domains are read from the file itself."""
     path = Path(text)
-    if not path.is_file():
-        raise SourceError(f"no file {text}", hint="check the path")
+    if (fault := presence.no_file(path)) is not None:
+        raise SourceError(fault[0], hint=fault[1])
     if spec.weights != "default":
         raise SourceError(
             "--weights does not apply to an .onnx file", hint="its weights are inside it"

@@ -1,0 +1,28 @@
+"""Whether a path leads to a file, and what is there where it does not."""
+
+from difflib import get_close_matches
+from pathlib import Path
+
+_NAMED = 5  # files of a folder
+
+
+def no_file(path: Path) -> tuple[str, str] | None:
+    """Say why a path is no `.onnx` file that can be read, and what helps; None where it is one."""
+    if path.is_dir():
+        inside = ", ".join(sorted(each.name for each in path.glob("*.onnx"))[:_NAMED])
+        return f"{path} is a folder", f"it holds {inside}" if inside else "name an .onnx file"
+    if path.is_file():
+        return None
+    if path.is_symlink():
+        leads = f"{path} is a link that leads to no file: {path.readlink()}"
+        return leads, "mend the link, or name the file itself"
+    if path.exists():
+        return f"{path} is no regular file", "copy what it gives into one, and name that"
+    return f"no file {path}", _near(path)
+
+
+def _near(path: Path) -> str:
+    """Name the file beside it that is written most like this."""
+    beside = [each.name for each in path.parent.glob("*.onnx") if each.is_file()]
+    near = get_close_matches(path.name, beside, n=1)
+    return f"did you mean {str(path.parent / near[0])!r}?" if near else "check the path"
