@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from graphs import constant, made, node, weight
 from onnx import TensorProto as T
+from onnx import helper
 from placements import placed, reasons
 
 SEQUENCE = [("x", T.FLOAT, ["t", 1, 4])]
@@ -81,3 +82,42 @@ def test_what_reads_a_value_of_the_gpu_stays_on_it():
     ]
     found = placed(made(nodes, *graphs.ROW, [constant("one", 1, np.float32)]))
     assert found.lost == ()
+
+
+def test_what_stands_beside_a_body_is_placed_before_it_is_put_in():
+    """As the partitioner of 1.19.2 does: CastLike, without a kernel, gives what is on the host."""
+    filled = node("ConstantOfShape", ["s"], ["c"], value=constant("v", [0.0], np.float32))
+    nodes = [
+        node("Shape", ["x"], ["s"]),
+        filled,
+        node("CastLike", ["x", "c"], ["k"]),
+        node("Add", ["c", "k"], ["y"]),
+    ]
+    pair = [("x", T.FLOAT16, ["n", 4])], [("y", T.FLOAT, None)]
+    found = placed(made(nodes, *pair, opset=20))
+    assert [(each.op, each.provider) for each in found.nodes] == [
+        ("Shape", "cuda"),
+        ("ConstantOfShape", "cpu"),
+        ("Cast", "cuda"),
+        ("Add", "cpu"),
+    ]
+
+
+def test_a_loop_that_reads_the_host_inside_is_placed_there():
+    """As the partitioner of 1.19.2 does, and what reads the loop's values with it."""
+    body = helper.make_graph(
+        [node("Add", ["xi", "size"], ["yi"])],
+        "body",
+        [graphs.value("xi", T.FLOAT, [4])],
+        [graphs.value("yi", T.FLOAT, [4])],
+    )
+    nodes = [
+        node("Shape", ["x"], ["s"]),
+        node("Gather", ["s", "zero"], ["first"]),
+        node("Cast", ["first"], ["size"], to=T.FLOAT),
+        node("Scan", ["x"], ["scanned"], body=body, num_scan_inputs=1),
+        node("Relu", ["scanned"], ["y"]),
+    ]
+    pair = [("x", T.FLOAT, ["n", 4])], [("y", T.FLOAT, None)]
+    found = placed(made(nodes, *pair, [constant("zero", 0)], opset=19))
+    assert {each.op for each in found.lost} == {"Gather", "Cast", "Scan", "Relu"}

@@ -6,7 +6,9 @@ Sources: onnxruntime `cuda_execution_provider.cc` (GetCapability), `fallback_cpu
 
 from collections.abc import Container, Mapping, Sequence
 from math import prod
+from types import MappingProxyType
 
+from tritonforge.graph.ordering import reads
 from tritonforge.graph.schemas import attributes
 from tritonforge.graph.typed import Node, type_of
 from tritonforge.placement.matching import Reason, mismatch
@@ -51,11 +53,13 @@ def left(
     release: Release,
     weights: Mapping[str, int],
     taken: Container[int] = (),
+    settled: Mapping[str, Reason | None] = MappingProxyType({}),
 ) -> dict[int, Reason]:
     """Return which nodes of one graph the CUDA provider leaves to the CPU, by their `id`, and why.
 
     `nodes` are in the file's order, which is topological; `weights` gives the number of elements of
-    each weight; `taken` are nodes that another provider has.
+    each weight; `taken` are nodes that another provider has, `settled` is what was said of a node
+    before bodies were put in, by the first value that it makes.
     """
     inputs = {value.name for value in nodes[0].graph.input} if nodes else set()
     host: set[str] = set()
@@ -63,8 +67,14 @@ def left(
     for node in nodes:
         if id(node) in taken:
             continue
-        reason = mismatch(node, release, "cuda") or exception(node)
-        reads_host = not host.isdisjoint(node.proto.input)
+        reads_host = not host.isdisjoint(reads(node.proto))
+        made = node.proto.output[0] if node.proto.output else ""
+        if made in settled:
+            reason = settled[made]
+            if reason is None:
+                continue  # it is not asked for again, nor where its outputs lie
+        else:
+            reason = mismatch(node, release, "cuda") or exception(node)
         if reason is None and reads_host and _belongs_to_host(node, host, inputs, weights):
             reason = Reason(kind="shape", text="computes a shape, which stays on the host")
         if reason is not None:

@@ -13,18 +13,25 @@ _Bodies = Mapping[tuple[tuple[str, ...], str], tuple[Node, FunctionProto]]
 
 
 def inlined(
-    given: Resolved, wanted: Callable[[Node], bool], *, first: bool
+    given: Resolved,
+    wanted: Callable[[Node], bool],
+    *,
+    first: bool,
+    before: Callable[[Resolved], None] | None = None,
 ) -> tuple[Resolved, Mapping[str, str]]:
     """Return a model in which the body of each wanted node stands for it, as it is where none is.
 
     And the name of that node by each value that a body makes. `first` takes the bodies as the
-    operators were first written. A wanted node without a body stays. Raises `UnsoundError`.
+    operators were first written. A wanted node without a body stays. `before` sees the model each
+    time before bodies go in. Raises `UnsoundError`.
     """
     stood: dict[str, str] = {}
     for _ in range(_DEEPEST):
         bodies = _bodies(given, wanted, first=first)
         if not bodies:
             break
+        if before is not None:
+            before(given)
         given = resolved(_with_bodies(given.model, bodies, stood))
     return given, stood
 

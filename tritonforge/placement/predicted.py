@@ -57,11 +57,11 @@ def predict(
     `costs` tells what the nodes of a model cost. Raises `UnsoundError` where an operator's body
     cannot be resolved.
     """
-    whole, stood = _whole(given, release, accelerator)
+    whole, stood, settled = _whole(given, release, accelerator)
     flops = costs(whole)
     weights = cuda.sizes(whole.nodes)
-    typed = [node for node in whole.nodes if node.op != "Constant"]
-    providers, reasons, hosted = _providers(typed, weights, release, accelerator)
+    typed = _placed(whole)
+    providers, reasons, hosted = _providers(typed, weights, release, accelerator, settled)
     main = [index for index, node in enumerate(typed) if not node.path]
     graph, along = [typed[index] for index in main], [providers[index] for index in main]
     return Prediction(
@@ -88,16 +88,33 @@ def predict(
 
 def _whole(
     given: Resolved, release: Release, accelerator: Accelerator
-) -> tuple[Resolved, Mapping[str, str]]:
+) -> tuple[Resolved, Mapping[str, str], Mapping[str, Reason | None]]:
     """Return the model that is placed: operators without any kernel stand as their bodies.
 
-    And what each value of a body stood for, see `inlined`.
+    And what each value of a body stood for, see `inlined`, and what CUDA said of the others before:
+    ONNX Runtime places what it can, puts bodies in for the rest, and then places those.
     """
+    settled: dict[str, Reason | None] = {}
 
     def has_none(node: Node) -> bool:
         return not has_kernel(node, release, accelerator)
 
-    return inlined(given, has_none, first=exceptions.has_first_body(release))
+    def settle(before: Resolved) -> None:
+        typed = _placed(before)
+        left = _left(typed, cuda.sizes(before.nodes), release, (), settled)
+        for node in typed:
+            if node.proto.output and not has_none(node):
+                settled.setdefault(node.proto.output[0], left.get(id(node)))
+
+    first = exceptions.has_first_body(release)
+    before = settle if accelerator == "cuda" else None
+    whole, stood = inlined(given, has_none, first=first, before=before)
+    return whole, stood, settled
+
+
+def _placed(model: Resolved) -> list[Node]:
+    """Return the nodes that a provider runs."""
+    return [node for node in model.nodes if node.op != "Constant"]
 
 
 def _is_widened(node: Node, release: Release) -> bool:
@@ -106,7 +123,11 @@ def _is_widened(node: Node, release: Release) -> bool:
 
 
 def _providers(
-    typed: Sequence[Node], weights: Mapping[str, int], release: Release, accelerator: Accelerator
+    typed: Sequence[Node],
+    weights: Mapping[str, int],
+    release: Release,
+    accelerator: Accelerator,
+    settled: Mapping[str, Reason | None],
 ) -> tuple[list[Accelerator], Mapping[int, Reason], Container[int]]:
     """Ask the providers in turn, as ONNX Runtime does; the first reason of a node is told.
 
@@ -116,9 +137,7 @@ def _providers(
         return ["cpu"] * len(typed), {}, ()
     outside = tensorrt.left(typed, release) if accelerator == "tensorrt" else None
     taken = set() if outside is None else {id(node) for node in typed} - set(outside)
-    on_cpu: dict[int, Reason] = {}
-    for members in _by_graph(typed):
-        on_cpu |= cuda.left(members, release, weights, taken)
+    on_cpu = _left(typed, weights, release, taken, settled)
     found: list[Accelerator] = []
     for node in typed:
         if id(node) in taken:
@@ -127,6 +146,20 @@ def _providers(
             found.append("cpu" if id(node) in on_cpu else "cuda")
     hosted = {key for key, reason in on_cpu.items() if reason.kind == "shape"}
     return found, on_cpu | (outside or {}), hosted
+
+
+def _left(
+    typed: Sequence[Node],
+    weights: Mapping[str, int],
+    release: Release,
+    taken: Container[int],
+    settled: Mapping[str, Reason | None],
+) -> dict[int, Reason]:
+    """Return which nodes CUDA leaves to the CPU; each graph is placed by itself."""
+    found: dict[int, Reason] = {}
+    for members in _by_graph(typed):
+        found |= cuda.left(members, release, weights, taken, settled)
+    return found
 
 
 def _by_graph(typed: Sequence[Node]) -> Sequence[Sequence[Node]]:
