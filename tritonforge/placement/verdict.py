@@ -67,8 +67,7 @@ def refusal(given: Read, release: Release, *, gpu: bool = False) -> str | None:
             if (fault := exceptions.misread(node, release)) is not None:
                 return fault
         for node in given.resolved.nodes:
-            if not gpu or mismatch(node, release, "cuda") is not None:
-                _has_a_kernel(node, release)
+            _has_a_kernel(node, release, gpu=gpu)
     except UnsoundError as error:
         return str(error)
     graph = fusions.linked(given.resolved.nodes)
@@ -81,7 +80,7 @@ def lacking(given: Read, release: Release) -> tuple[str, ...]:
     found = set()
     for node in () if given.resolved is None else given.resolved.nodes:
         try:
-            _has_a_kernel(node, release)
+            _has_a_kernel(node, release, gpu=False)
         except UnsoundError:
             found.add(node.op)
     return tuple(sorted(found))
@@ -180,9 +179,11 @@ def _has_its_types(node: Node, release: Release) -> None:
             raise UnsoundError(f"{node.op}-{node.since} does not take several types at once")
 
 
-def _has_a_kernel(node: Node, release: Release) -> None:
-    """Refuse a node without a kernel on the CPU, and without a body of which all have one."""
+def _has_a_kernel(node: Node, release: Release, *, gpu: bool) -> None:
+    """Refuse a node without a kernel, and without a body of which all have one."""
     if node.op == "Constant" or exceptions.needs_none(node):
+        return
+    if gpu and mismatch(node, release, "cuda") is None:
         return
     what = f"no kernel for {node.op}-{node.since}{of_types(node)}"
     fits = matches(node, release)
@@ -191,7 +192,7 @@ def _has_a_kernel(node: Node, release: Release) -> None:
         for inner in _inside(found, node):
             _is_defined(inner, release)
             _has_its_types(inner, release)
-            _has_a_kernel(inner, release)
+            _has_a_kernel(inner, release, gpu=gpu)
         return
     if not fits and not matches(node, release, cast=True):
         raise UnsoundError(what)
