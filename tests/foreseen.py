@@ -154,6 +154,19 @@ def asked(
     return found
 
 
+def survivable(
+    said: Mapping[Release, Mapping[int, str]],
+) -> dict[Release, dict[int, str]]:
+    """Leave out models that killed any process: to try them would kill this one."""
+    deadly = {
+        number for answers in said.values() for number, text in answers.items() if text == CRASHED
+    }
+    return {
+        release: {number: text for number, text in answers.items() if number not in deadly}
+        for release, answers in said.items()
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """How right the verdict of a release is; `wrong` names the models."""
@@ -191,12 +204,11 @@ def scores(
     """Hold what is foretold of models against what releases said; each model is read once.
 
     With `tried` the installed ONNX Runtime is asked first, as `place` does: it knows what values of
-    attributes a kernel takes. What kills a process is left out then.
+    attributes a kernel takes.
     """
     found = tuple(Score(release=release) for release in said)
     for number, each in enumerate(stamped):
-        asked_of = [answers for answers in said.values() if number in answers]
-        if not asked_of or (tried and any(answers[number] == CRASHED for answers in asked_of)):
+        if not any(number in answers for answers in said.values()):
             continue
         model = each.load()
         given = read(model)

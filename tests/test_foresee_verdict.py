@@ -53,7 +53,7 @@ def test_own_operators_load_or_are_refused_as_foretold(wheel, tmp_path):
     stamped = ownnodes.own_nodes(tmp_path / "models.bin", step=_STEP // 2)
 
     said = foreseen.asked(python, [], stamped, range(len(stamped)), tmp_path)
-    (score,) = foreseen.scores(stamped, {release: said}, tried=True)
+    (score,) = foreseen.scores(stamped, foreseen.survivable({release: said}), tried=True)
 
     assert min(len(score.loaded), len(score.refused)) > 30
     assert not score.false_loads, score.wrong[:10]

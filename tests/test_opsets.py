@@ -124,12 +124,19 @@ def test_an_operator_that_nobody_knows_cannot_be_allowed(tmp_path, name):
     assert got.value.hint == "did you mean 'Shape'?"
 
 
-@pytest.mark.parametrize("name", ["Gather", "SkipLayerNormalization", "Mine"])
-def test_an_operator_of_others_may_be_allowed(tmp_path, name):
+@pytest.mark.parametrize("name", ["Gather", "SkipLayerNormalization"])
+def test_an_operator_that_this_model_lacks_may_be_allowed(tmp_path, name):
+    given = saved(tmp_path / "given.onnx", [helper.make_node("Relu", ["x"], ["y"])], 17)
+    assert opsets.check(given, spec(max_cpu_nodes=0, allow_cpu=frozenset({name}))) == ()
+
+
+def test_an_operator_of_the_models_own_may_be_allowed_and_is_then_refused_by_name(tmp_path):
     nodes = [helper.make_node("Mine", ["x"], ["y"], domain="acme")]
     given = saved(tmp_path / "given.onnx", nodes, 17)
-    wished = spec(max_cpu_nodes=9, allow_cpu=frozenset({name}))
-    opsets.check(given, wished)
+    wished = spec(max_cpu_nodes=9, allow_cpu=frozenset({"Mine"}))
+    with pytest.raises(GraphError, match="would refuse the file: no operator Mine") as got:
+        opsets.check(given, wished)
+    assert "--target all" in got.value.hint
 
 
 def test_limits_need_a_gpu_and_exceptions_a_limit():

@@ -119,3 +119,27 @@ def test_a_damaged_file(tmp_path):
     (tmp_path / "cut.onnx").write_bytes(FLAT.SerializeToString()[:-20])
     with pytest.raises(GraphError):
         all_of(tmp_path / "cut.onnx")
+
+
+def test_values_that_were_left_out_are_no_fault(tmp_path):
+    """Those of functions, sparse weights and attributes are not read; a session would miss them."""
+    many = constant("many", list(range(1000)), np.float32)
+    sparse = helper.make_sparse_tensor(many, constant("at", list(range(1000))), [1000])
+    for name, given in {
+        "function": helper.make_node("Constant", [], ["c"], value=many),
+        "sparse": helper.make_node("Constant", [], ["c"], sparse_value=sparse),
+    }.items():
+        add = [given, node("Add", ["x", "c"], ["y"])]
+        body = helper.make_function(
+            "my.own", "Mine", ["x"], ["y"], add, [helper.make_opsetid("", 17)]
+        )
+        pair = [("x", T.FLOAT, [1000])], [("y", T.FLOAT, [1000])]
+        call = [node("Mine", ["x"], ["y"], domain="my.own")]
+        model = (
+            made(call, *pair, domains=[("my.own", 1)], functions=[body])
+            if name == "function"
+            else made(add, *pair)
+        )
+        onnx.save(model, tmp_path / "model.onnx")
+        found = next(place(tmp_path / "model.onnx", [release.find("24.10")], "cuda"))
+        assert found.refusal is None, name

@@ -101,6 +101,8 @@ def check(path: Path, spec: ModelSpec) -> tuple[str, ...]:
         return ()
     _check_allowed(path, spec)
     found = next(placement.place(path, (spec.target,), spec.accelerator))
+    if found.refusal is not None:
+        raise _refused(spec.target, found.refusal)
     lost = [node.op for node in found.nodes if node.provider == "cpu" and not node.hosted]
     counted = [op for op in lost if op not in spec.allow_cpu]
     if spec.max_cpu_nodes is not None and len(counted) > spec.max_cpu_nodes:
@@ -143,17 +145,22 @@ def check_loads(path: Path, target: Release, accelerator: Accelerator) -> None:
 
     It names the operators without a kernel, the targets that run them, and whether TensorRT does.
     """
-    given = placement.read(placement.model_of(path))
-    gpu = accelerator in ON_GPU
-    fault = placement.refusal(given, target, gpu=gpu)
+    fault = next(placement.place(path, (target,), accelerator)).refusal
     if fault is None:
         return
     others = [each.release for each in release.images() if each.release is not None]
-    able = [each.tag for each in others if placement.refusal(given, each, gpu=gpu) is None]
+    placed = placement.place(path, others, accelerator)
+    able = [each.release.tag for each in placed if each.refusal is None]
     hint = f"targets that load it: {_span(able)}" if able else "no known target loads it"
-    raise GraphError(
+    given = placement.read(placement.model_of(path))
+    raise _refused(target, fault, hint + _of_tensorrt(given, target))
+
+
+def _refused(target: Release, fault: str, hint: str | None = None) -> GraphError:
+    """Make an error of what a target is foreseen to refuse."""
+    return GraphError(
         f"ONNX Runtime {target.onnxruntime} of release {target.tag} would refuse the file: {fault}",
-        hint=hint + _of_tensorrt(given, target),
+        hint=hint or "try another --opset or --target; tritonforge place --target all tells which",
     )
 
 
@@ -163,7 +170,7 @@ def check_provable(path: Path, spec: ModelSpec) -> None:
     if spec.accelerator not in ON_GPU or placement.refusal(given, spec.target, gpu=True):
         return
     fault = placement.refusal(given, spec.target)
-    if fault is None or not placement.lacking(given, spec.target):
+    if fault is None or not fault.startswith("no kernel for"):
         return
     hint = "write it with operators and types that the CPU has kernels for"
     if "bfloat16" in fault:

@@ -1,8 +1,8 @@
 """Large tensors inside a graph as weights of it: whoever leaves out values looks for them there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from onnx import GraphProto, ModelProto
+from onnx import GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
 
 from tritonforge.graph.schemas import MAIN, graphs_in
 from tritonforge.graph.typed import is_hollow
@@ -27,6 +27,28 @@ def raise_weights(model: ModelProto) -> None:
                 del graph.node[index]
         if graph is not model.graph:
             _raise_inner(graph, model.graph, taken)
+
+
+def hides_values(model: ModelProto) -> bool:
+    """Say whether values were left out elsewhere than in weights of the main graph.
+
+    They are then in attributes, functions, sparse weights, or in subgraphs under a name that is
+    taken. A session would refuse the model for want of them.
+    """
+    held = [*model.graph.sparse_initializer, *_attributes(model.graph.node)]
+    held += [each for function in model.functions for each in _attributes(function.node)]
+    return any(is_hollow(getattr(each, "values", each)) for each in held)
+
+
+def _attributes(nodes: Iterable[NodeProto]) -> Iterator[TensorProto | SparseTensorProto]:
+    """Yield the tensors in nodes, those of the graphs in them too."""
+    for node in nodes:
+        for each in node.attribute:
+            yield from (*([each.t] if each.HasField("t") else ()), *each.tensors)
+            yield from ([each.sparse_tensor] if each.HasField("sparse_tensor") else ())
+        for graph in graphs_in(node):
+            yield from (*graph.initializer, *graph.sparse_initializer)
+            yield from _attributes(graph.node)
 
 
 def _raise_inner(graph: GraphProto, main: GraphProto, taken: set[str]) -> None:

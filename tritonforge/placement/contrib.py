@@ -56,9 +56,9 @@ def schema(runtime: str, domain: str, op: str, opset: int) -> Schema | None:
     is that one's: what it lacks an older one lacks too.
     """
     table = _table()
-    minors = list(table["runtimes"])
-    minor = ".".join(runtime.split(".")[:2])
-    index = minors.index(minor) if minor in minors else 0
+    minor = tuple(map(int, runtime.split(".")[:2]))
+    known = [tuple(map(int, each.split("."))) for each in table["runtimes"]]
+    index = known.index(max(minor, known[0]))
     for *row, end, first, last in table["schemas"].get(f"{domain} {op}", ()):
         if first <= index <= last and (end is None or opset < end):
             return _schema(*row)

@@ -14,6 +14,7 @@ from tritonforge.graph.typed import Node, type_of
 from tritonforge.placement.matching import Reason, mismatch
 from tritonforge.release import Release
 
+Place = tuple[tuple[str, ...], tuple[str, ...], str]
 _SMALL = 100  # elements: a weight that does not keep shape arithmetic on the GPU
 _STRING = 8  # TensorProto.STRING
 _HALF = {"float16", "bfloat16", "float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz"}
@@ -48,18 +49,23 @@ _HOST_INPUTS: Mapping[str, frozenset[int]] = {
 _HOST_OUTPUTS = {"Shape", "Size", "SequenceLength"}
 
 
+def place(node: Node) -> Place:
+    """Say which node it is, also once bodies were put in: by where it lies and what it makes."""
+    return node.path, node.branches, next(filter(None, node.proto.output), "")
+
+
 def left(
     nodes: Sequence[Node],
     release: Release,
     weights: Mapping[str, int],
     taken: Container[int] = (),
-    settled: Mapping[str, Reason | None] = MappingProxyType({}),
+    settled: Mapping[Place, Reason | None] = MappingProxyType({}),
 ) -> dict[int, Reason]:
     """Return which nodes of one graph the CUDA provider leaves to the CPU, by their `id`, and why.
 
     `nodes` are in the file's order, which is topological; `weights` gives the number of elements of
     each weight; `taken` are nodes that another provider has, `settled` is what was said of a node
-    before bodies were put in, by the first value that it makes.
+    before bodies were put in.
     """
     inputs = {value.name for value in nodes[0].graph.input} if nodes else set()
     host: set[str] = set()
@@ -68,9 +74,8 @@ def left(
         if id(node) in taken:
             continue
         reads_host = not host.isdisjoint(reads(node.proto))
-        made = node.proto.output[0] if node.proto.output else ""
-        if made in settled:
-            reason = settled[made]
+        if place(node) in settled:
+            reason = settled[place(node)]
             if reason is None:
                 continue  # it is not asked for again, nor where its outputs lie
         else:

@@ -50,10 +50,11 @@ def _is_removed(node: Node) -> bool:
     return made not in read and read.count(name) == 1
 
 
-def refused(node: Node, release: Release) -> str | None:
+def refused(node: Node, release: Release, *, gpu: bool = False) -> str | None:
     """Say what a kernel on the CPU refuses when it is made, or an older schema before that.
 
-    Source: onnxruntime `core/providers/cpu`, and measured by loading onnx's node models.
+    With `gpu` a kernel of CUDA's. Source: onnxruntime `core/providers`, and measured by loading
+    onnx's node models.
     """
     given = attributes(node.proto)
     text = None
@@ -62,6 +63,8 @@ def refused(node: Node, release: Release) -> str | None:
             text = f"{node.op} with layout 1, which no kernel takes"
         case "GridSample":
             text = _grid_sample(node, given, release)
+        case _ if gpu:
+            pass
         case "Pad" if given.get("mode") == b"wrap" and release.minor < (1, 16):
             text = "Pad with mode wrap, which ONNX Runtime takes from 1.16"
         case "DFT" if release.minor < (1, 25) and given.get("inverse") and given.get("onesided"):

@@ -40,8 +40,9 @@ class Graph:
         return found[0] if len(found) == 1 else None
 
 
-def fused(graph: Graph, release: Release) -> str | None:
+def fused(nodes: Sequence[Node], release: Release) -> str | None:
     """Say what is made that no kernel runs, None where all runs."""
+    graph = linked(nodes)
     found = (rule(graph, release) for rule in (_transposed, _quantized, _gated, _activated))
     return next((text for text in found if text is not None), None)
 

@@ -16,10 +16,11 @@ from tritonforge.graph.halves import half_of, swap
 from tritonforge.graph.naming import name_nodes
 from tritonforge.graph.optimized import optimized, optimized_around
 from tritonforge.graph.ordering import sort
-from tritonforge.graph.raised import raise_weights
+from tritonforge.graph.raised import hides_values, raise_weights
 from tritonforge.graph.running import runtime
 from tritonforge.graph.schemas import MAIN, schema
 from tritonforge.graph.typed import Node, Resolved, UnsoundError, resolved
+from tritonforge.placement import recast, tensorrt
 from tritonforge.placement.inlining import expanded
 from tritonforge.placement.predicted import Costs, Placed, Prediction, predict
 from tritonforge.placement.verdict import Read, matches, read, refusal
@@ -102,8 +103,8 @@ def model_of(path: Path) -> ModelProto:
 def _prepared(path: Path, model: ModelProto) -> ModelProto:
     """Take small weights in from other files, name and order the nodes, in place."""
     take_in(path, model)
+    name_nodes(model)  # as they are named where they are observed, by their place in the file
     sort(model.graph)
-    name_nodes(model)
     raise_weights(model)
     return model
 
@@ -146,8 +147,13 @@ def _foretold(
     given: Read, graph: Resolved | None, release: Release, accelerator: Accelerator, counted: Costs
 ) -> tuple[str | None, Prediction | None]:
     """Return why a release refuses a model, or where its nodes land."""
-    fault = refusal(given, release, gpu=accelerator in ON_GPU)
+    gpu = accelerator in ON_GPU
+    fault = refusal(given, release, gpu=gpu)
     if fault is not None or graph is None:
+        return fault, None
+    taken = tensorrt.taken(graph.nodes, release) if accelerator == "tensorrt" else ()
+    fault = recast.crash(graph.nodes, release, gpu=gpu, taken=taken)
+    if fault is not None:
         return fault, None
     try:
         return None, predict(graph, release, accelerator, counted)
@@ -168,14 +174,14 @@ def as_placed(given: Read) -> tuple[Resolved | None, str | None]:
 def _unforeseen(model: ModelProto, given: Read) -> str | None:
     """Say what the installed ONNX Runtime refuses a model for and no table tells, None if nothing.
 
-    Such is a graph that is none, a weight that is too short, or the value of an attribute. Others
-    are taken to refuse it as well.
+    Such is a graph that is none, or the value of an attribute. Others are taken to refuse it as
+    well. Where values were left out that it would miss, it is not asked.
     """
-    if refusal(given, installed()) is not None:
+    if hides_values(model) or refusal(given, installed()) is not None:
         return None
     try:
         optimized(model)
-    except GraphError as error:
+    except (GraphError, UnsoundError) as error:
         return str(error)
     return None
 

@@ -88,13 +88,13 @@ def predict(
 
 def _whole(
     given: Resolved, release: Release, accelerator: Accelerator
-) -> tuple[Resolved, Mapping[str, str], Mapping[str, Reason | None]]:
+) -> tuple[Resolved, Mapping[str, str], Mapping[cuda.Place, Reason | None]]:
     """Return the model that is placed: operators without any kernel stand as their bodies.
 
     And what each value of a body stood for, see `inlined`, and what CUDA said of the others before:
     ONNX Runtime places what it can, puts bodies in for the rest, and then places those.
     """
-    settled: dict[str, Reason | None] = {}
+    settled: dict[cuda.Place, Reason | None] = {}
 
     def has_none(node: Node) -> bool:
         return not has_kernel(node, release, accelerator)
@@ -103,8 +103,8 @@ def _whole(
         typed = _placed(before)
         left = _left(typed, cuda.sizes(before.nodes), release, (), settled)
         for node in typed:
-            if node.proto.output and not has_none(node):
-                settled.setdefault(node.proto.output[0], left.get(id(node)))
+            if not has_none(node):
+                settled.setdefault(cuda.place(node), left.get(id(node)))
 
     first = exceptions.has_first_body(release)
     before = settle if accelerator == "cuda" else None
@@ -127,7 +127,7 @@ def _providers(
     weights: Mapping[str, int],
     release: Release,
     accelerator: Accelerator,
-    settled: Mapping[str, Reason | None],
+    settled: Mapping[cuda.Place, Reason | None],
 ) -> tuple[list[Accelerator], Mapping[int, Reason], Container[int]]:
     """Ask the providers in turn, as ONNX Runtime does; the first reason of a node is told.
 
@@ -136,7 +136,7 @@ def _providers(
     if accelerator not in ON_GPU:
         return ["cpu"] * len(typed), {}, ()
     outside = tensorrt.left(typed, release) if accelerator == "tensorrt" else None
-    taken = set() if outside is None else {id(node) for node in typed} - set(outside)
+    taken = set() if outside is None else {id(node) for node in typed} - outside.keys()
     on_cpu = _left(typed, weights, release, taken, settled)
     found: list[Accelerator] = []
     for node in typed:
@@ -153,7 +153,7 @@ def _left(
     weights: Mapping[str, int],
     release: Release,
     taken: Container[int],
-    settled: Mapping[str, Reason | None],
+    settled: Mapping[cuda.Place, Reason | None],
 ) -> dict[int, Reason]:
     """Return which nodes CUDA leaves to the CPU; each graph is placed by itself."""
     found: dict[int, Reason] = {}

@@ -6,97 +6,114 @@ in float get such a Cast from ONNX Runtime itself, and meet the fusion from 1.23
 loading such graphs in the wheels of eleven releases, and in three with the CUDA provider.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 
 from tritonforge.graph.schemas import attributes
 from tritonforge.graph.typed import Node
-from tritonforge.placement.fusions import Graph
-from tritonforge.placement.matching import mismatch
+from tritonforge.placement.fusions import Graph, linked
+from tritonforge.placement.matching import bound_types, mismatch
 from tritonforge.release import Release
 
 _SINCE, _SINCE_HALVES, _KEPT_OUTPUTS = (1, 19), (1, 23), (1, 31)
+_FLOATS = {"float", "double", "float16", "bfloat16"}
 
 
-def crash(graph: Graph, release: Release, *, gpu: bool) -> str | None:
-    """Say what crashes the release's ONNX Runtime, None where nothing does."""
-    for node in graph.nodes if release.minor >= _SINCE else ():
-        if node.op != "MatMul" or node.since < 9:
+def crash(
+    nodes: Sequence[Node], release: Release, *, gpu: bool, taken: Container[int] = ()
+) -> str | None:
+    """Say at which node the release's ONNX Runtime crashes, None where at none.
+
+    The nodes are as basic optimizations leave them; `taken` are those that TensorRT has.
+    """
+    if release.minor < _SINCE:
+        return None
+    graph = linked([node for node in nodes if id(node) not in taken])
+    halves = not gpu and release.minor >= _SINCE_HALVES and _casts_weights(graph, release)
+    for node in graph.nodes:
+        if not _is_product(node, release):
             continue
-        for name, other in (node.proto.input, reversed(node.proto.input)):
-            if not _may_be_fused(graph, node, other, name) and _is_recast(
-                graph, node, name, release, gpu=gpu
-            ):
-                return (
-                    f"MatMul {node.name} of a value that is transposed and cast, which crashes it"
-                )
+        for name, other in (node.proto.input[:2], node.proto.input[1::-1]):
+            made = _cast_by_itself(graph, node, name, release) if halves else None
+            made = made or _recast(graph, node, name, release, gpu=gpu)
+            if made is not None and not _may_be_fused(graph, node, name, other):
+                what = f"{node.op} {node.name} of what {made.name} transposes"
+                return f"{what} and then is cast, at which it crashes"
     return None
 
 
-def _is_recast(graph: Graph, node: Node, name: str, release: Release, *, gpu: bool) -> bool:
-    """Say whether an operand is such a Transpose, cast."""
-    if node.types.get("T") == "float16" and not gpu:
-        made = graph.maker(name, "Transpose")
-        return (
-            release.minor >= _SINCE_HALVES
-            and mismatch(node, release, "cpu") is not None
-            and made is not None
-            and _moves_first(made)
-            and _stays_half(graph, made, release)
-            and any(_casts_weights(each, release) for each in graph.nodes)
-        )
+def _is_product(node: Node, release: Release) -> bool:
+    """Say whether the fusion looks at a node."""
+    named = node.op == "FusedMatMul" or (node.op == "MatMul" and node.since >= 9)
+    return named and bound_types(node, release).get("T") in _FLOATS
+
+
+def _recast(graph: Graph, node: Node, name: str, release: Release, *, gpu: bool) -> Node | None:
+    """Return the Transpose of which an operand is the Cast, None where it is none."""
+    if not gpu and node.types.get("T") == "float16":
+        return None  # there is another Cast between
     cast = graph.maker(name, "Cast")
     if cast is None or (None in graph.readers[name] and release.minor >= _KEPT_OUTPUTS):
-        return False
-    made = graph.maker(cast.proto.input[0], "Transpose")
-    return made is not None and _moves_first(made) and not _is_output(graph, made)
+        return None
+    return _moved(graph, node, cast.proto.input[0])
 
 
-def _may_be_fused(graph: Graph, node: Node, other: str, name: str) -> bool:
+def _cast_by_itself(graph: Graph, node: Node, name: str, release: Release) -> Node | None:
+    """Return the Transpose of half floats that an operand is, None where it is none.
+
+    One that computes in float, as all around it does, is not cast behind it. Source:
+    `insert_cast_transformer.cc` (IsIsolatedFp16NodeOnCpu).
+    """
+    if node.types.get("T") != "float16" or mismatch(node, release, "cpu") is None:
+        return None
+    made = _moved(graph, node, name)
+    if made is None:
+        return None
+    around = [graph.makers.get(made.proto.input[0]), *graph.readers[made.proto.output[0]]]
+    halves = any(each is None or mismatch(each, release, "cpu") is None for each in around)
+    return made if halves else None
+
+
+def _moved(graph: Graph, node: Node, name: str) -> Node | None:
+    """Return the Transpose beside a node that makes a value and puts the first axis behind."""
+    made = graph.maker(name, "Transpose")
+    if made is None or made.graph is not node.graph or None in graph.readers[name]:
+        return None
+    perm = [*attributes(made.proto).get("perm", ())]
+    rank = len(perm)
+    moves = perm in ([*range(1, rank), 0], [*range(1, rank - 1), 0, rank - 1])
+    return made if moves and rank > 2 else None
+
+
+def _may_be_fused(graph: Graph, node: Node, name: str, other: str) -> bool:
     """Say whether the other operand is as the fusion wants it: of that rank, or transposed too."""
     ranks = {_rank(node, each) for each in (name, other)}
-    return (len(ranks) == 1 and None not in ranks) or any(
-        graph.maker(each, "Transpose") for each in (other, *_before_cast(graph, other))
-    )
+    if len(ranks) == 1 and None not in ranks:
+        return True
+    return any(graph.maker(each, "Transpose") for each in (other, *_before_cast(graph, other)))
 
 
 def _before_cast(graph: Graph, name: str) -> Iterator[str]:
+    """Yield what a value is a Cast of, nothing where it is none."""
     cast = graph.maker(name, "Cast")
     yield from () if cast is None else cast.proto.input
 
 
 def _rank(node: Node, name: str) -> int | None:
+    """Return the number of dimensions of a value, None where it is unknown."""
     tensor = node.scope[name].tensor_type if name in node.scope else None
     return len(tensor.shape.dim) if tensor is not None and tensor.HasField("shape") else None
 
 
-def _moves_first(node: Node) -> bool:
-    """Say whether a permutation puts the first axis last, or last but one."""
-    perm = [*attributes(node.proto).get("perm", ())]
-    rank = len(perm)
-    return rank > 2 and perm in ([*range(1, rank), 0], [*range(1, rank - 1), 0, rank - 1])
-
-
-def _is_output(graph: Graph, node: Node) -> bool:
-    return None in graph.readers.get(node.proto.output[0], ())
-
-
-def _stays_half(graph: Graph, node: Node, release: Release) -> bool:
-    """Say whether a node computes in half floats: it does not where all around it is cast.
-
-    Source: `insert_cast_transformer.cc` (IsIsolatedFp16NodeOnCpu).
-    """
-    maker = graph.makers.get(node.proto.input[0])
-    if _is_output(graph, node):
-        return False
-    readers = graph.readers[node.proto.output[0]]
-    around = [maker, *readers]
-    return any(each is None or mismatch(each, release, "cpu") is None for each in around)
-
-
-def _casts_weights(node: Node, release: Release) -> bool:
-    """Say whether weights of a node are cast, after which ONNX Runtime optimizes once more."""
-    if node.types.get("T") != "float16" or mismatch(node, release, "cpu") is None:
-        return False
-    weights = {tensor.name for tensor in node.graph.initializer}
-    constants = {each.output[0] for each in node.graph.node if each.op_type == "Constant"}
-    return not (weights | constants).isdisjoint(node.proto.input)
+def _casts_weights(graph: Graph, release: Release) -> bool:
+    """Say whether weights of half floats are cast, after which ONNX Runtime optimizes once more."""
+    weights: dict[int, set[str]] = {}
+    for node in graph.nodes:
+        if node.types.get("T") != "float16" or mismatch(node, release, "cpu") is None:
+            continue
+        if id(node.graph) not in weights:
+            constants = (each for each in node.graph.node if each.op_type == "Constant")
+            known = {tensor.name for tensor in node.graph.initializer}
+            weights[id(node.graph)] = known | {each.output[0] for each in constants}
+        if not weights[id(node.graph)].isdisjoint(node.proto.input):
+            return True
+    return False

@@ -131,6 +131,11 @@ def left(nodes: Sequence[Node], release: Release) -> dict[int, Reason]:
     return found
 
 
+def taken(nodes: Sequence[Node], release: Release) -> set[int]:
+    """Return the nodes that TensorRT has, by their `id`; raises as `left`."""
+    return {id(node) for node in nodes} - left(nodes, release).keys()
+
+
 def _outside_parser(node: Node, parser: str, release: Release) -> Reason | None:
     """Say why the parser does not take a node, None where it does."""
     known = operator(parser, node.op) if node.domain == MAIN else None

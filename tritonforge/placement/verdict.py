@@ -15,7 +15,7 @@ from tritonforge.graph import schemas
 from tritonforge.graph.schemas import MAIN
 from tritonforge.graph.typed import Node, Resolved, UnsoundError, nodes, opsets, resolved, type_of
 from tritonforge.kernels import Kernel, kernels
-from tritonforge.placement import contrib, exceptions, fusions, recast
+from tritonforge.placement import contrib, exceptions, fusions
 from tritonforge.placement.matching import bound_types, mismatch, of_types, takes
 from tritonforge.release import Release
 
@@ -70,9 +70,7 @@ def refusal(given: Read, release: Release, *, gpu: bool = False) -> str | None:
             _has_a_kernel(node, release, gpu=gpu)
     except UnsoundError as error:
         return str(error)
-    graph = fusions.linked(given.resolved.nodes)
-    fault = None if gpu else fusions.fused(graph, release)
-    return fault or recast.crash(graph, release, gpu=gpu)
+    return None if gpu else fusions.fused(given.resolved.nodes, release)
 
 
 def lacking(given: Read, release: Release) -> tuple[str, ...]:
@@ -184,6 +182,7 @@ def _has_a_kernel(node: Node, release: Release, *, gpu: bool) -> None:
     if node.op == "Constant" or exceptions.needs_none(node):
         return
     if gpu and mismatch(node, release, "cuda") is None:
+        _is_taken(node, release, gpu=True)
         return
     what = f"no kernel for {node.op}-{node.since}{of_types(node)}"
     fits = matches(node, release)
@@ -198,7 +197,12 @@ def _has_a_kernel(node: Node, release: Release, *, gpu: bool) -> None:
         raise UnsoundError(what)
     if not fits and not _casts(node, release):
         raise UnsoundError(f"{what}, and none for the Casts around it")
-    fault = exceptions.refused(node, release)
+    _is_taken(node, release, gpu=False)
+
+
+def _is_taken(node: Node, release: Release, *, gpu: bool) -> None:
+    """Refuse what a kernel refuses when it is made."""
+    fault = exceptions.refused(node, release, gpu=gpu)
     if fault is not None:
         raise UnsoundError(fault)
 
