@@ -9,8 +9,8 @@ from typing import Any
 import foreseen
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
-from tritonforge.placement import contrib
-from tritonforge.placement.contrib import Parameter, Schema
+from tritonforge.graph import contrib
+from tritonforge.graph.contrib import Parameter, Schema
 
 _NUMBERS = {
     **{f"tensor({name.lower()})": number for name, number in TensorProto.DataType.items()},

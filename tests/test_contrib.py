@@ -4,7 +4,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from tritonforge.placement import contrib, place_model, read, refusal
+from tritonforge.graph import contrib
+from tritonforge.placement import place_model, read, refusal
 from tritonforge.release import find
 
 MICROSOFT = "com.microsoft"

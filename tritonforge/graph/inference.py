@@ -3,62 +3,57 @@
 from collections.abc import Iterator
 
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto
+from onnx import GraphProto, ModelProto, NodeProto, TypeProto
 
 from tritonforge.graph import schemas
-from tritonforge.graph.schemas import MAIN
+from tritonforge.graph.standins import always, is_told, stand_in
 
-# What ONNX Runtime takes in ONNX's own domain at opsets that do not have it: the first output has
-# the shape of the first input, and its type or that of the scale (onnxruntime `contrib_defs.cc`).
-_OF_ITS_SCALE = {"LayerNormalization", "SimplifiedLayerNormalization"}
-_OF_ITS_INPUT = {
-    *("Affine", "ImageScaler", "MeanVarianceNormalization", "ParametricSoftplus", "Scale"),
-    *("ScaledTanh", "ThresholdedRelu"),
-}
-_NEVER_TOLD = {"GroupNormalization"}  # ONNX infers nothing of it; it gives what it takes
+_ANY_OPSET = 17  # of a model without one
 
 
 def infer(model: ModelProto, **options: bool) -> ModelProto:
     """Infer types as `onnx.shape_inference` does, and raise as it; others stand in for some."""
     opset = max((each.version for each in model.opset_import if not each.domain), default=0)
-    own = {
-        index: NodeProto.FromString(proto.SerializeToString())
-        for index, proto in enumerate(_every(model.graph))
-        if _needs_a_stand_in(proto, opset)
-    }
-    if not own:
+    if all(is_told(proto, opset) for proto in _every(model.graph)):
         return onnx.shape_inference.infer_shapes(model, **options)
     copy = ModelProto()
     copy.CopyFrom(model)
+    for graph in _graphs(copy.graph):
+        _declare(graph, opset)
+    if not opset:  # those that stand in are of ONNX's own domain
+        copy.opset_import.add(version=_ANY_OPSET)
+    own: dict[int, NodeProto] = {}
     for index, proto in enumerate(_every(copy.graph)):
-        if index in own:
-            _stand_in(proto)
+        given = NodeProto.FromString(proto.SerializeToString())
+        if not is_told(proto, opset) and stand_in(proto):
+            own[index] = given
     found = onnx.shape_inference.infer_shapes(copy, **options)
     for index, proto in enumerate(_every(found.graph)):
         if index in own:
             proto.CopyFrom(own[index])
+    if not opset:
+        del found.opset_import[-1]
     return found
 
 
-def _needs_a_stand_in(proto: NodeProto, opset: int) -> bool:
-    """Say whether ONNX tells nothing of an operator in its own domain."""
-    if (proto.domain or MAIN) != MAIN:
-        return False
-    if proto.op_type in _NEVER_TOLD:
-        return True
-    named = proto.op_type in _OF_ITS_SCALE | _OF_ITS_INPUT
-    return named and schemas.schema(MAIN, proto.op_type, opset) is None
+def _declare(graph: GraphProto, opset: int) -> None:
+    """State the types of what some operators give whatever they take; their shapes stay open."""
+    stated = {each.name for each in (*graph.value_info, *graph.output)}
+    for proto in graph.node:
+        for name, kind in (
+            () if is_told(proto, opset) else zip(proto.output, always(proto), strict=False)
+        ):
+            if name and kind and name not in stated:
+                tensor = TypeProto.Tensor(elem_type=kind)
+                graph.value_info.add(name=name, type=TypeProto(tensor_type=tensor))
 
 
-def _stand_in(proto: NodeProto) -> None:
-    """Turn a node into one of ONNX whose first output has the same type and shape."""
-    if proto.op_type in _OF_ITS_SCALE and len(proto.input) > 1:
-        proto.op_type = "Pow"  # is of its base's type, and as large as its exponent
-        proto.input[:] = [proto.input[1], proto.input[0]]
-    else:
-        proto.op_type = "Identity"
-        del proto.input[1:]
-    del proto.output[1:], proto.attribute[:]
+def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
+    """Yield a graph and the graphs in it."""
+    yield graph
+    for proto in graph.node:
+        for inner in schemas.graphs_in(proto):
+            yield from _graphs(inner)
 
 
 def _every(graph: GraphProto) -> Iterator[NodeProto]:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from tritonforge.graph import contrib
 from tritonforge.graph.typed import Node, bound, type_of
 from tritonforge.kernels import Provider, kernels
-from tritonforge.placement import contrib
 from tritonforge.release import Release
 from tritonforge.spec import ON_GPU, Accelerator
 

@@ -20,7 +20,7 @@ from tritonforge.graph.raised import hides_values, raise_weights
 from tritonforge.graph.running import runtime
 from tritonforge.graph.schemas import MAIN, schema
 from tritonforge.graph.typed import Node, Resolved, UnsoundError, resolved
-from tritonforge.placement import recast, tensorrt
+from tritonforge.placement import normalized, recast, tensorrt
 from tritonforge.placement.inlining import expanded
 from tritonforge.placement.predicted import Costs, Placed, Prediction, predict
 from tritonforge.placement.verdict import Read, matches, read, refusal
@@ -122,7 +122,7 @@ def place_model(
     """
     given = read(model)
     graph, unoptimized = as_placed(given)
-    if fault is None and unoptimized is not None:
+    if fault is None and (unoptimized is not None or half_of(model) is not None):
         fault = _unforeseen(model, given)
     counted = _costs(sizes or {})
     made: dict[tuple[Any, ...], Placement] = {}
@@ -153,6 +153,7 @@ def _foretold(
         return fault, None
     taken = tensorrt.taken(graph.nodes, release) if accelerator == "tensorrt" else ()
     fault = recast.crash(graph.nodes, release, gpu=gpu, taken=taken)
+    fault = fault or (None if gpu else normalized.fault(graph.nodes, release))
     if fault is not None:
         return fault, None
     try:

@@ -11,11 +11,11 @@ from typing import Any
 import onnx
 from onnx import FunctionProto, ModelProto, ValueInfoProto, defs
 
-from tritonforge.graph import schemas
+from tritonforge.graph import contrib, schemas
 from tritonforge.graph.schemas import MAIN
 from tritonforge.graph.typed import Node, Resolved, UnsoundError, nodes, opsets, resolved, type_of
 from tritonforge.kernels import Kernel, kernels
-from tritonforge.placement import contrib, exceptions, fusions
+from tritonforge.placement import exceptions, fusions
 from tritonforge.placement.matching import bound_types, mismatch, of_types, takes
 from tritonforge.release import Release
 

@@ -65,6 +65,18 @@ def schema(runtime: str, domain: str, op: str, opset: int) -> Schema | None:
     return None
 
 
+def newest(domain: str, op: str) -> Schema | None:
+    """Return an operator as the newest ONNX Runtime has it, None of one that this does not define.
+
+    One that was withdrawn from ONNX's domain is none.
+    """
+    last = len(_table()["runtimes"]) - 1
+    for *row, end, _, until in _table()["schemas"].get(f"{domain} {op}", ()):
+        if until == last and end is None:
+            return _schema(*row)
+    return None
+
+
 def schemas() -> Iterator[tuple[str, str, Schema]]:
     """Yield domain and operator of everything that any ONNX Runtime defines, as each has it."""
     for key, rows in _table()["schemas"].items():
