@@ -13,11 +13,11 @@ _HALF = "float16"
 
 def _model(*, plain=0, centred=0, alone=0, opset=14, exponents=(2.0,)):
     """Write normalizations without and with a mean, and other powers."""
-    nodes, weights, inputs, outputs = [], [constant("g", [1.0] * 8, _HALF)], [], []
+    nodes, weights, inputs, outputs = [], [constant("g", [1.0] * 32, _HALF)], [], []
     for index in range(plain + centred + alone):
         x, power = f"x{index}", f"two{index}"
         weights.append(constant(power, exponents[index % len(exponents)], _HALF))
-        inputs.append((x, T.FLOAT16, [2, 8]))
+        inputs.append((x, T.FLOAT16, [2, 32]))
         if index < centred:
             nodes += [node("ReduceMean", [x], [f"m{x}"], axes=[-1])]
             nodes += [node("Sub", [x, f"m{x}"], [f"s{x}"])]
@@ -35,10 +35,10 @@ def _model(*, plain=0, centred=0, alone=0, opset=14, exponents=(2.0,)):
             ]
             outputs[-1] = f"y{x}"
         if index < centred:
-            weights.append(constant(f"b{x}", [0.0] * 8, _HALF))
+            weights.append(constant(f"b{x}", [0.0] * 32, _HALF))
             nodes.append(node("Add", [f"y{x}", f"b{x}"], [f"z{x}"]))
             outputs[-1] = f"z{x}"
-    given = [(name, T.FLOAT16, [2, 8]) for name in outputs]
+    given = [(name, T.FLOAT16, [2, 32]) for name in outputs]
     return made(nodes, inputs, given, weights, opset=opset)
 
 
