@@ -5,7 +5,7 @@ Between adapters and use cases: it composes `export` (torch) and `graph` (onnx).
 
 import shutil
 import tempfile
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from tritonforge import converting, graph, opsets, samples
 from tritonforge.errors import ExportError, GraphError
 from tritonforge.exported import Exported, hold, read_back
 from tritonforge.progress import Progress
+from tritonforge.release import LOWEST_OPSET
 from tritonforge.sources import Loaded
 from tritonforge.spec import ModelSpec
 from tritonforge.tensors import Signature, TensorSpec
@@ -169,9 +170,14 @@ def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exp
     else:
         options = opsets.ranked(source, spec, {stamp.opset})
         wanted = [option.opset for option in options]
-        wanted = wanted or [min(stamp.opset, spec.target.opset)]
+        wanted += [] if wanted else [min(stamp.opset, spec.target.opset)]
+        # Where no way leads to those, there is one that is lost to the provider.
+        wanted += [each for each in _downwards(spec) if options and each not in wanted]
+    ordered = graph.sort(model.graph)
     model, opset = converting.first_of(model, wanted, spec)
     way = "as given" if opset == stamp.opset else f"converted from opset {stamp.opset}"
+    if ordered:
+        way += ", nodes put in order"
     if model.ir_version > spec.target.ir:
         model.ir_version = spec.target.ir
         way += f", IR {stamp.ir} stamped {spec.target.ir}"
@@ -187,3 +193,8 @@ def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exp
         raise GraphError(error.message.replace(path.name, source.name), hint=hint) from error
     chosen = None if spec.opset is not None else opsets.reason(opset, options, spec)
     return replace(made, chosen=chosen)
+
+
+def _downwards(spec: ModelSpec) -> Iterator[int]:
+    """Yield every opset that the target loads, the highest first."""
+    yield from range(spec.target.opset, LOWEST_OPSET - 1, -1)

@@ -57,6 +57,8 @@ def reason(chosen: int, options: Sequence[Option], spec: ModelSpec) -> str:
         text += f", the highest that {spec.target.tag} loads"
     else:
         text += f", not {spec.target.opset}: {_against(top, best, spec)}"
+    if best is None and options:
+        text += f"; no conversion leads to {options[0].opset}, where fewer nodes are lost"
     if best is not None and best.lost:
         text += f"; at {chosen} {_lost(best, spec)}"
     return text
@@ -151,7 +153,8 @@ def check_loads(path: Path, target: Release, accelerator: Accelerator) -> None:
     others = [each.release for each in release.images() if each.release is not None]
     placed = placement.place(path, others, accelerator)
     able = [each.release.tag for each in placed if each.refusal is None]
-    hint = f"targets that load it: {_span(able)}" if able else "no known target loads it"
+    spans = _spans(able, [each.tag for each in others])
+    hint = f"targets that load it: {spans}" if able else "no known target loads it"
     given = placement.read(placement.model_of(path))
     raise _refused(target, fault, hint + _of_tensorrt(given, target))
 
@@ -193,6 +196,13 @@ def _of_tensorrt(given: "placement.Read", target: Release) -> str:
     return "".join(words)
 
 
-def _span(tags: Sequence[str]) -> str:
-    """Write a list of tags by its ends."""
-    return tags[0] if len(tags) == 1 else f"{tags[0]} to {tags[-1]}"
+def _spans(tags: Sequence[str], known: Sequence[str]) -> str:
+    """Write the tags of a list by the ends of each run among all that are known."""
+    runs: list[list[str]] = []
+    for before, tag in zip((None, *known), known, strict=False):
+        if tag in tags:
+            if runs and runs[-1][-1] == before:
+                runs[-1].append(tag)
+            else:
+                runs.append([tag])
+    return ", ".join(run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)

@@ -11,6 +11,7 @@ from tritonforge.graph.external import External, external_files
 from tritonforge.graph.file import Stamp, check, converted, load, stamp_of, write
 from tritonforge.graph.inspected import Inspection, inspect, kind
 from tritonforge.graph.naming import name_nodes, named
+from tritonforge.graph.ordering import sort
 from tritonforge.graph.outline import Outline, outline
 from tritonforge.graph.quantized import is_quantized, steps
 from tritonforge.graph.recorded import recorded
@@ -41,6 +42,7 @@ __all__ = [
     "runtime",
     "session",
     "signature",
+    "sort",
     "stamp_of",
     "steps",
     "write",

@@ -16,24 +16,23 @@ def reads(proto: NodeProto) -> Iterator[str]:
             yield from reads(inner)
 
 
-def sort(graph: GraphProto) -> None:
+def sort(graph: GraphProto) -> bool:
     """Bring the nodes of a graph, and of those in it, into such an order, in place.
 
-    ONNX Runtime does so too. A graph with a cycle stays as it is, and so does one in order.
+    ONNX Runtime does so too. A graph with a cycle stays as it is. Say whether any was changed.
     """
-    for proto in graph.node:
-        for inner in graphs_in(proto):
-            sort(inner)
+    changed = [sort(inner) for proto in graph.node for inner in graphs_in(proto)]
     needed = _needed(graph)
     if all(index > max(before, default=-1) for index, before in needed.items()):
-        return
+        return any(changed)
     try:
         order = [*TopologicalSorter(needed).static_order()]
     except CycleError:
-        return
+        return any(changed)
     kept = [NodeProto.FromString(graph.node[index].SerializeToString()) for index in order]
     del graph.node[:]
     graph.node.extend(kept)
+    return True
 
 
 def cycle(graph: GraphProto) -> tuple[str, ...]:

@@ -83,8 +83,6 @@ def inferred(model: ModelProto) -> ModelProto:
     Declared shapes are left to the inference: ONNX Runtime only warns where they differ. Raises
     `UnsoundError` where the inference fails.
     """
-    from onnx import inliner
-
     copy = light(model)
     weights = {tensor.name for tensor in copy.graph.initializer}
     declared = [value for value in copy.graph.value_info if value.name not in weights]
@@ -94,13 +92,26 @@ def inferred(model: ModelProto) -> ModelProto:
         if value.type.HasField("tensor_type"):
             value.type.tensor_type.ClearField("shape")
     try:
-        if copy.functions:
-            copy = inliner.inline_local_functions(copy)
-        return infer(copy, strict_mode=True)
+        return infer(with_functions_put_in(copy), strict_mode=True)
     except Exception as error:  # InferenceError, and what its checker and inliner raise
         if _OF_A_CONSTANT in str(error):
-            return infer(copy)
+            return infer(with_functions_put_in(copy))
         raise UnsoundError(str(error).strip()) from error
+
+
+def with_functions_put_in(model: ModelProto) -> ModelProto:
+    """Return a model in which its own functions' bodies stand for them, as of its own opset."""
+    from onnx import inliner
+
+    if not model.functions:
+        return model
+    versions = opsets(model.opset_import)
+    others = any(
+        version != versions.get(domain, version)
+        for function in model.functions
+        for domain, version in opsets(function.opset_import).items()
+    )
+    return inliner.inline_local_functions(model, convert_version=others)
 
 
 def light(model: ModelProto) -> ModelProto:

@@ -11,6 +11,7 @@ from tritonforge.placement import exceptions, tensorrt
 from tritonforge.placement.cuda import exception
 from tritonforge.placement.inlining import inlined
 from tritonforge.placement.matching import has_kernel, mismatch
+from tritonforge.placement.verdict import matches
 from tritonforge.release import Release
 from tritonforge.spec import Accelerator
 
@@ -77,7 +78,7 @@ def _at(node: Node, opset: int) -> Node | None:
 def _is_left(node: Node, release: Release) -> bool:
     """Say whether CUDA leaves a node to the CPU; what that has no kernel for is written out."""
     missing = mismatch(node, release, "cuda") or exception(node)
-    return missing is not None and mismatch(node, release, "cpu") is None
+    return missing is not None and matches(node, release, cast=True)
 
 
 def _runs(node: Node, release: Release, accelerator: Accelerator) -> bool:
@@ -85,4 +86,4 @@ def _runs(node: Node, release: Release, accelerator: Accelerator) -> bool:
     known = node.schema
     if known is not None and (known.has_function or known.has_context_dependent_function):
         return True
-    return has_kernel(node, release, accelerator)
+    return has_kernel(node, release, accelerator) or matches(node, release, cast=True)

@@ -6,32 +6,39 @@ a kernel for each node, in whose place an operator's body may stand.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import onnx
-from onnx import FunctionProto, ModelProto, ValueInfoProto, defs
+from onnx import FunctionProto, ModelProto, ValueInfoProto
 
-from tritonforge.graph import contrib, schemas
+from tritonforge.graph import schemas
 from tritonforge.graph.schemas import MAIN
-from tritonforge.graph.typed import Node, Resolved, UnsoundError, nodes, opsets, resolved, type_of
-from tritonforge.kernels import Kernel, kernels
+from tritonforge.graph.typed import (
+    Node,
+    Resolved,
+    UnsoundError,
+    nodes,
+    opsets,
+    resolved,
+    with_functions_put_in,
+)
+from tritonforge.kernels import kernels
 from tritonforge.placement import exceptions, fusions
+from tritonforge.placement.defined import has_its_types, is_defined
 from tritonforge.placement.matching import bound_types, mismatch, of_types, takes
 from tritonforge.release import Release
-
-_SINGLE = defs.OpSchema.FormalParameterOption.Single
-_VARIADIC = defs.OpSchema.FormalParameterOption.Variadic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
     """What a model says of itself, read once for all releases.
 
-    `written` are its nodes before any type is known. `resolved` is None where types cannot be
+    `needed` are its opsets, or those of its functions where they are higher. `written` are its
+    nodes before any type is known. `resolved` is None where types cannot be
     inferred, `fault` says why.
     """
 
     opsets: Mapping[str, int]
+    needed: Mapping[str, int]
     ir: int
     written: tuple[Node, ...]
     resolved: Resolved | None
@@ -44,11 +51,35 @@ def read(model: ModelProto) -> Read:
     written: tuple[Node, ...] = ()
     typed, fault = None, None
     try:
-        written = tuple(nodes(_inlined(model).graph, versions))
+        written = tuple(nodes(_whole(model).graph, versions))
         typed = resolved(model)
     except UnsoundError as error:
         fault = str(error)
-    return Read(opsets=versions, ir=model.ir_version, written=written, resolved=typed, fault=fault)
+    return Read(
+        opsets=versions,
+        needed=_needed(model),
+        ir=model.ir_version,
+        written=written,
+        resolved=typed,
+        fault=fault,
+    )
+
+
+def _whole(model: ModelProto) -> ModelProto:
+    """Return a model with its own functions put in; raises `UnsoundError`."""
+    try:
+        return with_functions_put_in(model)
+    except Exception as error:  # of several kinds, without a common public base
+        raise UnsoundError(str(error).strip()) from error
+
+
+def _needed(model: ModelProto) -> dict[str, int]:
+    """Return the highest opset of each domain that a model or a function of it asks for."""
+    found = opsets(model.opset_import)
+    for function in model.functions:
+        for domain, version in opsets(function.opset_import).items():
+            found[domain] = max(version, found.get(domain, 0))
+    return found
 
 
 def refusal(given: Read, release: Release, *, gpu: bool = False) -> str | None:
@@ -59,11 +90,11 @@ def refusal(given: Read, release: Release, *, gpu: bool = False) -> str | None:
     try:
         _within_limits(given, release)
         for node in given.written:
-            _is_defined(node, release)
+            is_defined(node, release)
         if given.resolved is None:
             return given.fault
         for node in given.resolved.nodes:
-            _has_its_types(node, release)
+            has_its_types(node, release)
             if (fault := exceptions.misread(node, release)) is not None:
                 return fault
         for node in given.resolved.nodes:
@@ -87,7 +118,7 @@ def lacking(given: Read, release: Release) -> tuple[str, ...]:
 def _within_limits(given: Read, release: Release) -> None:
     """Refuse an opset or IR above the release's."""
     limits = {MAIN: release.opset, "ai.onnx.ml": release.ml_opset, "com.microsoft": 1}
-    for domain, version in given.opsets.items():
+    for domain, version in given.needed.items():
         if version > limits.get(domain, version):
             raise UnsoundError(
                 f"opset {version} of {domain}, which it takes up to {limits[domain]}"
@@ -96,85 +127,6 @@ def _within_limits(given: Read, release: Release) -> None:
         raise UnsoundError("no IR version")
     if given.ir > release.ir:
         raise UnsoundError(f"IR version {given.ir}, which it takes up to {release.ir}")
-
-
-def _inlined(model: ModelProto) -> ModelProto:
-    """Return a model with its own functions put in; raises `UnsoundError`."""
-    from onnx import inliner
-
-    if not model.functions:
-        return model
-    try:
-        return inliner.inline_local_functions(model)
-    except Exception as error:
-        raise UnsoundError(str(error).strip()) from error
-
-
-def _is_defined(node: Node, release: Release) -> None:
-    """Refuse an operator, attribute or number of inputs that its opset does not have."""
-    if node.op == "Constant":  # taken as a value before anything is looked up
-        return
-    known = _schema(node, release)
-    if known is None:
-        if node.domain == MAIN or not _own(node, release):
-            raise UnsoundError(f"no operator {node.op} at opset {node.opset} of {node.domain}")
-        return
-    what = f"{node.op} at opset {node.opset}"
-    _has_its_attributes(node, known, what)
-    given, made = len(node.proto.input), len(node.proto.output)
-    if not known.min_input <= given <= known.max_input:
-        raise UnsoundError(f"{what} does not take {given} inputs")
-    if not known.min_output <= made <= known.max_output:
-        raise UnsoundError(f"{what} does not give {made} outputs")
-    for formal, name in zip(known.inputs, node.proto.input, strict=False):
-        if not name and formal.option == _SINGLE:
-            raise UnsoundError(f"{what} needs its input {formal.name}")
-
-
-def _has_its_attributes(node: Node, known: Any, what: str) -> None:
-    """Refuse attributes that an operator does not have or needs, and those of another type."""
-    given = {each.name: each for each in node.proto.attribute}
-    for name, each in given.items():
-        newer = name in exceptions.NEWER_ATTRIBUTES.get(node.op, ())
-        if newer or name not in known.attributes:
-            raise UnsoundError(f"{what} has no attribute {name}")
-        if each.type and each.type != int(known.attributes[name].type):
-            raise UnsoundError(f"{what} has an attribute {name} of another type")
-    for name, wanted in known.attributes.items():
-        if wanted.required and name not in given:
-            raise UnsoundError(f"{what} needs its attribute {name}")
-
-
-def _schema(node: Node, release: Release) -> Any | None:
-    """Return what a node is held against: ONNX's word, or ONNX Runtime's for its own operators."""
-    if node.schema is not None:
-        return node.schema
-    return contrib.schema(release.onnxruntime, node.domain, node.op, node.opset)
-
-
-def _own(node: Node, release: Release) -> tuple[Kernel, ...]:
-    """Return the kernels of an operator that is ONNX Runtime's own, also in ONNX's domain."""
-    found = kernels(release.onnxruntime, "cpu", node.domain, node.op)
-    return tuple(kernel for kernel in found if kernel.covers(1))
-
-
-def _has_its_types(node: Node, release: Release) -> None:
-    """Refuse a type that the operator does not take, and two where it wants one."""
-    known = _schema(node, release)
-    if known is None:
-        return
-    bound: dict[str, str] = {}
-    for index, name in enumerate(node.proto.input):
-        written = type_of(node.scope[name]) if name in node.scope else None
-        if written is None or not known.inputs:
-            continue
-        formal = known.inputs[min(index, len(known.inputs) - 1)]
-        if (written if "(" in written else f"tensor({written})") not in formal.types:
-            raise UnsoundError(f"{node.op}-{node.since} does not take {written} for {formal.name}")
-        if formal.option == _VARIADIC and not formal.is_homogeneous:
-            continue
-        if bound.setdefault(formal.type_str, written) != written:
-            raise UnsoundError(f"{node.op}-{node.since} does not take several types at once")
 
 
 def _has_a_kernel(node: Node, release: Release, *, gpu: bool) -> None:
@@ -189,8 +141,8 @@ def _has_a_kernel(node: Node, release: Release, *, gpu: bool) -> None:
     found = None if fits else _body(node, release)
     if found is not None:  # before half floats are cast for a kernel of floats
         for inner in _inside(found, node):
-            _is_defined(inner, release)
-            _has_its_types(inner, release)
+            is_defined(inner, release)
+            has_its_types(inner, release)
             _has_a_kernel(inner, release, gpu=gpu)
         return
     if not fits and not matches(node, release, cast=True):
