@@ -242,3 +242,37 @@ def test_a_quantized_file_passes_unchanged(tmp_path):
     for accelerator in ("cpu", "cuda", "tensorrt"):
         made(path, given, spec(accelerator=accelerator))
         assert path.read_bytes() == given.read_bytes()
+
+
+def test_a_file_out_of_order_is_put_in_order(tmp_path):
+    nodes = [helper.make_node("Relu", ["a"], ["y"]), helper.make_node("Abs", ["x"], ["a"])]
+    given = saved(tmp_path / "given.onnx", nodes, 17)
+    exported = made(tmp_path / "model.onnx", given, spec(accelerator="cpu"))
+    assert "nodes put in order" in exported.exporter
+    written = onnx.load(tmp_path / "model.onnx")
+    assert [each.op_type for each in written.graph.node] == ["Abs", "Relu"]
+
+
+def test_where_no_conversion_leads_to_the_best_opset_another_is_taken(tmp_path, monkeypatch):
+    given = reshaping(tmp_path / "given.onnx", 21)
+    convert = exporting.converting.converted
+
+    def below(model, opset, wished):
+        if opset < 20:
+            raise GraphError("no way down", hint="none")
+        return convert(model, opset, wished)
+
+    monkeypatch.setattr(exporting.converting, "converted", below)
+    wished = spec("23.11", "tensorrt")  # its parser knows 17 at most, ONNX Runtime 19
+    with pytest.raises(GraphError, match="no way down"):
+        made(tmp_path / "model.onnx", given, wished)
+    wished = spec("24.04", "tensorrt")
+    found = made(tmp_path / "model.onnx", given, wished)
+    assert found.stamp.opset >= 20
+    assert "no conversion leads to" in found.chosen
+
+
+def test_targets_are_told_by_their_runs():
+    known = ["1", "2", "3", "4", "5"]
+    assert opsets._spans(["1", "2", "4"], known) == "1 to 2, 4"
+    assert opsets._spans(known, known) == "1 to 5"
