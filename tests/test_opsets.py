@@ -276,3 +276,14 @@ def test_targets_are_told_by_their_runs():
     known = ["1", "2", "3", "4", "5"]
     assert opsets._spans(["1", "2", "4"], known) == "1 to 2, 4"
     assert opsets._spans(known, known) == "1 to 5"
+
+
+def test_a_file_of_tables_alone_stays_as_it_is(tmp_path):
+    node = helper.make_node("Binarizer", ["x"], ["y"], domain="ai.onnx.ml", threshold=0.0)
+    given = saved(tmp_path / "given.onnx", [node], 17, shape=("n", 3, 8, 8))
+    model = onnx.load(given)
+    del model.opset_import[:]
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 1))
+    onnx.save(model, given)
+    exported = made(tmp_path / "model.onnx", given, spec(accelerator="cpu"))
+    assert (exported.exporter, exported.chosen) == ("as given", None)

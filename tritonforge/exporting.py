@@ -191,7 +191,7 @@ def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exp
     except GraphError as error:  # said of the copy, but the user knows the file by its own name
         hint = error.hint if "--exporter" not in str(error.hint) else _FOREIGN_HINT
         raise GraphError(error.message.replace(path.name, source.name), hint=hint) from error
-    chosen = None if spec.opset is not None else opsets.reason(opset, options, spec)
+    chosen = opsets.reason(opset, options, spec) if options else None
     return replace(made, chosen=chosen)
 
 

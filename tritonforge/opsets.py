@@ -7,6 +7,8 @@ from pathlib import Path
 
 from tritonforge import placement, release
 from tritonforge.errors import GraphError, SpecError, VerdictError
+from tritonforge.graph.schemas import MAIN
+from tritonforge.graph.typed import opsets
 from tritonforge.placement import Placement
 from tritonforge.release import LOWEST_OPSET, Release
 from tritonforge.spec import ON_GPU, Accelerator, ModelSpec
@@ -32,9 +34,12 @@ def ranked(path: Path, spec: ModelSpec, native: Container[int]) -> tuple[Option,
     """Return the opsets at which the target runs a file, the best first.
 
     That is where the fewest nodes lose the provider; of those, where no conversion is needed; of
-    those, the highest. Nothing where the graph cannot be resolved.
+    those, the highest. Nothing where the graph cannot be resolved, or holds no operator of ONNX's
+    own domain.
     """
     model = placement.model_of(path)
+    if MAIN not in opsets(model.opset_import):
+        return ()
     graph, _ = placement.as_placed(placement.read(model))
     if graph is None:
         return ()
