@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, helper
+from onnx import (
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    SparseTensorProto,
+    TensorProto,
+    TypeProto,
+    helper,
+)
 
 from tritonforge.graph import schemas
 from tritonforge.graph.inference import infer
@@ -115,12 +123,12 @@ def with_functions_put_in(model: ModelProto) -> ModelProto:
 
 
 def light(model: ModelProto) -> ModelProto:
-    """Return a copy without the values of large weights."""
+    """Return a copy without the values of large weights, and of sparse ones."""
     copy = ModelProto(ir_version=model.ir_version)
     copy.opset_import.extend(model.opset_import)
     copy.functions.extend(model.functions)
     copy.graph.name = model.graph.name
-    for field in ("node", "input", "output", "value_info", "sparse_initializer"):
+    for field in ("node", "input", "output", "value_info"):
         getattr(copy.graph, field).extend(getattr(model.graph, field))
     for tensor in model.graph.initializer:
         if is_large(tensor):
@@ -129,11 +137,18 @@ def light(model: ModelProto) -> ModelProto:
             )
         else:
             copy.graph.initializer.append(tensor)
+    copy.graph.initializer.extend(map(dense, model.graph.sparse_initializer))
     for entry in copy.opset_import:
         entry.domain = "" if entry.domain == MAIN else entry.domain
     for part in (copy.graph, *copy.functions):
         _write_briefly(part.node)
     return copy
+
+
+def dense(tensor: SparseTensorProto) -> TensorProto:
+    """Return a tensor as wide as a sparse one, without its values; ONNX infers other dims of it."""
+    kind = tensor.values.data_type
+    return TensorProto(name=tensor.values.name, data_type=kind, dims=tensor.dims)
 
 
 def _write_briefly(protos: Iterable[NodeProto]) -> None:

@@ -8,6 +8,7 @@ loading such graphs in the wheels of eleven releases, and in three with the CUDA
 
 from collections.abc import Container, Iterator, Sequence
 
+from tritonforge.graph import cost
 from tritonforge.graph.schemas import attributes
 from tritonforge.graph.typed import Node
 from tritonforge.placement.fusions import Graph, linked
@@ -66,11 +67,21 @@ def _cast_by_itself(graph: Graph, node: Node, name: str, release: Release) -> No
     if node.types.get("T") != "float16" or mismatch(node, release, "cpu") is None:
         return None
     made = _moved(graph, node, name)
-    if made is None:
+    if made is None or _becomes_gemm(graph, node):
         return None
     around = [graph.makers.get(made.proto.input[0]), *graph.readers[made.proto.output[0]]]
     halves = any(each is None or mismatch(each, release, "cpu") is None for each in around)
     return made if halves else None
+
+
+def _becomes_gemm(graph: Graph, node: Node) -> bool:
+    """Say whether a bias is added to a product of a fixed shape, which is one operator before."""
+    after = graph.only_reader(node)
+    return (
+        after is not None
+        and after.op == "Add"
+        and cost.shape(node.scope.get(node.proto.input[0])) is not None
+    )
 
 
 def _moved(graph: Graph, node: Node, name: str) -> Node | None:
