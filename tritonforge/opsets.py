@@ -8,7 +8,7 @@ from pathlib import Path
 from tritonforge import placement, release
 from tritonforge.errors import GraphError, SpecError, VerdictError
 from tritonforge.graph.schemas import MAIN
-from tritonforge.graph.typed import opsets
+from tritonforge.graph.typed import opsets as opsets_of
 from tritonforge.placement import Placement
 from tritonforge.release import LOWEST_OPSET, Release
 from tritonforge.spec import ON_GPU, Accelerator, ModelSpec
@@ -38,7 +38,7 @@ def ranked(path: Path, spec: ModelSpec, native: Container[int]) -> tuple[Option,
     own domain.
     """
     model = placement.model_of(path)
-    if MAIN not in opsets(model.opset_import):
+    if MAIN not in opsets_of(model.opset_import):
         return ()
     graph, _ = placement.as_placed(placement.read(model))
     if graph is None:

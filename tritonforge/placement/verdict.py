@@ -33,8 +33,8 @@ class Read:
     """What a model says of itself, read once for all releases.
 
     `needed` are its opsets, or those of its functions where they are higher. `written` are its
-    nodes before any type is known. `resolved` is None where types cannot be
-    inferred, `fault` says why.
+    nodes before any type is known. `resolved` is None where types cannot be inferred, `fault` says
+    why.
     """
 
     opsets: Mapping[str, int]
