@@ -29,8 +29,9 @@ def command(*arguments):
 
 
 def _listen_to_interrupts():
-    """Undo what a shell does to what it starts in the background."""
+    """Undo what a shell, or nohup, does to what it starts in the background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def urls(child):
