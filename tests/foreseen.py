@@ -146,7 +146,9 @@ def asked(
             check=False,
             env=environment,
         )
-        said = dict(json.loads(line) for line in ended.stdout.splitlines())
+        # What dies may say so there, too.
+        lines = [line for line in ended.stdout.splitlines() if line.startswith("[")]
+        said = dict(json.loads(line) for line in lines)
         if not said or (ended.returncode == 0 and len(said) < len(left)):
             raise RuntimeError(ended.stderr)
         found |= {number: CRASHED if text is None else text for number, text in said.items()}
