@@ -5,7 +5,7 @@ Between adapters and use cases: it composes `export` (torch) and `graph` (onnx).
 
 import shutil
 import tempfile
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -170,9 +170,11 @@ def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exp
     else:
         options = opsets.ranked(source, spec, {stamp.opset})
         wanted = [option.opset for option in options]
-        wanted += [] if wanted else [min(stamp.opset, spec.target.opset)]
-        # Where no way leads to those, there is one that is lost to the provider.
-        wanted += [each for each in _downwards(spec) if options and each not in wanted]
+        if options:  # where no way leads to those, there is one that is lost to the provider
+            every = range(spec.target.opset, LOWEST_OPSET - 1, -1)
+            wanted += [each for each in every if each not in wanted]
+        else:
+            wanted = [min(stamp.opset, spec.target.opset)]
     ordered = graph.sort(model.graph)
     model, opset = converting.first_of(model, wanted, spec)
     way = "as given" if opset == stamp.opset else f"converted from opset {stamp.opset}"
@@ -193,8 +195,3 @@ def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exp
         raise GraphError(error.message.replace(path.name, source.name), hint=hint) from error
     chosen = opsets.reason(opset, options, spec) if options else None
     return replace(made, chosen=chosen)
-
-
-def _downwards(spec: ModelSpec) -> Iterator[int]:
-    """Yield every opset that the target loads, the highest first."""
-    yield from range(spec.target.opset, LOWEST_OPSET - 1, -1)

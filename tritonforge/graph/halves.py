@@ -6,7 +6,7 @@ from typing import Any
 import onnx
 from onnx import GraphProto, ModelProto, TensorProto, TypeProto, helper, numpy_helper
 
-from tritonforge.graph.schemas import graphs_in
+from tritonforge.graph.schemas import every_graph
 from tritonforge.graph.typed import is_hollow
 
 _HALVES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
@@ -15,7 +15,7 @@ _TYPED = {"to", "dtype", "output_dtype"}  # attributes that name an element type
 
 def half_of(model: ModelProto) -> int | None:
     """Return the half float that a model computes with; None without one, or beside doubles."""
-    used = {each for graph in _graphs(model.graph) for each in _types(graph)}
+    used = {each for graph in every_graph(model.graph) for each in _types(graph)}
     if TensorProto.DOUBLE in used:
         return None
     found = [half for half in _HALVES if half in used]
@@ -24,7 +24,7 @@ def half_of(model: ModelProto) -> int | None:
 
 def swap(graph: GraphProto, old: int, new: int) -> None:
     """Put one element type in the place of another, in a graph and the graphs in it."""
-    for each in _graphs(graph):
+    for each in every_graph(graph):
         for holder in _holders(each):
             if holder.elem_type == old:
                 holder.elem_type = new
@@ -41,14 +41,6 @@ def _types(graph: GraphProto) -> Iterator[int]:
     """Yield the element types of a graph's values and tensors."""
     yield from (holder.elem_type for holder in _holders(graph))
     yield from (tensor.data_type for tensor in _tensors(graph))
-
-
-def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
-    """Yield a graph and the graphs in it."""
-    yield graph
-    for node in graph.node:
-        for inner in graphs_in(node):
-            yield from _graphs(inner)
 
 
 def _holders(graph: GraphProto) -> Iterator[TypeProto.Tensor]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TypeProto
 
-from tritonforge.graph import schemas
+from tritonforge.graph.schemas import every_graph
 from tritonforge.graph.standins import always, is_told, stand_in
 
 _ANY_OPSET = 17  # of a model without one
@@ -18,14 +18,16 @@ def infer(model: ModelProto, **options: bool) -> ModelProto:
         return onnx.shape_inference.infer_shapes(model, **options)
     copy = ModelProto()
     copy.CopyFrom(model)
-    for graph in _graphs(copy.graph):
+    for graph in every_graph(copy.graph):
         _declare(graph, opset)
     if not opset:  # those that stand in are of ONNX's own domain
         copy.opset_import.add(version=_ANY_OPSET)
     own: dict[int, NodeProto] = {}
     for index, proto in enumerate(_every(copy.graph)):
+        if is_told(proto, opset):
+            continue
         given = NodeProto.FromString(proto.SerializeToString())
-        if not is_told(proto, opset) and stand_in(proto):
+        if stand_in(proto):
             own[index] = given
     found = onnx.shape_inference.infer_shapes(copy, **options)
     for index, proto in enumerate(_every(found.graph)):
@@ -40,25 +42,15 @@ def _declare(graph: GraphProto, opset: int) -> None:
     """State the types of what some operators give whatever they take; their shapes stay open."""
     stated = {each.name for each in (*graph.value_info, *graph.output)}
     for proto in graph.node:
-        for name, kind in (
-            () if is_told(proto, opset) else zip(proto.output, always(proto), strict=False)
-        ):
+        if is_told(proto, opset):
+            continue
+        for name, kind in zip(proto.output, always(proto), strict=False):
             if name and kind and name not in stated:
                 tensor = TypeProto.Tensor(elem_type=kind)
                 graph.value_info.add(name=name, type=TypeProto(tensor_type=tensor))
 
 
-def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
-    """Yield a graph and the graphs in it."""
-    yield graph
-    for proto in graph.node:
-        for inner in schemas.graphs_in(proto):
-            yield from _graphs(inner)
-
-
 def _every(graph: GraphProto) -> Iterator[NodeProto]:
     """Yield the nodes of a graph and of the graphs in it."""
-    for proto in graph.node:
-        yield proto
-        for inner in schemas.graphs_in(proto):
-            yield from _every(inner)
+    for each in every_graph(graph):
+        yield from each.node

@@ -2,13 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from onnx import (
-    AttributeProto,
-    GraphProto,
-    ModelProto,
-    NodeProto,
-    TensorProto,
-)
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from tritonforge.graph.schemas import MAIN, graphs_in
 from tritonforge.graph.typed import dense, is_hollow
@@ -39,8 +33,8 @@ def raise_weights(model: ModelProto) -> None:
 def hides_values(model: ModelProto) -> bool:
     """Say whether values were left out elsewhere than in weights of the main graph.
 
-    They are then in attributes, functions, or in subgraphs under a name that is
-    taken. A session would refuse the model for want of them.
+    They are then in attributes, functions, or in subgraphs under a name that is taken. A session
+    would refuse the model for want of them.
     """
     held = [*_tensors(model.graph.node)]
     held += [each for function in model.functions for each in _tensors(function.node)]

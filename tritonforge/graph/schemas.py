@@ -120,6 +120,14 @@ def named_graphs_in(node: NodeProto) -> Iterator[tuple[str, Any]]:
             yield from ((each.name, graph) for graph in each.graphs)
 
 
+def every_graph(graph: Any) -> Iterator[Any]:
+    """Yield a graph and the graphs in it."""
+    yield graph
+    for node in graph.node:
+        for inner in graphs_in(node):
+            yield from every_graph(inner)
+
+
 def attributes(node: NodeProto) -> dict[str, Any]:
     """Return a node's attributes by name; texts as bytes."""
     return {each.name: helper.get_attribute_value(each) for each in node.attribute}
