@@ -44,7 +44,16 @@ class GraphError(ForgeError):
 
 
 class SpecError(ForgeError):
-    """A wish that contradicts itself or cannot be parsed."""
+    """A wish that contradicts itself or cannot be parsed.
+
+    `at` is the key that it is about, part by part, where it was said under one.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, at: tuple[str | int, ...] = ()
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.at = at
 
 
 class ConfigError(ForgeError):

@@ -11,15 +11,23 @@ from tritonforge.pbtxt.asking import (
 )
 from tritonforge.pbtxt.composing import config
 from tritonforge.pbtxt.fitting import mismatch
+from tritonforge.pbtxt.offered import FIELDS, TENSOR_FIELDS
 from tritonforge.pbtxt.reading import ModelConfig, from_json, parse, read
 from tritonforge.pbtxt.rendering import render, templates
+from tritonforge.pbtxt.schema import fields as schema
+from tritonforge.pbtxt.wished import check as check_wish
+from tritonforge.pbtxt.wished import lay, rivals
 
 __all__ = [
+    "FIELDS",
+    "TENSOR_FIELDS",
     "ModelConfig",
+    "check_wish",
     "config",
     "dtype",
     "from_json",
     "is_complete",
+    "lay",
     "mismatch",
     "needs_gpu",
     "needs_openvino",
@@ -27,6 +35,8 @@ __all__ = [
     "read",
     "rehearse",
     "render",
+    "rivals",
+    "schema",
     "served",
     "templates",
     "without_policy",
