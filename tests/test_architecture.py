@@ -22,8 +22,8 @@ LAYERS = (
     {"placement"},
     {"opsets", "converting"},
     {"exported"},
-    {"exporting", "mirror", "proving", "served", "standing", "wishes"},
-    {"reference", "serving"},
+    {"exporting", "mirror", "proving", "served", "standing", "wishes"} | {"specfile", "unchanged"},
+    {"recording", "reference", "serving"},
     {"build", "parity", "measure"},
     {"cli"},
 )

@@ -50,6 +50,9 @@ OUTPUTS = st.builds(
     flips=st.none() | COUNTS,
     worst=st.none() | WORSTS,
 )
+STAMPS = st.dictionaries(
+    TEXT, st.builds(manifest.Stamp, sha256=TEXT, size=COUNTS, changed=COUNTS), max_size=3
+)
 MANIFESTS = st.builds(
     Manifest,
     source=TEXT,
@@ -78,7 +81,10 @@ MANIFESTS = st.builds(
     gate=st.builds(
         gate.GateReport, samples=COUNTS, outputs=st.lists(OUTPUTS, max_size=2).map(tuple)
     ),
-    files=st.dictionaries(TEXT, TEXT, max_size=3),
+    files=STAMPS,
+    read=STAMPS,
+    beside=STAMPS,
+    inputs=TEXT,
     input_specs=st.lists(TEXT, max_size=3).map(tuple),
 )
 
@@ -222,7 +228,7 @@ def test_hashes_cover_every_file_but_the_manifest(tmp_path):
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "part").write_bytes(b"")
     manifest.write(plain(), tmp_path)
-    assert manifest.hashes(tmp_path) == {
+    assert {name: stamp.sha256 for name, stamp in manifest.stamps(tmp_path).items()} == {
         "inner/part": hashlib.sha256(b"").hexdigest(),
         "model.onnx": hashlib.sha256(b"weights").hexdigest(),
     }

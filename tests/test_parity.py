@@ -97,7 +97,7 @@ def spoil(copy, scale=1.01, *, owned=False):
     onnx.save(model, path)
     if owned:
         known = manifest.read(path.parent)
-        manifest.write(replace(known, files=manifest.hashes(path.parent)), path.parent)
+        manifest.write(replace(known, files=manifest.stamps(path.parent)), path.parent)
 
 
 def test_other_weights_differ_from_the_golden_sample(copy):

@@ -1,29 +1,28 @@
 """Build: from a source to a proven version in the model repository."""
 
 import contextlib
-import platform
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from tritonforge import (
-    __version__,
     exporting,
     gate,
+    graph,
     leftovers,
     manifest,
     opsets,
     proving,
+    recording,
     reference,
     sources,
+    unchanged,
     wishes,
 )
-from tritonforge.errors import GateError
+from tritonforge.errors import GateError, RepositoryError
 from tritonforge.exported import Exported
 from tritonforge.manifest import Manifest
 from tritonforge.progress import Progress, silent
@@ -38,7 +37,8 @@ from tritonforge.standing import Standing, decide, fresh, kept_batch, write_labe
 class Built:
     """What a build made, or would make: `entry` is None after a dry run.
 
-    `chosen` says why it has this opset, None where that was asked for.
+    `chosen` says why it has this opset, None where that was asked for. `unchanged` says that the
+    version stood already, made from the same.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Built:
     unbatched: str | None
     chosen: str | None
     notes: tuple[str, ...]
+    unchanged: bool = False
 
 
 def build(
@@ -58,56 +59,110 @@ def build(
     force: bool = False,
     standing: Standing = "stop",
     dry_run: bool = False,
+    rebuild: bool = False,
     progress: Progress = silent,
 ) -> Built:
     """Export, prove and publish one model; nothing is visible before all of it is proven.
 
-    `standing` says what to do where the model has another config already. Raises `GateError` (the
-    numbers differ) and any other `ForgeError`; the repository is then as it was.
+    `standing` says what to do where the model has another config already. Where the newest version
+    was made from the same it stands, unless with `rebuild` or for a `version`. Raises `GateError`
+    (the numbers differ) and any other `ForgeError`; the repository is then as it was.
     """
     name = sources.model_name(spec)
     if version is not None and not force:
         repository.check_free(name, version)  # before any work is done
     kept = kept_batch(repository, name, version) if standing == "keep" else None
     largest = spec.max_batch_size if kept is None else kept
+    inputs = unchanged.inputs_of(spec, largest, kept=standing == "keep")
+    if not rebuild and version is None:
+        progress("looking whether anything changed")
+        if (found := unchanged.standing(repository, name, spec, inputs)) is not None:
+            return _standing(*found)
     progress(f"loading {spec.source}")
     loaded = sources.load(spec)
-    spec = wishes.with_samples(spec, loaded)
     with _workplace(repository, name, dry_run=dry_run) as stage:
-        path = stage.version_dir / MODEL
-        exported = exporting.make(loaded, spec, path, progress)
-        wishes.check_ranges(spec, exported.signature)
-        placed = opsets.check(path, spec)
-        labels = write_labels(stage, loaded.labels, exported.signature)
-        with reference.opened(loaded, exported) as (judge, judged):
-            case = _case(path, spec, exported, largest)
-            exact = None if loaded.module is None else partial(reference.exact, loaded, exported)
-            proof = proving.prove(case, judge, progress, exact)
-        _judge(proof, path)
-        progress("publishing")
-        manifest.write_golden(stage.version_dir, *proof.golden)
-        manifest.write_recorded(stage.version_dir, exported.domains)
-        record = _record(spec, loaded, exported, proof, manifest.hashes(stage.version_dir))
-        config = fresh(name, spec, proof.signature, proof.max_batch_size, labels)
+        made = _make(name, spec, loaded, stage, largest, progress)
         entry, number, record = _place(
             repository,
             stage,
-            config,
-            record,
+            replace(made, record=replace(made.record, inputs=inputs)),
             version,
             force=force,
             standing=standing,
             dry_run=dry_run,
         )
-    unbatched = proof.unbatched if exported.fixed is None else exported.fixed
     return Built(
         name=name,
         version=number,
         entry=entry,
         manifest=record,
+        unbatched=made.unbatched,
+        chosen=made.chosen,
+        notes=made.notes,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """What lies proven in a stage: its config, its manifest without it, and what is to be told."""
+
+    config: Any
+    record: Manifest
+    unbatched: str | None
+    chosen: str | None
+    notes: tuple[str, ...]
+
+
+def _make(
+    name: str, spec: ModelSpec, loaded: Loaded, stage: Stage, largest: int, progress: Progress
+) -> _Made:
+    """Write the model of a spec to a stage, and prove it."""
+    read = unchanged.stamps((*_files(loaded), *unchanged.named_files(spec)))
+    spec = wishes.with_samples(spec, loaded)
+    path = stage.version_dir / MODEL
+    exported = exporting.make(loaded, spec, path, progress)
+    wishes.check_ranges(spec, exported.signature)
+    placed = opsets.check(path, spec)
+    labels = write_labels(stage, loaded.labels, exported.signature)
+    proof, judged = _prove(loaded, exported, _case(path, spec, exported, largest), progress)
+    progress("publishing")
+    manifest.write_golden(stage.version_dir, *proof.golden)
+    manifest.write_recorded(stage.version_dir, exported.domains)
+    record = replace(
+        recording.record(spec, loaded, exported, proof),
+        files=manifest.stamps(stage.version_dir),
+        beside=unchanged.beside(stage),
+        read=read,
+    )
+    unbatched = proof.unbatched if exported.fixed is None else exported.fixed
+    return _Made(
+        config=fresh(name, spec, proof.signature, proof.max_batch_size, labels),
+        record=record,
         unbatched=unbatched if proof.max_batch_size == 0 else None,
         chosen=exported.chosen,
         notes=(*exported.notes, *placed, *judged, *proof.notes),
+    )
+
+
+def _files(loaded: Loaded) -> tuple[Path, ...]:
+    """Return the files that say what a source is."""
+    if loaded.path is None:
+        return loaded.read
+    parts = graph.external_files(loaded.path)
+    return (loaded.path, *(loaded.path.parent / part for part in parts))
+
+
+def _standing(entry: Entry, record: Manifest) -> Built:
+    """Tell of a version that stands already."""
+    return Built(
+        name=entry.model,
+        version=entry.version,
+        entry=entry,
+        manifest=record,
+        unbatched=None,
+        chosen=None,
+        notes=(),
+        unchanged=True,
     )
 
 
@@ -140,18 +195,23 @@ def _case(path: Path, spec: ModelSpec, exported: Exported, largest: int) -> Case
     )
 
 
-def _judge(proof: Proof, path: Path) -> None:
-    """Raise `GateError` where the numbers differ."""
+def _prove(
+    loaded: Loaded, exported: Exported, case: Case, progress: Progress
+) -> tuple[Proof, tuple[str, ...]]:
+    """Prove the file, and return notes on what it was held against; `GateError` if it differs."""
+    with reference.opened(loaded, exported) as (judge, judged):
+        exact = None if loaded.module is None else partial(reference.exact, loaded, exported)
+        proof = proving.prove(case, judge, progress, exact)
     if not proof.report.passed:
-        hint = proving.hint(proof.report, path, steady=proof.steady)
+        hint = proving.hint(proof.report, case.path, steady=proof.steady)
         raise GateError(gate.summary(proof.report), hint=hint, report=proof.report)
+    return proof, judged
 
 
 def _place(
     repository: Repository,
     stage: Stage,
-    config: Any,
-    record: Manifest,
+    made: _Made,
     version: int | None,
     *,
     force: bool,
@@ -159,12 +219,19 @@ def _place(
     dry_run: bool,
 ) -> tuple[Entry | None, int, Manifest]:
     """Decide config and number under the lock, write the manifest and publish."""
-    name = config.name
+    name = made.config.name
     with contextlib.nullcontext() if dry_run else repository.locked():
         number = repository.next_version(name) if version is None else version
         stands = repository.config(name)
-        text = decide(stands, config, record.signature, standing=standing, version=number)
-        record = replace(record, config=text)
+        text = decide(
+            stands,
+            made.config,
+            made.record.signature,
+            standing=standing,
+            version=number,
+            written=_written(repository, name),
+        )
+        record = replace(made.record, config=text)
         if dry_run:
             return None, number, record
         manifest.write(record, stage.version_dir)
@@ -174,49 +241,9 @@ def _place(
     return entry, number, record
 
 
-def _record(
-    spec: ModelSpec,
-    loaded: Loaded,
-    exported: Exported,
-    proof: Proof,
-    files: Mapping[str, str],
-) -> Manifest:
-    """Gather the manifest; its config is decided at the very end."""
-    return Manifest(
-        source=spec.source,
-        weights=spec.weights,
-        weights_origin=loaded.weights,
-        weights_sha256=loaded.weights_sha256,
-        seed=spec.seed,
-        sample_seed=spec.sample_seed,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        target=spec.target.tag,
-        exporter=exported.exporter,
-        opset=exported.stamp.opset,
-        ir=exported.stamp.ir,
-        max_batch_size=proof.max_batch_size,
-        reference="onnx" if loaded.path is not None else "torch",
-        loaded_by=exported.loaded_by,
-        config="",
-        versions=_versions(loaded, spec),
-        signature=proof.signature,
-        domains=exported.domains,
-        ranges=dict(spec.ranges),
-        tolerance=spec.tolerance,
-        gate=proof.report,
-        files=files,
-        input_specs=tuple(str(tensor) for tensor in spec.inputs),
-    )
-
-
-def _versions(loaded: Loaded, spec: ModelSpec) -> dict[str, str]:
-    """Return the version of everything that took part."""
-    tools = ["numpy", "onnx", "onnxruntime"] + (["onnxscript"] if loaded.module else [])
-    return {
-        "tritonforge": __version__,
-        "python": platform.python_version(),
-        **{tool: metadata.version(tool) for tool in tools},
-        **loaded.versions,
-        **({"target triton": spec.target.triton} if spec.target.triton else {}),
-        "target onnxruntime": spec.target.onnxruntime,
-    }
+def _written(repository: Repository, name: str) -> str | None:
+    """Return the config that the newest version was built with, None where that is not known."""
+    with contextlib.suppress(RepositoryError):  # no version, or a manifest that is damaged
+        known = manifest.read(repository.entry(name).version_dir)
+        return None if known is None else known.config
+    return None

@@ -28,15 +28,42 @@ _END = "."  # closes every string: numpy drops zeros at an end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """By what a file is known again: its sha256, its bytes, when it was changed (ns)."""
+
+    sha256: str
+    size: int
+    changed: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Stamp":
+        """Stamp a file."""
+        status = path.stat()
+        return cls(sha256=sha256(path), size=status.st_size, changed=status.st_mtime_ns)
+
+    def fits(self, path: Path) -> bool:
+        """Say whether a file is the one that was stamped; read where its date differs."""
+        try:
+            status = path.stat()
+        except OSError:
+            return False
+        if status.st_size != self.size:
+            return False
+        return status.st_mtime_ns == self.changed or sha256(path) == self.sha256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """All that a later command must know of a version.
 
     `weights` is what was asked (default, random, a file), `weights_origin` says in words where they
-    came from. `versions` maps each tool that took part to its version; `files` each file of the
-    version to its sha256; `config` is the text of `config.pbtxt` that the version was proven under;
+    came from. `versions` maps each tool that took part to its version; `files` stamps each file of
+    the version; `config` is the text of `config.pbtxt` that the version was proven under;
     `reference` says what the gate compared with (`torch` or `onnx`), `loaded_by` which version of
     the target's own ONNX Runtime has loaded the file, None where it was not at hand. `opset` and
-    `ir` are read back from the file.
+    `ir` are read back from the file. `inputs` is the hash of what was wished and of every version
+    that took part; `read` and `beside` are the files that it was made from and those of the model's
+    folder that it brought, with `files` all that a later build compares to see whether to build.
     """
 
     source: str
@@ -60,8 +87,11 @@ class Manifest:
     ranges: Mapping[str, Range]
     tolerance: Tolerance
     gate: GateReport
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Stamp] = field(default_factory=dict)
     input_specs: tuple[str, ...] = ()
+    inputs: str = ""
+    read: Mapping[str, Stamp] = field(default_factory=dict)
+    beside: Mapping[str, Stamp] = field(default_factory=dict)
 
 
 def write(manifest: Manifest, version_dir: Path) -> None:
@@ -90,18 +120,21 @@ def read(version_dir: Path) -> Manifest | None:
         ) from error
 
 
-def hashes(version_dir: Path) -> dict[str, str]:
-    """Return the sha256 of each file of a version but the manifest, by relative path."""
-    paths = sorted(path for path in version_dir.rglob("*") if path.is_file())
+def stamps(folder: Path) -> dict[str, Stamp]:
+    """Stamp each file of a folder but the manifest, by relative path."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
-        str(path.relative_to(version_dir)): sha256(path) for path in paths if path.name != MANIFEST
+        str(path.relative_to(folder)): Stamp.of(path) for path in paths if path.name != MANIFEST
     }
 
 
 def altered(known: Manifest, version_dir: Path) -> tuple[str, ...]:
     """Name the files of a version that are missing or not those that were built."""
-    found = hashes(version_dir)
-    return tuple(name for name, digest in known.files.items() if found.get(name) != digest)
+    return tuple(
+        name
+        for name, stamp in known.files.items()
+        if not (path := version_dir / name).is_file() or sha256(path) != stamp.sha256
+    )
 
 
 def sha256(path: Path) -> str:
@@ -210,9 +243,18 @@ def _decode(document: dict[str, Any], recorded: Mapping[str, tuple[np.ndarray, .
     plain["ranges"] = {name: Range(**value) for name, value in document["ranges"].items()}
     plain["tolerance"] = Tolerance(**document["tolerance"])
     plain["input_specs"] = tuple(document["input_specs"])
+    for key in ("files", "read", "beside"):
+        plain[key] = {name: _stamp(each) for name, each in document.get(key, {}).items()}
     outputs = tuple(_output(entry) for entry in document["gate"]["outputs"])
     plain["gate"] = GateReport(samples=document["gate"]["samples"], outputs=outputs)
     return Manifest(**plain)
+
+
+def _stamp(entry: dict[str, Any] | str) -> Stamp:
+    """Build a stamp from its JSON; older manifests hold the hash alone."""
+    if isinstance(entry, str):
+        return Stamp(sha256=entry, size=-1, changed=-1)
+    return Stamp(**entry)
 
 
 def _tensor(entry: dict[str, Any]) -> TensorSpec:

@@ -4,9 +4,10 @@ None means «not said»: the default is then chosen by whoever knows more.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,9 +21,12 @@ _WIDEST = 2**63  # numbers are drawn as 64 bit integers and floats
 _DIM = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # Which execution provider a model is built for; `tensorrt` leaves the rest to CUDA.
-Accelerator = Literal["cpu", "cuda", "tensorrt", "openvino"]
+Accelerator = Literal["auto", "cpu", "cuda", "tensorrt", "openvino"]
+Device = Literal["cpu", "gpu"]
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
 ON_GPU: frozenset[Accelerator] = frozenset({"cuda", "tensorrt"})  # those of a GPU of NVIDIA
 Exporter = Literal["auto", "dynamo", "torchscript"]
+Warmup = Literal["none", "zero", "random", "golden"]
 DomainKind = Literal["normal", "uniform", "integers", "mask", "recorded"]
 
 
@@ -58,6 +62,10 @@ class Range:
             raise SpecError(
                 f"cannot read --range {text!r}", hint="write seq=1..512 or h=32..512:32"
             ) from error
+
+    def __str__(self) -> str:
+        high = "" if self.high is None else self.high
+        return f"{self.low}..{high}" + (f":{self.step}" if self.step > 1 else "")
 
     def nearest(self, size: int) -> int:
         """Return the largest size of the range's steps that is not above `size`, at least `low`."""
@@ -110,6 +118,14 @@ class Domain:
             ) from error
         return name, cls(kind=kind, low=ends[0], high=ends[1])
 
+    @property
+    def written(self) -> str:
+        """Return the text that `parse` reads behind the name."""
+        if self.kind in {"integers", "uniform"}:
+            number = int if self.kind == "integers" else float
+            return f"{number(self.low)}..{number(self.high)}"
+        return self.kind
+
     def __str__(self) -> str:
         ends = "" if self.kind in {"mask", "recorded"} else f" {self.low:g}..{self.high:g}"
         return f"{self.kind}{ends}"
@@ -136,7 +152,12 @@ class ModelSpec:
     `weights` is `default`, `random` or a path to a state dict. `samples` are files or folders of
     recorded inputs. `max_batch_size` counts samples, `cores` the CPU cores that the server will
     have for this model. `max_cpu_nodes` is how many nodes a GPU may lose to the CPU, shapes and the
-    operators in `allow_cpu` aside; None for any number.
+    operators in `allow_cpu` aside; None for any number. `device` is what the server will have, by
+    which the accelerator `auto` is decided. `precision` is what TensorRT may compute in; `bake`
+    writes it into the file. `profiles` part the ranges into several of TensorRT's optimization
+    profiles. `warmup` None is by accelerator. `labels` map outputs to files of class names,
+    `states` inputs to the outputs that become them. `config` holds further fields of `ModelConfig`
+    by their own names, `input` and `output` by tensor.
     """
 
     source: str
@@ -157,6 +178,14 @@ class ModelSpec:
     allow_cpu: frozenset[str] = frozenset()
     tolerance: Tolerance = Tolerance()
     cores: int | None = None
+    device: Device | None = None
+    precision: Precision = "fp32"
+    bake: bool = False
+    profiles: tuple[Mapping[str, Range], ...] = ()
+    warmup: Warmup | None = None
+    labels: tuple[tuple[str, Path], ...] = ()
+    states: tuple[tuple[str, str], ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.max_batch_size < 0:

@@ -14,7 +14,8 @@ from tritonforge.repository import CONFIG, MODEL, Repository, Stage
 from tritonforge.spec import ModelSpec
 from tritonforge.tensors import Signature
 
-Standing = Literal["stop", "update", "keep"]
+# `follow` replaces what the last build wrote, and stops at what a person has edited.
+Standing = Literal["stop", "update", "keep", "follow"]
 _LABELS = "labels.txt"
 
 
@@ -49,7 +50,7 @@ def fresh(
     labels: Mapping[str, str],
 ) -> Any:
     """Make the config of what was proven; raises `ConfigError` where the target has none for it."""
-    return pbtxt.config(
+    message = pbtxt.config(
         name,
         signature,
         max_batch_size=max_batch_size,
@@ -58,19 +59,30 @@ def fresh(
         scalars=spec.target.scalars,
         accelerator=spec.accelerator,
     )
+    pbtxt.lay(message, spec.config)
+    return message
 
 
 def decide(
-    stands: str | None, ours: Any, signature: Signature, *, standing: Standing, version: int
+    stands: str | None,
+    ours: Any,
+    signature: Signature,
+    *,
+    standing: Standing,
+    version: int,
+    written: str | None = None,
 ) -> str:
-    """Return the text that is to stand; raises `ConfigError` where that is not ours to say."""
+    """Return the text that is to stand; raises `ConfigError` where that is not ours to say.
+
+    `written` is what the last build wrote, None where there was none.
+    """
     text = pbtxt.render(ours)
-    if stands is None or standing == "update":
+    if stands is None or standing == "update" or (standing == "follow" and stands == written):
         return text
     there = _parse(stands, ours.name)
     if there == ours:
         return stands
-    if standing == "stop":
+    if standing != "keep":
         diff = difflib.unified_diff(
             stands.splitlines(), text.splitlines(), "standing", "new", lineterm=""
         )

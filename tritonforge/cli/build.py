@@ -1,144 +1,105 @@
 """`tritonforge build`: from a source to a proven version in the model repository."""
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tritonforge.cli import options, output
-from tritonforge.errors import GateError
+from tritonforge.cli import options, output, specflags
+from tritonforge.errors import ForgeError, GateError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from tritonforge.build import Built
     from tritonforge.gate import GateReport
     from tritonforge.manifest import Manifest
 
 
 @click.command()
-@click.argument("source")
+@click.argument("names", metavar="[SOURCE]...", nargs=-1)
 @options.model_repository
-@options.target
 @click.option("--name", help="The model's name; without it the source's own, made valid.")
 @options.model_version
-@click.option(
-    "--weights",
-    default="default",
-    show_default=True,
-    metavar="default|random|FILE",
-    help="Pretrained (default), random by --seed, or a state dict (.pt, .safetensors).",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights.")
-@click.option(
-    "--input",
-    "inputs",
-    multiple=True,
-    type=options.INPUT,
-    help="An input, such as ids:INT64:batch,seq; a name is a dynamic dimension. Repeatable.",
-)
-@click.option(
-    "--range",
-    "ranges",
-    multiple=True,
-    type=options.RANGE,
-    help="The sizes of a dynamic dimension, such as seq=1..512. Repeatable.",
-)
-@click.option(
-    "--domain",
-    "domains",
-    multiple=True,
-    type=options.DOMAIN,
-    help="What an input holds: ids=0..30000, x=0.0..1.0, m=mask or x=normal. Repeatable.",
-)
-@click.option(
-    "--sample",
-    "samples",
-    multiple=True,
-    type=options.FILE,
-    help="Recorded inputs to prove with, in place of drawn ones: an .npz file, or a folder of "
-    "ONNX test data (input_0.pb). Repeatable.",
-)
-@click.option(
-    "--max-batch-size",
-    type=click.IntRange(min=0),
-    default=16,
-    show_default=True,
-    help="The largest batch; 0 for none.",
-)
-@click.option(
-    "--accelerator",
-    type=click.Choice(["cpu", "cuda", "tensorrt", "openvino"]),
-    default="cpu",
-    show_default=True,
-    help="What the model is to run on; it decides the opset.",
-)
-@click.option("--opset", type=int, help="The opset, instead of the one where it keeps its kernels.")
-@click.option(
-    "--max-cpu-nodes",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Fail where more nodes than this would run on the CPU for want of a CUDA kernel; shapes "
-    "that CUDA computes on the host are not counted.",
-)
-@click.option(
-    "--allow-cpu",
-    type=options.NAMES,
-    default="",
-    metavar="OP,…",
-    help="Operators that --max-cpu-nodes does not count, such as Cast,Where.",
-)
-@click.option(
-    "--exporter",
-    type=click.Choice(["auto", "dynamo", "torchscript"]),
-    default="auto",
-    show_default=True,
-    help="Which of torch's exporters; auto tries both and says which it took.",
-)
-@click.option("--cores", type=click.IntRange(min=1), help="CPU cores the server will have.")
-@options.tolerance
-@options.sample_seed
+@specflags.every
 @click.option("--force", is_flag=True, help="Replace the version that -x names.")
+@click.option("--rebuild", is_flag=True, help="Build also where nothing has changed.")
 @click.option("--update-config", is_flag=True, help="Replace a config that differs.")
 @click.option("--keep-config", is_flag=True, help="Build for the config that stands.")
 @click.option("--dry-run", is_flag=True, help="Export and prove, but publish nothing.")
 @options.output_format
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
+    names: tuple[str, ...],
     model_repository: Any,
+    name: str | None,
     model_version: int | None,
     force: bool,
+    rebuild: bool,
     update_config: bool,
     keep_config: bool,
     dry_run: bool,
     output_format: str,
-    atol: float | None,
-    rtol: float | None,
-    **wishes: Any,
+    spec_file: Any,
+    env: str | None,
+    **flags: Any,
 ) -> None:
     """Export SOURCE to ONNX, prove it, and add it to the model repository.
 
-    SOURCE is a torchvision name (resnet50), a function that returns a module (file.py:factory,
-    pkg.module:factory) or an .onnx file. Nothing is published unless ONNX Runtime gives what the
-    model gives: over batch sizes, shapes and seeds, within tolerance.
+    SOURCE is a model of tritonforge.toml, a torchvision name (resnet50), a function that returns a
+    module (file.py:factory, pkg.module:factory) or an .onnx file; without SOURCE every model of
+    tritonforge.toml is built. Nothing is published unless ONNX Runtime gives what the model gives:
+    over batch sizes, shapes and seeds, within tolerance. What has not changed is not built again.
     """
+    from tritonforge import specfile
     from tritonforge.build import build
-    from tritonforge.spec import ModelSpec, Tolerance
 
     if update_config and keep_config:
         raise click.UsageError("--update-config and --keep-config contradict each other")
     if force and model_version is None:
         raise click.UsageError("--force replaces the version that -x names: name one")
-    spec = ModelSpec(tolerance=Tolerance(atol=atol, rtol=rtol), **wishes)
-    try:
+    file = specfile.find(spec_file)
+    above = specflags.layer(context, flags)
+    wanted = names or specflags.listed(file, env)
+    if len(wanted) > 1 and (name is not None or model_version is not None):
+        raise click.UsageError("--name and -x are of one model: name its SOURCE")
+
+    def one(source: str) -> "Built":
+        found = specfile.effective(source, file, env, above)
+        if found.listed and file is not None and names:
+            output.aside(f"{source} is as {file.where(('models', source))} has it")
+        spec = found.spec if name is None else replace(found.spec, name=name)
         with output.progress() as progress:
-            built = build(
+            return build(
                 spec,
                 model_repository,
                 version=model_version,
                 force=force,
-                standing="update" if update_config else "keep" if keep_config else "stop",
+                rebuild=rebuild,
+                standing=specflags.standing(found, update=update_config, keep=keep_config),
                 dry_run=dry_run,
                 progress=progress,
             )
+
+    if len(names) == 1:
+        _one(partial(one, names[0]), output_format, dry_run=dry_run)
+    else:
+        _several(wanted, one, output_format, dry_run=dry_run)
+
+
+def _one(make: "Callable[[], Built]", output_format: str, *, dry_run: bool) -> None:
+    """Build a model and tell of it."""
+    try:
+        built = make()
     except GateError as error:
-        _report_failure(error, output_format)
+        report: Any = error.report
+        if report is not None and output_format == "json":
+            output.as_json({"published": False, "gate": _gate_document(report)})
+        elif report is not None:
+            gate_table(report, "the gate failed")
         raise
     if output_format == "json":
         output.as_json(_document(built))
@@ -146,9 +107,59 @@ def command(
         _print(built, dry_run=dry_run)
 
 
+def _several(
+    wanted: "Sequence[str]",
+    make: "Callable[[str], Built]",
+    output_format: str,
+    *,
+    dry_run: bool,
+) -> None:
+    """Build models one by one; where one fails the others go on, and the exit code says so."""
+    documents: list[dict[str, Any]] = []
+    code = 0
+    for source in wanted:
+        try:
+            built = make(source)
+        except ForgeError as error:
+            code = max(code, error.exit_code)
+            documents.append(_failed(source, error))
+            report: Any = getattr(error, "report", None)
+            if report is not None and output_format != "json":
+                gate_table(report, f"{source}: the gate failed")
+            hint = f" Hint: {error.hint}" if error.hint else ""
+            output.aside(f"Error: {source}: {error.message}.{hint}")
+            continue
+        documents.append(_document(built))
+        if output_format != "json":
+            _print(built, dry_run=dry_run)
+    if output_format == "json":
+        output.as_json({"builds": documents})
+    if code:
+        click.get_current_context().exit(code)
+
+
+def _failed(source: str, error: ForgeError) -> dict[str, Any]:
+    """Return the stable JSON of a build that was not one."""
+    report: Any = getattr(error, "report", None)
+    return {
+        "model": source,
+        "published": False,
+        "error": error.message,
+        "hint": error.hint,
+        "gate": None if report is None else _gate_document(report),
+    }
+
+
 def _print(built: "Built", *, dry_run: bool) -> None:
     """Say what was built, how it was proven, and where it lies."""
     record = built.manifest
+    if built.unchanged and built.entry is not None:
+        click.echo(
+            f"{built.name} {built.version}: unchanged since {record.created}, not built again"
+            " (--rebuild builds it)"
+        )
+        click.echo(built.entry.version_dir)
+        return
     if dry_run:
         click.echo(record.config, nl=False)
         click.echo()
@@ -197,17 +208,6 @@ def gate_table(report: "GateReport", title: str) -> None:
     output.table(columns, rows, left=2, title=f"{title}, {report.samples} samples")
 
 
-def _report_failure(error: GateError, output_format: str) -> None:
-    """Show the numbers of a gate that failed, before its sentence."""
-    if error.report is None:
-        return
-    report: Any = error.report
-    if output_format == "json":
-        output.as_json({"published": False, "gate": _gate_document(report)})
-    else:
-        gate_table(report, "the gate failed")
-
-
 def _document(built: "Built") -> dict[str, Any]:
     """Return the stable JSON of a build."""
     record = built.manifest
@@ -215,6 +215,7 @@ def _document(built: "Built") -> dict[str, Any]:
         "model": built.name,
         "version": built.version,
         "published": built.entry is not None,
+        "unchanged": built.unchanged,
         "path": str(built.entry.version_dir) if built.entry else None,
         "target": record.target,
         "opset": record.opset,

@@ -1,7 +1,4 @@
-"""Options and arguments bundled as decorators, so that a flag means the same everywhere.
-
-Everything heavy is imported when a value is converted, never when help is shown.
-"""
+"""Options and arguments bundled as decorators, so that a flag means the same everywhere."""
 
 from collections.abc import Callable
 from itertools import takewhile
@@ -9,7 +6,7 @@ from typing import Any
 
 import click
 
-from tritonforge.errors import ForgeError, RepositoryError
+from tritonforge.cli import parsed
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -37,81 +34,27 @@ def model_file(model: str, repository: Any, version: int | None) -> Any:
     return Path(model)
 
 
-class Parsed(click.ParamType[Any]):
-    """A value read by `read`; a `ForgeError` of it is a usage error that names the option."""
+class _Repository(click.Option):
+    """An option whose default is what the file of specs says, where there is one."""
 
-    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
-        self.name = name
-        self.read = read
+    def get_default(self, ctx: click.Context, call: bool = True) -> Any:  # noqa: FBT002
+        """Read the file that is in use; help shows the default without one."""
+        standard = super().get_default(ctx, call=call)
+        if not call:
+            return standard
+        import os
+        from pathlib import Path
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read a string; anything else has been read before."""
-        if not isinstance(value, str):
-            return value
-        try:
-            return self.read(value)
-        except ForgeError as error:
-            message = f"{error.message} ({error.hint})" if error.hint else error.message
-            self.fail(message, param, ctx)
+        from tritonforge import specfile
 
-
-def _repository(text: str) -> Any:
-    from pathlib import Path
-
-    from tritonforge.repository import Repository
-
-    path = Path(text)
-    if path.exists() and not path.is_dir():
-        raise RepositoryError(f"{text} is a file", hint="name the folder that holds the models")
-    return Repository(path)
-
-
-def _release(text: str) -> Any:
-    from tritonforge import release
-
-    return release.find(text)
-
-
-def _releases(text: str) -> Any:
-    from tritonforge import release
-
-    if text != "all":
-        return (release.find(text),)
-    return tuple(each.release for each in release.images() if each.release is not None)
-
-
-def _input(text: str) -> Any:
-    from tritonforge import spec
-
-    return spec.parse_input(text)
-
-
-def _range(text: str) -> Any:
-    from tritonforge.spec import Range
-
-    return Range.parse(text)
-
-
-def _domain(text: str) -> Any:
-    from tritonforge.spec import Domain
-
-    return Domain.parse(text)
-
-
-def _size(text: str) -> Any:
-    from tritonforge.spec import parse_size
-
-    return parse_size(text)
-
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(filter(None, (name.strip() for name in text.split(","))))
-
-
-def _path(text: str) -> Any:
-    from pathlib import Path
-
-    return Path(text)
+        # What was not given is a mark of click's own while values are still gathered.
+        path, env = ctx.params.get("spec_file"), ctx.params.get("env")
+        file = specfile.find(path if isinstance(path, Path) else None)
+        env = env if isinstance(env, str) else os.environ.get("TRITONFORGE_ENV")
+        if file is None:
+            return standard
+        file.check_env(env)
+        return str(file.repository(env) or standard)
 
 
 class _Target(click.Option):
@@ -124,9 +67,9 @@ class _Target(click.Option):
         return super().get_default(ctx, call=call)
 
 
-def _once(
-    context: click.Context, option: click.Parameter, pairs: tuple[tuple[str, int], ...]
-) -> tuple[tuple[str, int], ...]:
+def once(
+    context: click.Context, option: click.Parameter, pairs: tuple[tuple[str, Any], ...]
+) -> tuple[tuple[str, Any], ...]:
     """Refuse a name that comes twice: only one of its values would count."""
     names = [name for name, _ in pairs]
     for index, name in enumerate(names):
@@ -135,26 +78,21 @@ def _once(
     return pairs
 
 
-FILE = Parsed("FILE", _path)
-INPUT = Parsed("NAME:DTYPE:DIMS", _input)
-RANGE = Parsed("DIM=LOW..HIGH", _range)
-DOMAIN = Parsed("NAME=VALUES", _domain)
-NAMES = Parsed("NAME,…", _names)
-
 model = click.argument("model")
 size = click.option(
     "--size",
     "sizes",
-    type=Parsed("DIM=SIZE", _size),
+    type=parsed.SIZE,
     multiple=True,
-    callback=_once,
+    callback=once,
     help="The size of a dynamic dimension, as batch=8; repeat for several.",
 )
 
 model_repository = click.option(
     "-r",
     "--model-repository",
-    type=Parsed("PATH", _repository),
+    cls=_Repository,
+    type=parsed.REPOSITORY,
     default="model_repository",
     show_default=True,
     envvar="TRITONFORGE_MODEL_REPOSITORY",
@@ -163,7 +101,7 @@ model_repository = click.option(
 target = click.option(
     "--target",
     cls=_Target,
-    type=Parsed("TAG", _release),
+    type=parsed.TARGET,
     show_default=True,
     help="The NGC release to build for, such as 24.10, or an ONNX Runtime, ort:1.19.2: it pins "
     "opset and IR.",
@@ -171,13 +109,13 @@ target = click.option(
 targets = click.option(
     "--target",
     "targets",
-    type=Parsed("TAG|all", _releases),
+    type=parsed.TARGETS,
     help="The NGC release, such as 24.10, or an ONNX Runtime, ort:1.19.2; all: each release, one "
     "line each. Without it 24.10, with --observe the installed ONNX Runtime.",
 )
 served_by = click.option(
     "--target",
-    type=Parsed("TAG", _release),
+    type=parsed.TARGET,
     help="The NGC release whose ONNX Runtime runs the models, or that one itself, ort:1.19.2; "
     "without it the one that they were built for, or 24.10. The server itself is Triton 2.51 "
     "whatever it is.",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tritonforge.cli import options, output
+from tritonforge.cli import options, output, parsed
 from tritonforge.cli.group import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _writable(ctx: click.Context, parameter: click.Parameter, path: "Path | None
 @click.option(
     "--concurrency",
     "concurrencies",
-    type=options.Parsed("LEVELS", _levels),
+    type=parsed.Parsed("LEVELS", _levels),
     default="1..16*2",
     show_default=True,
     help="Requests at once: 1..16 (every level), 1..16:5 (step), 1..16*2 (doubling), 1,4,16 or 8.",
@@ -65,7 +65,7 @@ def _writable(ctx: click.Context, parameter: click.Parameter, path: "Path | None
 @click.option(
     "--shape",
     "shapes",
-    type=options.Parsed("NAME:DIMS", _shape),
+    type=parsed.Parsed("NAME:DIMS", _shape),
     multiple=True,
     help="The shape of an input, batch dimension left out, as ids:128; repeat for several.",
 )
@@ -95,7 +95,7 @@ def _writable(ctx: click.Context, parameter: click.Parameter, path: "Path | None
 @click.option(
     "--csv",
     "csv_path",
-    type=options.FILE,
+    type=parsed.FILE,
     callback=_writable,
     help="Write the levels to a file too.",
 )

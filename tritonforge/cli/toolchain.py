@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tritonforge.cli import options, output
+from tritonforge.cli import options, output, parsed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ def command() -> None:
 @options.served_by
 @click.option(
     "--find-links",
-    type=options.FILE,
+    type=parsed.FILE,
     metavar="DIR",
     help="Take the wheels from this folder alone, without a network; where it lacks one, the error "
     "is the command that fetches it.",

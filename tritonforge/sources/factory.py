@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tritonforge.errors import SourceError, SpecError
+from tritonforge.sources import watched
 from tritonforge.sources.protocol import Loaded
 from tritonforge.spec import Domain, ModelSpec
 from tritonforge.tensors import Arrays, Dim, DType, TensorSpec
@@ -46,7 +47,7 @@ def load(text: str, spec: ModelSpec) -> Loaded:
 
     module_name, factory_name = text.rsplit(":", 1)
     torch.manual_seed(spec.seed)
-    with contextlib.redirect_stdout(sys.stderr):  # what it prints is not our answer
+    with watched.opened() as read, contextlib.redirect_stdout(sys.stderr):  # not our answer
         made = _call(text, _find(module_name, factory_name))
     module, given = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     if not isinstance(module, torch.nn.Module):
@@ -69,6 +70,7 @@ def load(text: str, spec: ModelSpec) -> Loaded:
         else f"file {spec.weights}",
         weights_sha256=states.fingerprint(module),
         versions={"torch": torch.__version__},
+        read=tuple(sorted(read)),
     )
 
 

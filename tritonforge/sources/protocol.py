@@ -20,7 +20,8 @@ class Loaded:
     `examples` hold arrays where the source brought some. `asked` says that every dynamic dimension
     was asked for by the user: then one that the exporter freezes fails the build, where otherwise
     it only costs the batching. `weights` says in words where the weights come from, `labels` name
-    the classes of the first output. `versions` are the libraries that took part.
+    the classes of the first output. `versions` are the libraries that took part. `read` are the
+    files that say what the model is, those of the weights included.
     """
 
     module: "nn.Module | None" = None
@@ -33,6 +34,7 @@ class Loaded:
     weights: str
     weights_sha256: str | None
     versions: Mapping[str, str] = field(default_factory=dict)
+    read: tuple[Path, ...] = ()
 
 
 class Source(Protocol):

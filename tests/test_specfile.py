@@ -1,0 +1,274 @@
+"""`tritonforge.toml`: read, checked, laid over each other."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tritonforge import specfile
+from tritonforge.errors import SpecError
+from tritonforge.spec import Domain, Range, Tolerance
+from tritonforge.specfile import Layer
+from tritonforge.specfile.lines import positions
+from tritonforge.tensors import DType, TensorSpec
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write a file of specs and read it."""
+
+    def write(text):
+        path = tmp_path / "tritonforge.toml"
+        path.write_text(text, "utf-8")
+        return specfile.find(path)
+
+    return write
+
+
+WHOLE = """
+[defaults]
+target = "24.04"
+accelerator = "cpu"
+repository = "models"
+
+[models.resnet50]
+max_batch_size = 8
+
+[models.bert]
+source = "nets.py:bert"
+weights = "bert.safetensors"
+seed = 7
+cores = 2
+opset = 17
+exporter = "torchscript"
+samples = ["calls.npz"]
+labels = { logits = "classes.txt" }
+states = { h0 = "h1" }
+warmup = "none"
+tolerance = { atol = 1e-3, rtol = 0.5 }
+ranges = { seq = "1..512", h = 32 }
+profiles = [{ seq = "1..64" }, { seq = "65..512" }]
+dynamic_batching.preferred_batch_size = [4, 8]
+
+[models.bert.inputs]
+ids = { dtype = "INT64", dims = ["batch", "seq"], domain = "0..30522" }
+mask = { dtype = "INT64", dims = ["batch", "seq"], domain = "mask", optional = true }
+
+[env.gpu.defaults]
+accelerator = "cuda"
+target = "25.06"
+
+[env.gpu.models.bert]
+dynamic_batching.max_queue_delay_microseconds = 5
+ranges = { seq = "1..256" }
+
+[env.gpu.models.more]
+source = "more.onnx"
+"""
+
+
+def test_a_model_says_all_that_a_build_asks(written, tmp_path):
+    found = specfile.effective("bert", written(WHOLE))
+    spec = found.spec
+    assert found.listed
+    assert spec.name == "bert"
+    assert spec.source == f"{tmp_path}/nets.py:bert"
+    assert spec.weights == f"{tmp_path}/bert.safetensors"
+    assert spec.target.tag == "24.04"
+    assert (spec.seed, spec.cores, spec.opset, spec.exporter) == (7, 2, 17, "torchscript")
+    assert spec.samples == (tmp_path / "calls.npz",)
+    assert spec.labels == (("logits", tmp_path / "classes.txt"),)
+    assert spec.states == (("h0", "h1"),)
+    assert spec.warmup == "none"
+    assert spec.tolerance == Tolerance(atol=1e-3, rtol=0.5)
+    assert dict(spec.ranges) == {"seq": Range(high=512), "h": Range(low=32, high=32)}
+    assert spec.profiles == ({"seq": Range(high=64)}, {"seq": Range(low=65, high=512)})
+    assert spec.inputs[0] == TensorSpec(name="ids", dtype=DType.INT64, dims=("batch", "seq"))
+    assert dict(spec.domains)["ids"] == Domain(kind="integers", low=0, high=30522)
+    assert spec.config == {
+        "dynamic_batching": {"preferred_batch_size": [4, 8]},
+        "input": {"mask": {"optional": True}},
+    }
+
+
+def test_an_environment_lies_over_the_file(written):
+    file = written(WHOLE)
+    spec = specfile.effective("bert", file, "gpu").spec
+    assert spec.accelerator == "cuda"
+    assert spec.target.tag == "25.06"
+    assert dict(spec.ranges)["seq"] == Range(high=256)
+    assert dict(spec.ranges)["h"] == Range(low=32, high=32)
+    assert spec.config["dynamic_batching"] == {
+        "preferred_batch_size": [4, 8],
+        "max_queue_delay_microseconds": 5,
+    }
+    assert file.models() == ("resnet50", "bert")
+    assert file.models("gpu") == ("resnet50", "bert", "more")
+
+
+def test_flags_lie_over_everything_and_each_value_knows_who_said_it(written, tmp_path):
+    flags = Layer(said={"seed": 1, "ranges": {"seq": "2..3"}}, origins={("seed",): "--seed"})
+    found = specfile.effective("bert", written(WHOLE), "gpu", flags)
+    origins = {value.key: value.origin for value in found.values}
+    path = tmp_path / "tritonforge.toml"
+    assert found.spec.seed == 1
+    assert origins["seed"] == "--seed"
+    line = WHOLE.splitlines().index('target = "25.06"') + 1
+    assert origins["target"] == f"{path}:{line}"
+    assert origins["inputs.ids.domain"].startswith(f"{path}:")
+    assert {value.key for value in found.defaults} >= {"sample_seed", "max_batch_size", "bake"}
+
+
+def test_a_source_that_is_no_model_of_the_file_has_its_defaults(written):
+    found = specfile.effective("resnet18", written(WHOLE), "gpu")
+    assert not found.listed
+    assert found.spec.source == "resnet18"
+    assert found.spec.name is None
+    assert found.spec.accelerator == "cuda"
+
+
+def test_of_fields_that_exclude_each_other_the_upper_one_stands(written):
+    file = written("""
+[defaults]
+dynamic_batching = true
+version_policy.latest = 2
+[models.a]
+sequence_batching.oldest.max_candidate_sequences = 4
+version_policy.all = true
+[env.e.models.a]
+sequence_batching.direct = true
+""")
+    config = specfile.effective("a", file).spec.config
+    assert config == {
+        "version_policy": {"all": True},
+        "sequence_batching": {"oldest": {"max_candidate_sequences": 4}},
+    }
+    config = specfile.effective("a", file, "e").spec.config
+    assert config["sequence_batching"] == {"direct": True}
+
+
+WRONG = [
+    ("[model.a]\n", 1, "there is no table 'model'", "did you mean 'models'?"),
+    ("[models.a]\nmax_batch_siz = 4\n", 2, "no key 'max_batch_siz'", "'max_batch_size'?"),
+    ("[models.a]\nmax_batch_size = '4'\n", 2, "a whole number from 0 up, not '4'", None),
+    ("[models.a]\nmax_batch_size = -1\n", 2, "a whole number from 0 up, not -1", None),
+    ("[models.a]\nmax_batch_size = true\n", 2, "a whole number from 0 up", None),
+    ("[models.a]\naccelerator = 'tensorr'\n", 2, "not 'tensorr'", "did you mean 'tensorrt'?"),
+    ("[models.a]\ntarget = '24.99'\n", 2, "24.99", None),
+    ("[models.a]\n\nranges = { seq = 'x' }\n", 3, "models.a.ranges.seq: cannot read", '"1..512"'),
+    ("[models.a]\nranges = { seq = '9..1' }\n", 2, "is empty", None),
+    ("[models.a]\ninputs.x = { dtype = 'FP32' }\n", 2, "says dtype and not dims", "write both"),
+    ("[models.a]\ninputs.x = { dtpe = 'FP32' }\n", 2, "no key 'dtpe'", "'dtype'?"),
+    ("[models.a]\ninputs.x = { domain = 'z' }\n", 2, "cannot read the domain 'z'", "mask"),
+    ("[models.a]\ninputs = 3\n", 2, "it takes a table", None),
+    ("[models.a]\ndynamic_batching.max_delay = 1\n", 2, "no field 'max_delay'", None),
+    ("[models.a.instance_group]\nkind = 'KIND_GPUS'\n", 2, "not 'KIND_GPUS'", "'KIND_GPU'?"),
+    ("[[models.a.instance_group]]\n[[models.a.instance_group]]\ncount = 1.5\n", 3, "1.5", None),
+    ("[models.a]\nplatform = 'x'\n", 2, "platform cannot be said", "leave it out"),
+    ("[models.a]\nversion_policy = { latest = 1, all = true }\n", 2, "exclude each other", None),
+    ("[models.'a/b']\n", 1, "cannot name a model", None),
+    ("[models]\na = 1\n", 2, "it takes a table", None),
+    ("[defaults]\nsource = 'x'\n", 2, "a source is a model's own", None),
+    ("[defaults]\nrepository = 1\n", 2, "it takes a text", None),
+    ("[env.x.models.a]\nmax_batch = 1\n", 2, "env.x.models.a.max_batch: ", "'max_batch_size'?"),
+    ("[models.a]\ntolerance.atl = 1\n", 2, "no key 'atl'", "'atol'?"),
+    ("[models.a]\nprofiles = [{ s = 'q' }]\n", 2, "profiles.0.s: cannot read", None),
+    ("[models.a]\nlabels = { o = 1 }\n", 2, "it takes a text, not 1", None),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "said", "hint"), WRONG)
+def test_what_is_wrong_is_told_with_its_line(written, tmp_path, text, line, said, hint):
+    with pytest.raises(SpecError) as caught:
+        written(text)
+    assert caught.value.message.startswith(f"{tmp_path}/tritonforge.toml:{line}: ")
+    assert said in caught.value.message
+    if hint is not None:
+        assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("content", [b"[models\n", b"\xff\xfe", b"a = " + b"[" * 3000])
+def test_what_is_no_toml_is_told(tmp_path, content):
+    path = tmp_path / "tritonforge.toml"
+    path.write_bytes(content)
+    with pytest.raises(SpecError, match=r"tritonforge\.toml"):
+        specfile.find(path)
+
+
+def test_a_file_that_is_not_there_is_told_if_it_was_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert specfile.find(None) is None
+    with pytest.raises(SpecError, match="no file"):
+        specfile.find(Path("other.toml"))
+    with pytest.raises(SpecError, match="--env prod needs"):
+        specfile.effective("resnet50", None, "prod")
+
+
+def test_an_environment_that_is_not_there_is_told(written):
+    with pytest.raises(SpecError, match="no environment 'gpus'") as caught:
+        specfile.effective("bert", written(WHOLE), "gpus")
+    assert caught.value.hint == "did you mean 'gpu'?"
+
+
+def test_a_contradiction_of_a_whole_spec_names_the_model(written):
+    with pytest.raises(SpecError, match=r"toml:1: models\.a: --max-cpu-nodes"):
+        specfile.effective("a", written("[models.a]\nmax_cpu_nodes = 0\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "value"),
+    [
+        ("max_batch_size=8", ("max_batch_size",), 8),
+        ("instance_group.kind=KIND_CPU", ("instance_group", "kind"), "KIND_CPU"),
+        ("labels.out = a=b.txt", ("labels", "out"), "a=b.txt"),
+        ('parameters."a.b"=[1, 2]', ("parameters", "a.b"), [1, 2]),
+        ("profiles=[{seq='1..2'}]", ("profiles",), [{"seq": "1..2"}]),
+        ("source=", ("source",), ""),
+    ],
+)
+def test_a_setting_is_a_line_of_the_file(text, path, value):
+    assert specfile.setting(text) == (path, value)
+
+
+@pytest.mark.parametrize("text", ["", "a", "=3", "a b=3", "[x]=1", "a=1\nb=2"])
+def test_what_is_no_setting_is_told(text):
+    with pytest.raises(SpecError, match="cannot read"):
+        specfile.setting(text)
+
+
+# --- the lines of keys ----------------------------------------------------------------------------
+
+NAMES = st.from_regex(r"[a-z]{1,3}", fullmatch=True)
+VALUES = st.recursive(
+    st.sampled_from(["1", '"x # y"', "true", "'[z]'", '"""a\nb = 2\n"""', "1.5"]),
+    lambda inner: st.lists(inner, max_size=3).map(
+        lambda each: "[\n  " + ",\n# c\n".join(each) + "\n]"
+    ),
+    max_leaves=4,
+)
+STATEMENTS = st.lists(st.tuples(NAMES, VALUES), max_size=4, unique_by=lambda each: each[0])
+TABLES = st.lists(st.tuples(NAMES, STATEMENTS), max_size=4, unique_by=lambda each: each[0])
+
+
+@given(TABLES, st.sampled_from(["", "\n", "# note [x]\n"]))
+def test_each_key_is_found_on_its_line(tables, between):
+    text, wanted = "", {}
+    for name, statements in tables:
+        wanted[(name,)] = text.count("\n") + 1
+        text += f"[{name}]\n"
+        for key, value in statements:
+            text += between
+            wanted[(name, key)] = text.count("\n") + 1
+            text += f"{key} = {value}\n"
+    tomllib.loads(text)
+    found = positions(text)
+    assert {at: found[at] for at in wanted} == wanted
+
+
+def test_entries_of_a_list_of_tables_are_numbered():
+    found = positions("[[a]]\nx=1\n[[a.b]]\ny=1\n[[a.b]]\ny=2\n[[a]]\nx=2\n[[a.b]]\ny=3\n")
+    assert found[("a", 0, "b", 1, "y")] == 6
+    assert found[("a", 1, "x")] == 8
+    assert found[("a", 1, "b", 0, "y")] == 10

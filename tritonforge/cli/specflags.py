@@ -1,0 +1,260 @@
+"""The flags that say what is wished of a model: a layer above `tritonforge.toml`."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from tritonforge.cli import options, parsed
+from tritonforge.errors import ForgeError
+
+if TYPE_CHECKING:
+    from tritonforge.specfile import Effective, Layer, SpecFile
+    from tritonforge.standing import Standing
+
+Path = tuple[str, ...]
+
+spec_file = click.option(
+    "-f",
+    "--file",
+    "spec_file",
+    type=parsed.FILE,
+    is_eager=True,
+    help="The file of specs; without it this folder's tritonforge.toml, where there is one.",
+)
+env = click.option(
+    "--env",
+    is_eager=True,
+    envvar="TRITONFORGE_ENV",
+    metavar="NAME",
+    help="Lay [env.NAME] of the file over it.",
+)
+
+_OPTIONS = (
+    options.target,
+    click.option(
+        "--weights",
+        default="default",
+        show_default=True,
+        metavar="default|random|FILE",
+        help="Pretrained (default), random by --seed, or a state dict (.pt, .safetensors).",
+    ),
+    click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights."),
+    click.option(
+        "--input",
+        "inputs",
+        multiple=True,
+        type=parsed.INPUT,
+        help="An input, such as ids:INT64:batch,seq; a name is a dynamic dimension. Repeatable.",
+    ),
+    click.option(
+        "--range",
+        "ranges",
+        multiple=True,
+        type=parsed.RANGE,
+        callback=options.once,
+        help="The sizes of a dynamic dimension, such as seq=1..512. Repeatable.",
+    ),
+    click.option(
+        "--domain",
+        "domains",
+        multiple=True,
+        type=parsed.DOMAIN,
+        callback=options.once,
+        help="What an input holds: ids=0..30000, x=0.0..1.0, m=mask or x=normal. Repeatable.",
+    ),
+    click.option(
+        "--sample",
+        "samples",
+        multiple=True,
+        type=parsed.FILE,
+        help="Recorded inputs to prove with, in place of drawn ones: an .npz file, or a folder of "
+        "ONNX test data (input_0.pb). Repeatable.",
+    ),
+    click.option(
+        "--max-batch-size",
+        type=click.IntRange(min=0),
+        default=16,
+        show_default=True,
+        help="The largest batch; 0 for none.",
+    ),
+    click.option(
+        "--accelerator",
+        type=click.Choice(["auto", "cpu", "cuda", "tensorrt", "openvino"]),
+        default="cpu",
+        show_default=True,
+        help="What the model is to run on; it decides the opset. auto decides by --device, the "
+        "model's size and its placement, and says why.",
+    ),
+    click.option(
+        "--device",
+        type=click.Choice(["cpu", "gpu"]),
+        help="What the server will have; --accelerator auto needs to know.",
+    ),
+    click.option("--cores", type=click.IntRange(min=1), help="CPU cores the server will have."),
+    click.option(
+        "--precision",
+        type=click.Choice(["fp32", "fp16", "bf16", "int8"]),
+        default="fp32",
+        show_default=True,
+        help="What TensorRT may compute in.",
+    ),
+    click.option(
+        "--bake/--no-bake",
+        default=False,
+        help="Write --precision fp16 into the file, as TensorRT 11 (26.06) demands.",
+    ),
+    click.option(
+        "--label",
+        "labels",
+        multiple=True,
+        type=parsed.LABELS,
+        callback=options.once,
+        help="Class names of an output, one a line of a file: probs=classes.txt. Repeatable.",
+    ),
+    click.option(
+        "--state",
+        "states",
+        multiple=True,
+        type=parsed.STATE,
+        callback=options.once,
+        help="An input that is an output of the request before in its sequence: h0:h1. Repeatable.",
+    ),
+    click.option(
+        "--warmup",
+        type=click.Choice(["none", "zero", "random", "golden"]),
+        help="What the server runs before it is ready, for every batch bucket and corner of the "
+        "ranges; on a GPU random is the default.",
+    ),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        type=parsed.SETTING,
+        help="Any key of tritonforge.toml, such as dynamic_batching.max_queue_delay_microseconds="
+        "100. Repeatable.",
+    ),
+    click.option(
+        "--opset", type=int, help="The opset, instead of the one where it keeps its kernels."
+    ),
+    click.option(
+        "--max-cpu-nodes",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Fail where more nodes than this would run on the CPU for want of a CUDA kernel; "
+        "shapes that CUDA computes on the host are not counted.",
+    ),
+    click.option(
+        "--allow-cpu",
+        type=parsed.NAMES,
+        default="",
+        metavar="OP,…",
+        help="Operators that --max-cpu-nodes does not count, such as Cast,Where.",
+    ),
+    click.option(
+        "--exporter",
+        type=click.Choice(["auto", "dynamo", "torchscript"]),
+        default="auto",
+        show_default=True,
+        help="Which of torch's exporters; auto tries both and says which it took.",
+    ),
+    options.tolerance,
+    options.sample_seed,
+)
+
+
+def every(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the flags of a spec, and those of its file."""
+    for option in reversed((spec_file, env, *_OPTIONS)):
+        function = option(function)
+    return function
+
+
+def listed(file: "SpecFile | None", env: str | None) -> tuple[str, ...]:
+    """Name the models of the file; a usage error where there is none."""
+    from tritonforge.specfile import FILE
+
+    if file is None:
+        raise click.UsageError(f"name a SOURCE, or write a {FILE}: tritonforge init SOURCE")
+    file.check_env(env)
+    names = file.models(env)
+    if not names:
+        raise click.UsageError(f"{file.path} has no [models.NAME]: add one, or name a SOURCE")
+    return names
+
+
+def standing(found: "Effective", *, update: bool, keep: bool) -> "Standing":
+    """Say what becomes of a config that differs: what the file declares is asked for by it."""
+    if update or keep:
+        return "update" if update else "keep"
+    return "follow" if found.listed else "stop"
+
+
+def layer(context: click.Context, given: Mapping[str, Any]) -> "Layer":
+    """Return the layer of those flags that were really given."""
+    from tritonforge.specfile import Layer, check_model
+
+    said: dict[str, Any] = {}
+    origins: dict[tuple[str | int, ...], str] = {}
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        source = context.get_parameter_source(name)
+        if name in given and source is not ParameterSource.DEFAULT:
+            for path, value in _entries(name, given[name]):
+                _put(said, path, value)
+                origins[path] = max(parameter.opts, key=len)
+    for path, value in given["settings"]:
+        single: dict[str, Any] = {}
+        _put(single, path, value)
+        try:
+            check_model(single)
+        except ForgeError as error:
+            raise _wrong(context, path, error) from error
+    return Layer(said=said, origins=origins)
+
+
+def _entries(name: str, value: Any) -> Iterator[tuple[Path, Any]]:
+    """Yield the keys of a flag with their values, as the file would say them."""
+    if name == "inputs":
+        for tensor in value:
+            yield ("inputs", tensor.name, "dtype"), tensor.dtype.name
+            yield ("inputs", tensor.name, "dims"), list(tensor.dims)
+    elif name == "domains":
+        for tensor, domain in value:
+            yield ("inputs", tensor, "domain"), domain.written
+    elif name in {"ranges", "labels", "states"}:
+        for key, each in value:
+            yield (name, key), str(each)
+    elif name in {"atol", "rtol"}:
+        yield ("tolerance", name), value
+    elif name == "settings":
+        yield from value
+    elif name == "target":
+        yield (name,), value.tag
+    else:
+        yield (name,), _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as TOML has it."""
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return list(map(str, value)) if isinstance(value, tuple) else value
+
+
+def _put(said: dict[str, Any], path: Path, value: Any) -> None:
+    """Set a value under a path of keys."""
+    table = said
+    for part in path[:-1]:
+        below = table.get(part)
+        table[part] = below if isinstance(below, dict) else {}
+        table = table[part]
+    table[path[-1]] = value
+
+
+def _wrong(context: click.Context, path: Path, error: ForgeError) -> click.BadParameter:
+    """Make a usage error of a setting that no file could hold."""
+    hint = f" ({error.hint})" if error.hint else ""
+    text = f"{'.'.join(path)}: {error.message}{hint}"
+    return click.BadParameter(text, context, param_hint="--set")

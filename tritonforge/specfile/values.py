@@ -1,0 +1,145 @@
+"""Values of TOML: whether they are of the right type, and what they say of a model."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from tritonforge.errors import SpecError
+from tritonforge.spec import Domain, Range, parse_input
+from tritonforge.tensors import TensorSpec
+
+At = tuple[str | int, ...]
+Schema = Mapping[str, Any]
+
+
+def ranges(said: Mapping[str, Any]) -> tuple[tuple[str, Range], ...]:
+    """Read ranges by dimension."""
+    return tuple((dim, _range(dim, value, (dim,))) for dim, value in said.items())
+
+
+def _range(dim: str, value: Any, at: At) -> Range:
+    try:
+        return Range.parse(f"{dim}={value}")[1]
+    except SpecError as error:
+        raise SpecError(
+            error.message.replace(f"--range '{dim}={value}'", f"the range {value!r}"),
+            hint='write "1..512", "32..512:32" or "1..512@128"',
+            at=at,
+        ) from error
+
+
+def profiles(said: Any) -> tuple[Mapping[str, Range], ...]:
+    """Read ranges by dimension, one table a profile."""
+    return tuple(
+        {dim: _range(dim, value, (number, dim)) for dim, value in each.items()}
+        for number, each in enumerate(said)
+    )
+
+
+def inputs(said: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
+    """Read those inputs whose dtype and dims were said."""
+    found = []
+    for name, each in said.items():
+        if "dtype" in each or "dims" in each:
+            missing = {"dtype", "dims"} - each.keys()
+            if missing:
+                raise SpecError(
+                    f"it says {'dims' if 'dims' in each else 'dtype'} and not {missing.pop()}",
+                    hint='write both: { dtype = "INT64", dims = ["batch", "seq"] }',
+                    at=(name,),
+                )
+            dims = ",".join(map(str, each["dims"]))
+            try:
+                found.append(parse_input(f"{name}:{each['dtype']}:{dims}"))
+            except SpecError as error:
+                raise SpecError(error.message, hint=error.hint, at=(name,)) from error
+    return tuple(found)
+
+
+def domains(said: Mapping[str, Any]) -> tuple[tuple[str, Domain], ...]:
+    """Read the domains of inputs."""
+    found = []
+    for name, each in said.items():
+        if "domain" not in each:
+            continue
+        try:
+            found.append(Domain.parse(f"{name}={each['domain']}"))
+        except SpecError as error:
+            raise SpecError(
+                f"cannot read the domain {each['domain']!r}",
+                hint='write "0..30000", "mask" or "normal"',
+                at=(name, "domain"),
+            ) from error
+    return tuple(found)
+
+
+def fits(value: Any, schema: Schema, at: At) -> None:
+    """Raise `SpecError` where a value of TOML does not fit a schema of this module."""
+    if "anyOf" in schema:
+        if not any(_is(value, each) for each in schema["anyOf"]):
+            raise SpecError(f"it takes a text or a whole number, not {value!r}", at=at)
+        return
+    if not _is(value, schema):
+        raise SpecError(
+            f"it takes {_words(schema)}, not {value!r}", hint=_near(value, schema), at=at
+        )
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            fits(item, schema["items"], (*at, number))
+    if isinstance(value, Mapping):
+        known = schema.get("properties", {})
+        for key, item in value.items():
+            inner = known.get(key, schema["additionalProperties"])
+            if inner is False:
+                near = get_close_matches(key, known, n=1)
+                listed = f"there are {', '.join(known)}" if known else None
+                raise SpecError(
+                    f"there is no key {key!r}",
+                    hint=f"did you mean {near[0]!r}?" if near else listed,
+                    at=(*at, key),
+                )
+            fits(item, inner, (*at, key))
+
+
+_TYPES: Mapping[str, Any] = {
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "array": list,
+    "object": Mapping,
+}
+
+
+def _is(value: Any, schema: Schema) -> bool:
+    """Say whether a value itself, not what it holds, is of a schema's type."""
+    if "enum" in schema:
+        return value in schema["enum"]
+    kind = schema["type"]
+    if isinstance(value, bool) and kind != "boolean":
+        return False
+    return isinstance(value, _TYPES[kind]) and not (
+        "minimum" in schema and not value >= schema["minimum"]
+    )
+
+
+def _words(schema: Schema) -> str:
+    """Say what a schema takes."""
+    if "enum" in schema:
+        return ", ".join(schema["enum"])
+    least = f" from {schema['minimum']} up" if "minimum" in schema else ""
+    words = {
+        "string": "a text",
+        "integer": f"a whole number{least}",
+        "number": f"a number{least}",
+        "boolean": "true or false",
+        "array": "a list",
+        "object": "a table",
+    }
+    return words[schema["type"]]
+
+
+def _near(value: Any, schema: Schema) -> str | None:
+    """Suggest the choice that was meant."""
+    near = get_close_matches(str(value), schema.get("enum", ()), n=1)
+    return f"did you mean {near[0]!r}?" if near else None
