@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "tritonforge"
 LAYERS = (
     {"errors", "progress"},
     {"tensors", "process", "release", "kernels", "presence"},
-    {"spec", "explain", "ports", "leftovers", "instances", "serverflags", "serverlog"},
+    {"knobs", "spec", "explain", "ports", "leftovers", "instances", "serverflags", "serverlog"},
     {"samples", "endpoint"},
     {"gate", "toolchain", "health"},
     {"manifest", "batching"},

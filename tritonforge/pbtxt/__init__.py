@@ -10,6 +10,7 @@ from tritonforge.pbtxt.asking import (
     without_policy,
 )
 from tritonforge.pbtxt.composing import config
+from tritonforge.pbtxt.fault import Fault
 from tritonforge.pbtxt.fitting import mismatch
 from tritonforge.pbtxt.offered import FIELDS, TENSOR_FIELDS
 from tritonforge.pbtxt.reading import ModelConfig, from_json, parse, read
@@ -21,10 +22,15 @@ from tritonforge.pbtxt.wished import lay, rivals
 __all__ = [
     "FIELDS",
     "TENSOR_FIELDS",
+from tritonforge.pbtxt.targeted import faults
+
+__all__ = [
+    "Fault",
     "ModelConfig",
     "check_wish",
     "config",
     "dtype",
+    "faults",
     "from_json",
     "is_complete",
     "lay",

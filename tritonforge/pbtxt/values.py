@@ -1,0 +1,59 @@
+"""Whether the text of a parameter is what the backend, or ONNX Runtime behind it, can read.
+
+Source: triton-inference-server/backend, `backend_common.cc` (ParseIntValue, ParseBoolValue,
+ParseUnsignedLongLongValue); microsoft/onnxruntime, `parse_string.h`, which wants the whole text.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+from tritonforge.knobs import Key, Kind
+
+_SWITCHES = {"true", "on", "1", "false", "off", "0"}
+_ONNX_SWITCHES = {"0", "1", "true", "True", "false", "False"}
+# What C's `strtol` reads: blanks before a number, anything behind it.
+_NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
+
+
+def wanted(text: str, key: Key, *, whole: bool) -> str | None:
+    """Say what a parameter should be where its text cannot be read; None where it can.
+
+    `whole` is for what is handed on to ONNX Runtime, which reads more strictly.
+    """
+    if key.kind == "choice":
+        number = _number(text)
+        numeric = all(value.isdigit() for value in key.values)
+        found = str(number) if numeric and number is not None else text
+        return None if found in key.values else " or ".join(key.values)
+    read, said = _READ[key.kind]
+    return None if read(text, whole) else said
+
+
+def _switch(text: str, whole: bool) -> bool:  # noqa: FBT001 - one of a table of readers
+    return text in _ONNX_SWITCHES if whole else text.lower() in _SWITCHES
+
+
+def _integer(text: str, whole: bool) -> bool:  # noqa: FBT001
+    number = _number(text)
+    strict = re.fullmatch(r"[+-]?[0-9]+", text) is not None
+    return number is not None and -(2**31) <= number < 2**31 and (strict or not whole)
+
+
+def _size(text: str, whole: bool) -> bool:  # noqa: FBT001
+    number = _number(text)
+    strict = re.fullmatch(r"\+?[0-9]+", text) is not None
+    return number is not None and abs(number) < 2**64 and (strict or not whole)
+
+
+def _number(text: str) -> int | None:
+    """Read the number that a text begins with."""
+    match = _NUMBER.match(text)
+    return int(match[1]) if match else None
+
+
+_READ: Mapping[Kind, tuple[Callable[[str, bool], bool], str]] = {
+    "switch": (_switch, "0 or 1"),
+    "integer": (_integer, "a whole number of 32 bits"),
+    "size": (_size, "a number of bytes"),
+    "text": (lambda _text, _whole: True, ""),
+}
