@@ -8,7 +8,7 @@ from typing import Any
 
 from tritonforge import knobs
 from tritonforge.knobs import Key
-from tritonforge.pbtxt.fault import Fault, error, ignored, near, told_apart
+from tritonforge.pbtxt.fault import Fault, error, ignored, near, told_apart, value_of
 from tritonforge.pbtxt.profiles import profiles
 from tritonforge.pbtxt.values import wanted
 from tritonforge.release import Release
@@ -92,9 +92,7 @@ def _value(path: str, text: str, key: Key, release: Release, *, whole: bool) -> 
 
 def _on_gpu(message: Any, place: str, entry: Any, release: Release) -> Iterator[Fault]:
     """Yield what is wrong of an accelerator for instances on a GPU."""
-    kinds = message.DESCRIPTOR.file.message_types_by_name["ModelInstanceGroup"]
-    named = kinds.enum_types_by_name["Kind"].values_by_number
-    groups = {named[each.kind].name for each in message.instance_group if each.kind in named}
+    groups = {value_of(each, "kind") for each in message.instance_group}
     if groups and groups <= {"KIND_CPU", "KIND_MODEL"}:
         yield ignored(place, f"no instance is on a GPU, but of {' and '.join(sorted(groups))}")
         return

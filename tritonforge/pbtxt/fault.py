@@ -47,6 +47,13 @@ def told_apart(field: str, entries: Any) -> Iterator[tuple[str, Any]]:
         yield f"{field}[{name if alone else number}]", each
 
 
+def value_of(entry: Any, field: str) -> str:
+    """Return the name of an enum's value, the number where the schema has no name for it."""
+    number = getattr(entry, field)
+    named = entry.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number.get(number)
+    return str(named.name if named else number)
+
+
 def _name(entry: Any) -> str:
     """Return what an entry is known by; nothing where it bears no name."""
     fields = entry.DESCRIPTOR.fields_by_name

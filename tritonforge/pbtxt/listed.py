@@ -12,7 +12,7 @@ from tritonclient.grpc import model_config_pb2
 
 from tritonforge import knobs
 from tritonforge.pbtxt.asking import is_complete
-from tritonforge.pbtxt.fault import Fault, error, near, told_apart
+from tritonforge.pbtxt.fault import Fault, error, near, told_apart, value_of
 from tritonforge.release import Release
 
 _INPUT = model_config_pb2.ModelInput
@@ -85,10 +85,7 @@ def _foreign(place: str, entry: Any, release: Release) -> Iterator[Fault]:
     for name in ("is_shape_tensor", "is_non_linear_format_io"):
         if getattr(entry, name):
             yield error(f"{place}.{name}", "only the TensorRT backend takes it: leave it out")
-    types = model_config_pb2.DataType
-    if entry.data_type not in types.values():
-        return
-    name = types.Name(entry.data_type)
+    name = value_of(entry, "data_type")
     since = knobs.sinces("data_types").get(name)
     if not knobs.begun(since, release):
         yield error(
@@ -109,12 +106,11 @@ def _of_batches(message: Any) -> Iterator[Fault]:
     """Yield what is wrong of tensors that the server makes of a batch, or scatters over it."""
     inputs = [each.name for each in message.input]
     outputs = [each.name for each in message.output]
-    types = model_config_pb2.DataType
     for number, entry in enumerate(message.batch_input):
         place = f"batch_input[{number}]"
         yield from _sources(place, entry.source_input, inputs)
-        if types.Name(entry.data_type) not in _BATCH_TYPES:
-            name = types.Name(entry.data_type)
+        name = value_of(entry, "data_type")
+        if name not in _BATCH_TYPES:
             yield error(f"{place}.data_type", f"{name} should be {' or '.join(_BATCH_TYPES)}")
     for number, entry in enumerate(message.batch_output):
         place = f"batch_output[{number}]"

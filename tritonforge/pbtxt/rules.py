@@ -9,11 +9,10 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2
 
-from tritonforge.pbtxt.fault import Fault, error, ignored, told_apart
+from tritonforge.pbtxt.fault import Fault, error, ignored, told_apart, value_of
 
 _CONTROL = model_config_pb2.ModelSequenceBatching.Control
 _DELAY = model_config_pb2.ModelQueuePolicy.DELAY
-_GROUP = model_config_pb2.ModelInstanceGroup
 _CORRELATION_TYPES = ("TYPE_UINT64", "TYPE_INT64", "TYPE_UINT32", "TYPE_INT32", "TYPE_STRING")
 _PAIRS = ("int32_false_true", "fp32_false_true", "bool_false_true")
 
@@ -28,7 +27,7 @@ def broken(message: Any) -> Iterator[Fault]:
         yield from _sequence(message)
     yield from _cached(message)
     for place, group in told_apart("instance_group", message.instance_group):
-        kind = _GROUP.Kind.Name(group.kind) if group.kind in _GROUP.Kind.values() else ""
+        kind = value_of(group, "kind")
         if kind in {"KIND_CPU", "KIND_MODEL"} and group.gpus:
             yield error(f"{place}.gpus", f"instances of {kind} take no gpus: leave them out")
     yield from _metrics(message)
@@ -100,7 +99,7 @@ def _controls(batching: Any) -> Iterator[Fault]:
         tensors.add(entry.name)
         for number, control in enumerate(entry.control):
             if control.kind in kinds:
-                kind = _kind(control)
+                kind = value_of(control, "kind")
                 yield error(f"{place}.control[{number}]", f"{kind} is given to several tensors")
             kinds.add(control.kind)
             yield from _control(f"{place}.control[{number}]", control)
@@ -110,21 +109,18 @@ def _control(path: str, control: Any) -> Iterator[Fault]:
     """Yield what is wrong of one control: a correlation id has a type, others have two values."""
     given = [name for name in _PAIRS if len(getattr(control, name))]
     if control.kind == _CONTROL.CONTROL_SEQUENCE_CORRID:
-        name = model_config_pb2.DataType.Name(control.data_type)
+        name = value_of(control, "data_type")
         if given:
             yield error(f"{path}.{given[0]}", "a correlation id takes a data_type, no values")
         if name not in _CORRELATION_TYPES:
             yield error(f"{path}.data_type", f"{name} should be {' or '.join(_CORRELATION_TYPES)}")
     elif len(given) != 1:
         found = " and ".join(given) or "none"
-        yield error(path, f"{_kind(control)} needs one of {', '.join(_PAIRS)}, and has {found}")
+        yield error(
+            path, f"{value_of(control, 'kind')} needs one of {', '.join(_PAIRS)}, and has {found}"
+        )
     elif len(getattr(control, given[0])) != 2:
         yield error(f"{path}.{given[0]}", "it should be two values: for false, and for true")
-
-
-def _kind(control: Any) -> str:
-    """Name the kind of a control."""
-    return str(_CONTROL.Kind.Name(control.kind))
 
 
 def _cached(message: Any) -> Iterator[Fault]:

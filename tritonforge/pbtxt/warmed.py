@@ -6,10 +6,8 @@ Source: triton-inference-server/core, `backend_model_instance.cc` (GenerateWarmu
 from collections.abc import Iterator
 from typing import Any
 
-from tritonclient.grpc import model_config_pb2
-
 from tritonforge.pbtxt.asking import is_complete
-from tritonforge.pbtxt.fault import Fault, error, ignored, near, told_apart
+from tritonforge.pbtxt.fault import Fault, error, ignored, near, told_apart, value_of
 
 
 def warmup(message: Any) -> Iterator[Fault]:
@@ -55,9 +53,10 @@ def _known(place: str, sample: Any, message: Any) -> Iterator[Fault]:
 def _fitting(path: str, given: Any, entry: Any) -> Iterator[Fault]:
     """Yield where what an input is given is not what it takes."""
     if given.data_type != entry.data_type:
-        types = model_config_pb2.DataType
-        found, want = types.Name(given.data_type), types.Name(entry.data_type)
+        found, want = value_of(given, "data_type"), value_of(entry, "data_type")
         yield error(f"{path}.data_type", f"{found} should be {want}, as of the input")
+    if entry.HasField("reshape"):  # which the server does not apply to what it makes itself
+        return
     same = len(given.dims) == len(entry.dims)
     if not same or any(
         want not in {-1, have} for have, want in zip(given.dims, entry.dims, strict=True)

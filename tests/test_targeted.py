@@ -1,0 +1,524 @@
+"""What of a config a release refuses or ignores, against the real server where it can be had."""
+
+import json
+from importlib.resources import files
+
+import backend
+import pytest
+import tiny
+from hypothesis import given
+from test_pbtxt import CONFIGS
+
+from tritonforge import knobs, pbtxt, server
+from tritonforge.pbtxt import ModelConfig
+from tritonforge.release import find, images
+from tritonforge.tensors import DType, Signature, TensorSpec
+
+TAGS = [each.tag for each in images() if each.release]
+ON_GPU = "instance_group { kind: KIND_GPU }"
+TENSORRT = "optimization.execution_accelerators.gpu_execution_accelerator[tensorrt].parameters."
+CUDA = "optimization.execution_accelerators.gpu_execution_accelerator[cuda].parameters."
+OPENVINO = "optimization.execution_accelerators.cpu_execution_accelerator[openvino].parameters."
+
+
+def parameters(**given):
+    """Write parameters of an accelerator."""
+    return "".join(
+        f'parameters {{ key: "{key}" value: "{text}" }}\n' for key, text in given.items()
+    )
+
+
+def accelerated(name, kind="gpu", **given):
+    """Write a config of an accelerator, on a GPU."""
+    entry = f'{kind}_execution_accelerator {{ name: "{name}" {parameters(**given)} }}'
+    return f"{ON_GPU} optimization {{ execution_accelerators {{ {entry} }} }}"
+
+
+def parameter(key, text):
+    """Write a parameter of the model."""
+    return f'parameters {{ key: "{key}" value {{ string_value: "{text}" }} }}'
+
+
+def whole(more, *, batch=8, inputs="x FP32 4", outputs="y FP32 4"):
+    """Write a config of the model that doubles rows of four."""
+    text = tiny.config(batch, inputs, outputs, more)
+    group = "instance_group { count: 1 kind: KIND_CPU }\n"
+    return text.replace(group, "", 1) if "instance_group" in more else text
+
+
+def found(text, tag="24.10"):
+    """Return path and severity of each fault."""
+    return {(each.path, each.severity) for each in pbtxt.faults(pbtxt.parse(text), find(tag))}
+
+
+def errors(text, tag):
+    """Return the paths of what a release refuses."""
+    return {path for path, severity in found(text, tag) if severity == "error"}
+
+
+# --- keys, fields and values of a release --------------------------------------------------------
+
+A_VALUE = {"switch": "1", "integer": "1", "size": "1048576", "text": "x:1", "choice": "FP32"}
+EVERY_KEY = {name: A_VALUE[key.kind] for name, key in knobs.known("tensorrt").items()} | {
+    f"trt_profile_{bound}_shapes": "x:2x4" for bound in ("min", "opt", "max")
+}
+
+
+@pytest.mark.parametrize(
+    "tag", ["22.12", "23.10", "24.03", "24.04", "24.10", "25.06", "26.05", "26.06", TAGS[-1]]
+)
+def test_exactly_the_keys_of_tensorrt_that_are_newer_are_refused(tag):
+    newer = {
+        f"{TENSORRT}{name}"
+        for name, key in knobs.known("tensorrt").items()
+        if key.since and key.since > tag
+    }
+    assert errors(whole(accelerated("tensorrt", **EVERY_KEY)), tag) == newer
+    assert bool(newer) == (tag < "24.04")
+
+
+@pytest.mark.parametrize("tag", ["22.12", "24.06", "24.08", "26.08", "ort:1.18.0"])
+def test_exactly_the_options_of_cuda_that_are_newer_are_refused(tag):
+    given = {name: A_VALUE[key.kind] for name, key in knobs.known("cuda").items()}
+    refused = errors(whole(accelerated("cuda", **given)), tag)
+    if tag == "22.12":
+        assert refused == {CUDA.removesuffix(".parameters.")}
+    else:
+        minor = find(tag).minor
+        assert refused == {
+            f"{CUDA}{name}"
+            for name, key in knobs.known("cuda").items()
+            if key.since and tuple(map(int, key.since.split("."))) > minor
+        }
+
+
+METRICS = (
+    'model_metrics { metric_control { metric_identifier { family: "f" }'
+    " histogram_options { buckets: 1 } } }"
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "path", "since"),
+    [
+        (METRICS, "model_metrics", "24.11"),
+        ('runtime: "model.py"', "runtime", "24.01"),
+        ("response_cache { enable: true }", "response_cache", "21.10"),
+        (
+            "sequence_batching { iterative_sequence: true }",
+            "sequence_batching.iterative_sequence",
+            "23.11",
+        ),
+        (
+            'model_warmup { name: "w" batch_size: 0 count: 2 }',
+            "model_warmup[w].count",
+            "22.07",
+        ),
+    ],
+)
+def test_a_field_is_refused_before_the_triton_that_brought_it(more, path, since):
+    before = TAGS[TAGS.index(since) - 1]
+    assert path in errors(whole(more), before)
+    assert path not in errors(whole(more), since)
+    assert not errors(whole(more), "ort:1.19.2")
+    said = [each.said for each in pbtxt.faults(pbtxt.parse(whole(more)), find(before))]
+    assert any(before in each and since in each for each in said)
+
+
+def test_a_value_of_an_enum_is_refused_before_the_triton_that_brought_it():
+    text = whole("", inputs="x BF16 4", outputs="y BF16 4")
+    assert errors(text, "22.04") >= {"input[x].data_type", "output[y].data_type"}
+    assert errors(text, "26.02") == {"input[x].data_type", "output[y].data_type"}
+    assert errors(text, "26.03") == set()
+
+
+def test_inside_of_an_unknown_field_nothing_more_is_told():
+    assert errors(whole(METRICS), "24.10") == {"model_metrics"}
+
+
+PRECISION = f"{TENSORRT}precision_mode"
+
+
+@pytest.mark.parametrize(
+    ("mode", "tag", "severity"),
+    [
+        ("FP16", "21.06", None),
+        ("INT8", "21.08", "error"),
+        ("INT8", "21.09", None),
+        ("BF16", "26.01", "error"),
+        ("BF16", "26.02", None),
+        ("FP16", "26.05", None),
+        ("FP16", "26.06", "ignored"),
+        ("FP32", "26.06", None),
+        ("FP16", "ort:1.24.4", None),
+        ("fp16", "24.10", "error"),
+    ],
+)
+def test_precision_by_release(mode, tag, severity):
+    text = whole(accelerated("tensorrt", precision_mode=mode))
+    assert found(text, tag) == ({(PRECISION, severity)} if severity else set())
+
+
+def test_graph_level_2_before_24_01_is_as_none():
+    text = whole("optimization { graph { level: 2 } }")
+    assert found(text, "23.12") == {("optimization.graph.level", "ignored")}
+    assert found(text, "24.01") == set()
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "tag", "right"),
+    [
+        ("trt_dla_enable", "on", "24.10", False),  # the backend reads it, ONNX Runtime does not
+        ("trt_engine_cache_enable", "on", "24.01", True),  # read by the backend alone
+        ("trt_engine_cache_enable", "True", "24.10", True),
+        ("trt_dla_enable", "yes", "24.10", False),
+        ("trt_dla_core", "0x", "24.10", False),
+        ("trt_auxiliary_streams", "-1", "24.10", True),
+        ("trt_dla_core", "3000000000", "24.10", False),
+        ("max_workspace_size_bytes", "3000000000", "24.10", True),
+        ("max_workspace_size_bytes", "-1", "24.10", False),
+        ("max_workspace_size_bytes", "4G", "24.10", False),
+        ("trt_engine_cache_path", "/cache", "24.10", True),
+    ],
+)
+def test_values_are_read_as_the_backend_and_onnx_runtime_read_them(key, text, tag, right):
+    faults = found(whole(accelerated("tensorrt", **{key: text})), tag)
+    assert faults == (set() if right else {(f"{TENSORRT}{key}", "error")})
+
+
+def profile(least, best, most):
+    return whole(
+        accelerated(
+            "tensorrt",
+            trt_profile_min_shapes=least,
+            trt_profile_opt_shapes=best,
+            trt_profile_max_shapes=most,
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("bounds", "key", "severity"),
+    [
+        (("x:1x4", "x:4x4", "x:8x4"), None, None),
+        (("x:1x4,x:8x4", "x:4x4,x:8x4", "x:8x4,x:16x4"), None, None),  # two profiles
+        (("a:0:1x4", "a:0:1x4", "a:0:1x4"), None, None),  # a name with a colon
+        (("x:1x4", "x:4x4", ""), "min", "ignored"),
+        (("x:1,4", "x:4x4", "x:8x4"), "min", "ignored"),
+        (("x:1x4", "x", "x:8x4"), "opt", "ignored"),
+        (("x:1x4", "z:4x4", "x:8x4"), "opt", "ignored"),
+        (("x:1x4", "x:9x4", "x:8x4"), "max", "error"),
+        (("x:2x4", "x:1x4", "x:8x4"), "opt", "error"),
+        (("x:4", "x:4", "x:4"), "min", "error"),  # without the batch
+    ],
+)
+def test_profiles_are_whole_agree_and_rise(bounds, key, severity):
+    expected = {(f"{TENSORRT}trt_profile_{key}_shapes", severity)} if key else set()
+    assert found(profile(*bounds)) == expected
+
+
+@pytest.mark.parametrize(
+    ("more", "path", "severity"),
+    [
+        (accelerated("tensorrt", trt_fp16_enable="1"), f"{TENSORRT}trt_fp16_enable", "error"),
+        (accelerated("cuda", no_such="1"), f"{CUDA}no_such", "error"),
+        (accelerated("cuda", use_tf32="off"), f"{CUDA}use_tf32", "error"),
+        (accelerated("cuda", gpu_mem_limit="1"), f"{CUDA}gpu_mem_limit", "ignored"),
+        (accelerated("cuda", device_id="1"), f"{CUDA}device_id", "ignored"),
+        (accelerated("openvino", "cpu", device="GPU"), f"{OPENVINO}device", "ignored"),
+        (
+            accelerated("openvino"),
+            "optimization.execution_accelerators.gpu_execution_accelerator[openvino]",
+            "error",
+        ),
+        (
+            accelerated("tensorrt", no_such="1").replace("KIND_GPU", "KIND_CPU"),
+            "optimization.execution_accelerators.gpu_execution_accelerator[tensorrt]",
+            "ignored",
+        ),
+        (parameter("intra_op_thread_cnt", "2"), "parameters.intra_op_thread_cnt", "ignored"),
+        (parameter("cudnn_conv_algo_search", "3"), "parameters.cudnn_conv_algo_search", "error"),
+        (parameter("gpu_mem_limit", "much"), "parameters.gpu_mem_limit", "error"),
+        ("optimization { cuda { graphs: true } }", "optimization.cuda", "ignored"),
+        ("optimization { eager_batching: true }", "optimization.eager_batching", "ignored"),
+        ("optimization { priority: PRIORITY_MAX }", "optimization.priority", "ignored"),
+        ("optimization { graph { level: 3 } }", "optimization.graph.level", "ignored"),
+        (
+            'instance_group { name: "a" secondary_devices { kind: KIND_NVDLA } }',
+            "instance_group[a].secondary_devices",
+            "ignored",
+        ),
+        (
+            "model_transaction_policy { decoupled: true }",
+            "model_transaction_policy.decoupled",
+            "error",
+        ),
+        (
+            "dynamic_batching { default_priority_level: 1 }",
+            "dynamic_batching.default_priority_level",
+            "ignored",
+        ),
+    ],
+)
+def test_what_is_refused_or_passed_over_of_an_onnx_model(more, path, severity):
+    assert found(whole(more)) == {(path, severity)}
+
+
+def test_near_misses_are_named():
+    text = whole(
+        accelerated("tensorrt", trt_engine_cache_enabled="1") + parameter("intra_op_threads", "1")
+    )
+    said = [each.said for each in pbtxt.faults(pbtxt.parse(text), find("24.10"))]
+    assert any("did you mean 'trt_engine_cache_enable'?" in each for each in said)
+    assert any("did you mean 'intra_op_thread_count'?" in each for each in said)
+
+
+def test_a_library_for_batching_may_read_any_parameter():
+    more = parameter("MAX_VOLUME", "1") + parameter("TRITON_BATCH_STRATEGY_PATH", "/lib.so")
+    assert found(whole(more)) == set()
+
+
+def test_of_another_backend_only_what_holds_for_all_is_told():
+    more = parameter("EXECUTION_ENV_PATH", "x") + "optimization { cuda { graphs: true } }"
+    text = whole(more).replace('"onnxruntime"', '"python"')
+    assert found(text) == set()
+    assert errors(text + METRICS, "24.10") == {"model_metrics"}
+
+
+# --- rules of the server, each tried on the real one ---------------------------------------------
+
+NO_BATCH = {"batch": 0, "inputs": "x FP32 -1,4", "outputs": "y FP32 -1,4"}
+
+
+def warm(*names, dtype="FP32", dims="dims: 4", data="zero_data: true", batch=1):
+    value = f"value {{ data_type: TYPE_{dtype} {dims} {data} }}"
+    entries = "".join(f'inputs {{ key: "{name}" {value} }} ' for name in names or "x")
+    return f'model_warmup {{ name: "w" batch_size: {batch} {entries} }}'
+
+
+def controls(*entries):
+    return (
+        "sequence_batching { " + " ".join(f"control_input {{ {each} }}" for each in entries) + " }"
+    )
+
+
+START = "control { kind: CONTROL_SEQUENCE_START fp32_false_true: [ 0, 1 ] }"
+CONTROL = "sequence_batching.control_input[s].control[0]"
+DELAYED = "{ timeout_action: DELAY default_timeout_microseconds: 9 }"
+GROUP = "instance_group { kind: KIND_CPU"
+BATCHING = "dynamic_batching"
+LEVELS = "priority_levels: 1 default_priority_level: 1"
+COUNTED = 'batch_input { kind: BATCH_ELEMENT_COUNT target_name: "c"'
+REFUSED = {
+    "too_large": (f"{BATCHING} {{ preferred_batch_size: 9 }}", f"{BATCHING}.preferred_batch_size"),
+    "too_small": (f"{BATCHING} {{ preferred_batch_size: 0 }}", f"{BATCHING}.preferred_batch_size"),
+    "default_level": (f"{BATCHING} {{ priority_levels: 2 }}", f"{BATCHING}.default_priority_level"),
+    "level": (
+        f"{BATCHING} {{ {LEVELS} priority_queue_policy {{ key: 3 value {{ }} }} }}",
+        f"{BATCHING}.priority_queue_policy.3",
+    ),
+    "ordered_levels": (
+        f"{BATCHING} {{ priority_levels: 2 default_priority_level: 1 preserve_ordering: true }}",
+        f"{BATCHING}.priority_levels",
+    ),
+    "ordered_delay": (
+        f"{BATCHING} {{ preserve_ordering: true default_queue_policy {DELAYED} }}",
+        f"{BATCHING}.default_queue_policy.timeout_action",
+    ),
+    "cached": ("response_cache { enable: true } sequence_batching { }", "response_cache.enable"),
+    "oldest": (
+        "sequence_batching { oldest { preferred_batch_size: 9 } }",
+        "sequence_batching.oldest.preferred_batch_size",
+    ),
+    "slots": (
+        "sequence_batching { direct { minimum_slot_utilization: 1.5 } }",
+        "sequence_batching.direct.minimum_slot_utilization",
+    ),
+    "nameless": (controls(START), "sequence_batching.control_input[0]"),
+    "kind_twice": (
+        controls(f'name: "s" {START}', f'name: "t" {START}'),
+        "sequence_batching.control_input[t].control[0]",
+    ),
+    "tensor_twice": (
+        controls(f'name: "s" {START}', 'name: "s"'),
+        "sequence_batching.control_input[1]",
+    ),
+    "no_pair": (controls('name: "s" control { kind: CONTROL_SEQUENCE_END }'), CONTROL),
+    "two_pairs": (
+        controls('name: "s" control { fp32_false_true: [ 0, 1 ] int32_false_true: [ 0, 1 ] }'),
+        CONTROL,
+    ),
+    "one_value": (
+        controls('name: "s" control { bool_false_true: [ true ] }'),
+        f"{CONTROL}.bool_false_true",
+    ),
+    "correlated": (
+        controls('name: "s" control { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_FP32 }'),
+        f"{CONTROL}.data_type",
+    ),
+    "gpus": (f"{GROUP} gpus: 0 }}", "instance_group[0].gpus"),
+    "profile": (f'{GROUP} profile: "0" }}', "instance_group[0].profile"),
+    "ensemble": (
+        'ensemble_scheduling { step { model_name: "m" model_version: -1 } }',
+        "ensemble_scheduling",
+    ),
+    "platform": ('platform: "tensorrt_plan"', "platform"),
+    "unknown_field": (METRICS, "model_metrics"),
+    "batch_type": (
+        f'{COUNTED} source_input: "x" data_type: TYPE_INT64 }}',
+        "batch_input[0].data_type",
+    ),
+    "batch_source": (
+        f'{COUNTED} source_input: "X" data_type: TYPE_INT32 }}',
+        "batch_input[0].source_input",
+    ),
+    "scattered": (
+        'batch_output { kind: BATCH_SCATTER_WITH_INPUT_SHAPE target_name: "z" source_input: "x" }',
+        "batch_output[0].target_name",
+    ),
+    "warm_unknown": (warm("x", "q"), "model_warmup[w].inputs.q"),
+    "warm_missing": ('model_warmup { name: "w" batch_size: 1 }', "model_warmup[w].inputs"),
+    "warm_dims": (warm(dims="dims: -1"), "model_warmup[w].inputs.x.dims"),
+    "warm_other_dims": (warm(dims="dims: 5"), "model_warmup[w].inputs.x.dims"),
+    "warm_type": (warm(dtype="INT32"), "model_warmup[w].inputs.x.data_type"),
+    "warm_no_data": (warm(data=""), "model_warmup[w].inputs.x"),
+    "warm_too_many": (warm(batch=9), "model_warmup[w].batch_size"),
+    "mode": (parameter("execution_mode", "7"), "parameters.execution_mode"),
+    "threads": (parameter("intra_op_thread_count", "two"), "parameters.intra_op_thread_count"),
+    "arena": (parameter("enable_mem_arena", "yes"), "parameters.enable_mem_arena"),
+}
+TENSORS = {
+    "shape_tensor": ("dims: 4 is_shape_tensor: true", 8, "input[x].is_shape_tensor"),
+    "not_linear": ("dims: 4 is_non_linear_format_io: true", 8, "input[x].is_non_linear_format_io"),
+    "laid_out": ("dims: 4 format: FORMAT_NHWC", 8, "input[x].format"),
+    "no_dims": ("", 8, "input[x].dims"),
+    "zero": ("dims: 0", 8, "input[x].dims"),
+    "reshaped": ("dims: 4 reshape { shape: [ 3 ] }", 8, "input[x].reshape"),
+    "reshaped_dynamic": ("dims: [ -1, 4 ] reshape { shape: [ 2, -1 ] }", 8, "input[x].reshape"),
+    "reshaped_zero": ("dims: 4 reshape { shape: [ 0 ] }", 8, "input[x].reshape.shape"),
+    "to_nothing": ("dims: 1 reshape { }", 0, "input[x].reshape"),
+    "optional": ("dims: 4 optional: true", 8, "input[x].optional"),
+}
+
+
+def tensor_text(dims, batch):
+    """Write a config whose input is as said."""
+    text = whole("", batch=batch)
+    return text.replace("TYPE_FP32 dims: [ 4 ] }", f"TYPE_FP32 {dims} }}", 1)
+
+
+REFUSED_TEXTS = {
+    **{name: (whole(more), path) for name, (more, path) in REFUSED.items()},
+    **{name: (tensor_text(dims, batch), path) for name, (dims, batch, path) in TENSORS.items()},
+    "no_batch": (
+        whole(f"{BATCHING} {{ preferred_batch_size: 1 }}", **NO_BATCH),
+        f"{BATCHING}.preferred_batch_size",
+    ),
+    "negative": (whole("", batch=-1), "max_batch_size"),
+}
+# Where something else of the model could be refused too.
+REASONS = {
+    "cached": "Response Cache does not currently support",
+    "oldest": "preferred batch size must be <= max batch size",
+    "slots": "minimum slot utilization",
+    "nameless": "control tensor must have a name",
+    "kind_twice": "specifies multiple CONTROL_SEQUENCE_START",
+    "tensor_twice": "is specified for multiple control kinds",
+    "no_pair": "must specify either",
+    "two_pairs": "more than one from",
+    "one_value": "must have exactly 2 entries",
+    "correlated": "unexpected data type for control",
+    "gpus": "kind KIND_CPU but specifies one or more GPUs",
+    "profile": "only supported for TensorRT models",
+    "ensemble": "whose platform is not ensemble",
+    "unknown_field": 'has no field named "model_metrics"',
+    "batch_type": "must be TYPE_INT32 or TYPE_FP32",
+    "batch_source": "unknown source input name",
+    "scattered": "unknown target output name",
+    "warm_dims": "all variable-size dimensions are specified",
+    "warm_no_data": "to have input_data_type set",
+    "warm_too_many": "batch size 9",
+    "reshaped_dynamic": "has different size for dims and reshape",
+}
+TAKEN = {
+    "levels": f"{BATCHING} {{ {LEVELS} preferred_batch_size: 8 }}",
+    "one_level": f"{BATCHING} {{ {LEVELS} preserve_ordering: true }}",
+    "ordered": f"{BATCHING} {{ preserve_ordering: true default_queue_policy {{"
+    " timeout_action: DELAY } }",
+    "sequences": "sequence_batching { direct { minimum_slot_utilization: 0.0 } }",
+    "warmed": warm(),
+    "warmed_full": warm(batch=8),
+    "not_warmed": warm(batch=0, dims="dims: 5"),
+    "unread": parameter("anything", "7") + "optimization { priority: PRIORITY_MAX }",
+    "switches": parameter("enable_mem_arena", "off") + parameter("execution_mode", "1"),
+    "model_kind": "instance_group { kind: KIND_MODEL }",
+    "unordered": f"{BATCHING} {{ default_priority_level: 1 }}",
+    "level": "optimization { graph { level: 3 } }",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_TEXTS)
+def test_each_rule_is_told_at_its_place(name):
+    text, path = REFUSED_TEXTS[name]
+    assert errors(text, "24.10") == {path}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_a_server_takes_has_no_errors(name):
+    assert errors(whole(TAKEN[name]), "24.10") == set()
+
+
+def test_the_real_server_agrees(embedded, tmp_path):
+    for name, (text, _) in REFUSED_TEXTS.items():
+        tiny.place(tmp_path / "refused", name, text, *tiny.DOUBLE)
+    for name, more in TAKEN.items():
+        tiny.place(tmp_path / "taken", name, whole(more), *tiny.DOUBLE)
+    said = backend.refused(tmp_path / "refused", embedded)
+    reasons = {
+        line.removeprefix("model ").partition(" ")[0].strip("'"): line
+        for line in said.splitlines()
+        if line.startswith("model ")
+    }
+    assert sorted(reasons) == sorted(REFUSED_TEXTS)
+    for name, words in REASONS.items():
+        assert words in reasons[name]
+    with server.serving(tmp_path / "taken", embedded):
+        pass
+
+
+# --- any config ----------------------------------------------------------------------------------
+
+
+@given(CONFIGS)
+def test_any_config_is_judged_and_what_is_told_lies_within_it(message):
+    for tag in ("21.06", "24.10", "ort:1.19.2"):
+        for fault in pbtxt.faults(message, find(tag)):
+            assert fault.path.split(".")[0].split("[")[0] in ModelConfig.DESCRIPTOR.fields_by_name
+            assert fault.said
+            assert fault.severity in {"error", "ignored"}
+
+
+@pytest.mark.parametrize("accelerator", ["cpu", "openvino", "cuda", "tensorrt"])
+def test_what_is_composed_suits_every_release(accelerator):
+    specs = [TensorSpec(name=name, dtype=DType.FP32, dims=("n", 4)) for name in "xy"]
+    signature = Signature(inputs=(specs[0],), outputs=(specs[1],))
+    for tag in [*TAGS, "ort:1.19.2"]:
+        message = pbtxt.config(
+            "double", signature, max_batch_size=8, cores=None, accelerator=accelerator
+        )
+        assert pbtxt.faults(message, find(tag)) == ()
+
+
+def test_the_table_of_fields_has_those_of_the_schema_at_hand():
+    rows = json.loads(files("tritonforge").joinpath("data/config_fields.json").read_text("utf-8"))
+    left, seen = [ModelConfig.DESCRIPTOR], set()
+    while left:
+        each = left.pop()
+        if each.full_name in seen:
+            continue
+        seen.add(each.full_name)
+        left += [field.message_type for field in each.fields if field.message_type]
+        if not each.GetOptions().map_entry:
+            known = rows["fields"].get(each.full_name, {})
+            assert {field.name for field in each.fields} <= set(known), each.full_name
+    assert len(seen) > 30
