@@ -15,6 +15,7 @@ from tritonforge.release import find, images
 from tritonforge.tensors import DType, Signature, TensorSpec
 
 TAGS = [each.tag for each in images() if each.release]
+SHRUNK = "memory.enable_memory_arena_shrinkage"
 ON_GPU = "instance_group { kind: KIND_GPU }"
 TENSORRT = "optimization.execution_accelerators.gpu_execution_accelerator[tensorrt].parameters."
 CUDA = "optimization.execution_accelerators.gpu_execution_accelerator[cuda].parameters."
@@ -239,6 +240,18 @@ def test_profiles_are_whole_agree_and_rise(bounds, key, severity):
         (parameter("intra_op_thread_cnt", "2"), "parameters.intra_op_thread_cnt", "ignored"),
         (parameter("cudnn_conv_algo_search", "3"), "parameters.cudnn_conv_algo_search", "error"),
         (parameter("gpu_mem_limit", "much"), "parameters.gpu_mem_limit", "error"),
+        (parameter(SHRUNK, "cpu:0;gpu:0"), f"parameters.{SHRUNK}", "error"),
+        (parameter(SHRUNK, "CPU:0"), f"parameters.{SHRUNK}", "error"),
+        (
+            parameter(SHRUNK, "cpu:0") + parameter("enable_mem_arena", "0"),
+            f"parameters.{SHRUNK}",
+            "error",
+        ),
+        (
+            parameter("session.use_device_allocator_for_initializers", "1"),
+            "parameters.session.use_device_allocator_for_initializers",
+            "ignored",
+        ),
         ("optimization { cuda { graphs: true } }", "optimization.cuda", "ignored"),
         ("optimization { eager_batching: true }", "optimization.eager_batching", "ignored"),
         ("optimization { priority: PRIORITY_MAX }", "optimization.priority", "ignored"),
@@ -262,6 +275,19 @@ def test_profiles_are_whole_agree_and_rise(bounds, key, severity):
 )
 def test_what_is_refused_or_passed_over_of_an_onnx_model(more, path, severity):
     assert found(whole(more)) == {(path, severity)}
+
+
+def test_the_arena_of_a_gpu_is_shrunk_where_an_instance_may_be_on_one():
+    for more in ("instance_group { count: 1 }", ON_GPU):
+        assert found(whole(parameter(SHRUNK, "cpu:0;gpu:0") + more)) == set()
+    assert found(whole(parameter(SHRUNK, "cpu:0"))) == set()
+
+
+@pytest.mark.parametrize(("batch", "faults"), [(1, {("dynamic_batching", "ignored")}), (2, set())])
+def test_without_a_batch_nothing_batches(batch, faults):
+    more = "dynamic_batching { max_queue_delay_microseconds: 100 }"
+    assert found(whole(more, batch=batch)) == faults
+    assert found(f'name: "m" backend: "onnxruntime" {more}') == set()  # the server completes it
 
 
 def test_near_misses_are_named():
@@ -491,11 +517,13 @@ def test_the_real_server_agrees(embedded, tmp_path):
 
 @given(CONFIGS)
 def test_any_config_is_judged_and_what_is_told_lies_within_it(message):
+    before = message.SerializeToString(deterministic=True)
     for tag in ("21.06", "24.10", "ort:1.19.2"):
         for fault in pbtxt.faults(message, find(tag)):
             assert fault.path.split(".")[0].split("[")[0] in ModelConfig.DESCRIPTOR.fields_by_name
             assert fault.said
             assert fault.severity in {"error", "ignored"}
+    assert message.SerializeToString(deterministic=True) == before
 
 
 @pytest.mark.parametrize("accelerator", ["cpu", "openvino", "cuda", "tensorrt"])

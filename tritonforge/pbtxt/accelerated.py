@@ -14,6 +14,7 @@ from tritonforge.pbtxt.values import wanted
 from tritonforge.release import Release
 
 _ACCELERATORS = "optimization.execution_accelerators."
+_ARENA, _SHRUNK = "enable_mem_arena", "memory.enable_memory_arena_shrinkage"
 _STRATEGY = "TRITON_BATCH_STRATEGY_PATH"
 # The first release that hands TensorRT's options on as text, which ONNX Runtime reads strictly.
 _OPTIONS_AS_TEXT = "24.02"
@@ -23,6 +24,7 @@ def backend(message: Any, release: Release) -> Iterator[Fault]:
     """Yield what the backend refuses or passes over."""
     yield from _graph(message, release)
     yield from _parameters(message, release)
+    yield from _arenas(message)
     accelerators = message.optimization.execution_accelerators
     for place, each in told_apart(
         f"{_ACCELERATORS}gpu_execution_accelerator", accelerators.gpu_execution_accelerator
@@ -72,6 +74,28 @@ def _parameters(message: Any, release: Release) -> Iterator[Fault]:
             yield from _value(path, text, taken[name], release, whole=False)
 
 
+def _arenas(message: Any) -> Iterator[Fault]:
+    """Yield where memory is to be given back by an arena that there is not: every request fails."""
+    asked, arena = _text(message, _SHRUNK), _text(message, _ARENA).lower()
+    if "cpu" in asked and arena in {"0", "false", "off"}:
+        yield error(f"parameters.{_SHRUNK}", f"with {_ARENA} off the CPU has no arena to shrink")
+    if "gpu" in asked and not _may_use_gpu(message):
+        yield error(
+            f"parameters.{_SHRUNK}", "without an instance on a GPU it has no arena to shrink"
+        )
+
+
+def _text(message: Any, name: str) -> str:
+    """Return a parameter of the model; nothing for one that it has not."""
+    return message.parameters[name].string_value if name in message.parameters else ""
+
+
+def _may_use_gpu(message: Any) -> bool:
+    """Say whether an instance is, or may come to be, on a GPU."""
+    kinds = {value_of(each, "kind") for each in message.instance_group}
+    return not kinds or not kinds <= {"KIND_CPU", "KIND_MODEL"}
+
+
 def _late(name: str, since: str, release: Release) -> str:
     """Say that a release has not got a key yet."""
     return f"{name} is taken {since}, not yet by release {release.tag}"
@@ -81,8 +105,11 @@ def _value(path: str, text: str, key: Key, release: Release, *, whole: bool) -> 
     """Yield a value that cannot be read, or that is newer than the release."""
     should = wanted(text, key, whole=whole)
     if should is not None:
-        hint = near(text.upper(), key.values) if key.kind == "choice" else ""
-        yield error(path, f"{text!r} should be {should}, else the load fails{hint}")
+        taken = [value for value, since in key.values.items() if knobs.begun(since, release)]
+        should = " or ".join(taken) or should
+        hint = near(text.upper(), taken)
+        fails = "every request" if key.kind == "arenas" else "the load"
+        yield error(path, f"{text!r} should be {should}, else {fails} fails{hint}")
     elif not knobs.begun(key.values.get(text), release):
         yield error(path, _late(text, f"since {key.values[text]}", release))
 
@@ -92,9 +119,8 @@ def _value(path: str, text: str, key: Key, release: Release, *, whole: bool) -> 
 
 def _on_gpu(message: Any, place: str, entry: Any, release: Release) -> Iterator[Fault]:
     """Yield what is wrong of an accelerator for instances on a GPU."""
-    groups = {value_of(each, "kind") for each in message.instance_group}
-    if groups and groups <= {"KIND_CPU", "KIND_MODEL"}:
-        yield ignored(place, f"no instance is on a GPU, but of {' and '.join(sorted(groups))}")
+    if not _may_use_gpu(message):
+        yield ignored(place, "no instance_group is of KIND_GPU, so nothing reads it")
         return
     if not knobs.since_in("gpu_accelerators", entry.name, release):
         yield _no_such(place, entry.name, "gpu_accelerators", release)
@@ -147,8 +173,9 @@ def _tensorrt(
         elif name not in taken:
             yield error(path, _late(name, f"since {known[name].since}", release))
         else:
-            yield from _value(path, given[name], taken[name], release, whole=whole)
-            if taken[name].idle(release) and given[name] != "FP32":
+            wrong = [*_value(path, given[name], taken[name], release, whole=whole)]
+            yield from wrong
+            if not wrong and taken[name].idle(release) and given[name] != "FP32":
                 yield ignored(
                     path,
                     f"{name} has no effect since {known[name].ends}: TensorRT 11 takes the"
@@ -168,7 +195,7 @@ def _cuda(prefix: str, given: Mapping[str, str], release: Release) -> Iterator[F
             yield ignored(
                 path,
                 f"the backend of release {release.tag} sets {name} anew behind the accelerator;"
-                f" write {reset[name]}",
+                f" write it as {reset[name]} instead",
             )
         elif name not in known:
             yield error(path, f"{runtime} knows no CUDA option {name}{near(name, taken)}")

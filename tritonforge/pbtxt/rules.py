@@ -9,11 +9,13 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2
 
+from tritonforge.pbtxt.asking import is_complete
 from tritonforge.pbtxt.fault import Fault, error, ignored, told_apart, value_of
 
 _CONTROL = model_config_pb2.ModelSequenceBatching.Control
 _DELAY = model_config_pb2.ModelQueuePolicy.DELAY
 _CORRELATION_TYPES = ("TYPE_UINT64", "TYPE_INT64", "TYPE_UINT32", "TYPE_INT32", "TYPE_STRING")
+_OF_BATCHES = {"preferred_batch_size", "max_queue_delay_microseconds"}
 _PAIRS = ("int32_false_true", "fp32_false_true", "bool_false_true")
 
 
@@ -39,6 +41,11 @@ def broken(message: Any) -> Iterator[Fault]:
 def _dynamic(message: Any) -> Iterator[Fault]:
     """Yield what is wrong of dynamic batching: sizes, priorities, order."""
     batching, path = message.dynamic_batching, "dynamic_batching."
+    said = {field.name for field, _ in batching.ListFields()}
+    if is_complete(message) and message.max_batch_size in {0, 1} and said <= _OF_BATCHES:
+        yield ignored(
+            "dynamic_batching", f"with max_batch_size {message.max_batch_size} nothing batches"
+        )
     yield from _preferred(batching, path, message.max_batch_size)
     levels, default = batching.priority_levels, batching.default_priority_level
     if levels and not 1 <= default <= levels:
@@ -52,8 +59,13 @@ def _dynamic(message: Any) -> Iterator[Fault]:
             yield error(place, f"the level {level} should be 1 to {levels}")
         elif not levels:
             yield ignored(place, "there are no priority_levels to have a policy")
-    if not batching.preserve_ordering:
-        return
+    if batching.preserve_ordering:
+        yield from _ordered(batching, path)
+
+
+def _ordered(batching: Any, path: str) -> Iterator[Fault]:
+    """Yield what cannot be had where answers keep the order of the requests."""
+    levels, policies = batching.priority_levels, batching.priority_queue_policy
     if levels > 1:
         yield error(
             f"{path}priority_levels", f"with preserve_ordering there is one level, not {levels}"

@@ -13,6 +13,7 @@ _SWITCHES = {"true", "on", "1", "false", "off", "0"}
 _ONNX_SWITCHES = {"0", "1", "true", "True", "false", "False"}
 # What C's `strtol` reads: blanks before a number, anything behind it.
 _NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
+_ARENA = re.compile(r"(cpu|gpu)(:[0-9]+)?")
 
 
 def wanted(text: str, key: Key, *, whole: bool) -> str | None:
@@ -51,9 +52,15 @@ def _number(text: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def _arenas(text: str, _whole: bool) -> bool:  # noqa: FBT001
+    """Read `cpu:0;gpu:0`; another device or number fails every request."""
+    return all(_ARENA.fullmatch(each) for each in text.removesuffix(";").split(";") if text)
+
+
 _READ: Mapping[Kind, tuple[Callable[[str, bool], bool], str]] = {
     "switch": (_switch, "0 or 1"),
     "integer": (_integer, "a whole number of 32 bits"),
     "size": (_size, "a number of bytes"),
+    "arenas": (_arenas, "cpu:0, gpu:0 or both with a semicolon between"),
     "text": (lambda _text, _whole: True, ""),
 }
