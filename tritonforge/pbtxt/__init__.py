@@ -10,21 +10,18 @@ from tritonforge.pbtxt.asking import (
     without_policy,
 )
 from tritonforge.pbtxt.composing import config
-from tritonforge.pbtxt.fault import Fault
 from tritonforge.pbtxt.fitting import mismatch
 from tritonforge.pbtxt.offered import FIELDS, TENSOR_FIELDS
 from tritonforge.pbtxt.reading import ModelConfig, from_json, parse, read
 from tritonforge.pbtxt.rendering import render, templates
 from tritonforge.pbtxt.schema import fields as schema
+from tritonforge.pbtxt.targeted import Fault, faults
 from tritonforge.pbtxt.wished import check as check_wish
 from tritonforge.pbtxt.wished import lay, rivals
 
 __all__ = [
     "FIELDS",
     "TENSOR_FIELDS",
-from tritonforge.pbtxt.targeted import faults
-
-__all__ = [
     "Fault",
     "ModelConfig",
     "check_wish",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from tritonforge.pbtxt.fault import Fault, error, ignored
+from tritonforge.pbtxt.targeted.fault import Fault, error, ignored
 
 _KEYS = tuple(f"trt_profile_{bound}_shapes" for bound in ("min", "opt", "max"))
 _LATER = "ONNX Runtime passes the profiles over and builds engines during inference"

@@ -8,9 +8,9 @@ from typing import Any
 
 from tritonforge import knobs
 from tritonforge.knobs import Key
-from tritonforge.pbtxt.fault import Fault, error, ignored, near, told_apart, value_of
-from tritonforge.pbtxt.profiles import profiles
-from tritonforge.pbtxt.values import wanted
+from tritonforge.pbtxt.targeted.fault import Fault, error, ignored, near, told_apart, value_of
+from tritonforge.pbtxt.targeted.profiles import profiles
+from tritonforge.pbtxt.targeted.values import wanted
 from tritonforge.release import Release
 
 _ACCELERATORS = "optimization.execution_accelerators."

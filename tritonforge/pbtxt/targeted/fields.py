@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from tritonforge.pbtxt.fault import Fault, error, told_apart
+from tritonforge.pbtxt.targeted.fault import Fault, error, told_apart
 from tritonforge.release import Release, images
 
 _NEVER = "999"  # newer than every Triton

@@ -10,7 +10,7 @@ from typing import Any
 from tritonclient.grpc import model_config_pb2
 
 from tritonforge.pbtxt.asking import is_complete
-from tritonforge.pbtxt.fault import Fault, error, ignored, told_apart, value_of
+from tritonforge.pbtxt.targeted.fault import Fault, error, ignored, told_apart, value_of
 
 _CONTROL = model_config_pb2.ModelSequenceBatching.Control
 _DELAY = model_config_pb2.ModelQueuePolicy.DELAY

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tritonforge.pbtxt.asking import is_complete
-from tritonforge.pbtxt.fault import Fault, error, ignored, near, told_apart, value_of
+from tritonforge.pbtxt.targeted.fault import Fault, error, ignored, near, told_apart, value_of
 
 
 def warmup(message: Any) -> Iterator[Fault]:

@@ -12,7 +12,7 @@ from tritonclient.grpc import model_config_pb2
 
 from tritonforge import knobs
 from tritonforge.pbtxt.asking import is_complete
-from tritonforge.pbtxt.fault import Fault, error, near, told_apart, value_of
+from tritonforge.pbtxt.targeted.fault import Fault, error, near, told_apart, value_of
 from tritonforge.release import Release
 
 _INPUT = model_config_pb2.ModelInput

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from tritonforge import knobs
-from tritonforge.pbtxt.accelerated import backend
-from tritonforge.pbtxt.fault import Fault, error, ignored, told_apart
-from tritonforge.pbtxt.fields import unknown
-from tritonforge.pbtxt.listed import tensors
-from tritonforge.pbtxt.rules import broken
-from tritonforge.pbtxt.warmed import warmup
+from tritonforge.pbtxt.targeted.accelerated import backend
+from tritonforge.pbtxt.targeted.fault import Fault, error, ignored, told_apart
+from tritonforge.pbtxt.targeted.fields import unknown
+from tritonforge.pbtxt.targeted.listed import tensors
+from tritonforge.pbtxt.targeted.rules import broken
+from tritonforge.pbtxt.targeted.warmed import warmup
 from tritonforge.release import Release
+
+__all__ = ["Fault", "faults"]
 
 _BACKEND, _PLATFORM = "onnxruntime", "onnxruntime_onnx"
 
