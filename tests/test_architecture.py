@@ -14,7 +14,7 @@ LAYERS = (
     {"errors", "progress"},
     {"tensors", "process", "release", "kernels", "presence"},
     {"knobs", "spec", "explain", "ports", "leftovers", "instances", "serverflags", "serverlog"},
-    {"samples", "endpoint"},
+    {"samples", "profiles", "endpoint"},
     {"gate", "toolchain", "health"},
     {"manifest", "batching"},
     {"sources", "export", "graph", "pbtxt", "repository"} | {"server", "client", "perf", "runtime"},

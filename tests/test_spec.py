@@ -43,6 +43,10 @@ def test_a_range_is_read_as_it_is_written(name, low, more):
         "seq=..",
         "seq=1.5",
         "seq=1...5",
+        "seq=1..5@",
+        "seq=1..5@x",
+        "seq=@3",
+        "seq=1..8@4:2",
     ],
 )
 def test_a_range_that_cannot_be_read_is_told_with_an_example(text):
@@ -57,6 +61,30 @@ def test_a_range_with_a_step():
     assert [found.nearest(size) for size in (1, 32, 63, 64, 500)] == [32, 32, 32, 64, 480]
     with pytest.raises(SpecError, match="the step of a range is 1 or more"):
         Range.parse("h=1..2:0")
+
+
+def test_a_range_with_an_optimum():
+    assert Range.parse("seq=32..256@128") == ("seq", Range(low=32, high=256, opt=128))
+    assert Range.parse("h=32..512:32@256") == ("h", Range(low=32, high=512, step=32, opt=256))
+    assert Range(low=32, high=256, opt=128).optimum == 128
+    assert Range(low=32, high=500, step=32).optimum == 480
+    assert Range(low=3, opt=9).optimum == 9
+    assert Range(low=3).optimum is None
+
+
+@pytest.mark.parametrize("text", ["n=2..9@1", "n=2..9@10", "n=2..9:3@6", "n=2@3", "n=1..9@-1"])
+def test_an_optimum_is_one_of_the_sizes(text):
+    with pytest.raises(SpecError, match=r"the optimum -?\d+ is not within \d\.\.\d") as caught:
+        Range.parse(text)
+    assert "name one of the sizes from" in caught.value.hint
+
+
+@given(st.integers(1, 50), st.integers(0, 99), st.integers(1, 9), st.integers(0, 200))
+def test_a_range_holds_what_it_steps_through(low, more, step, size):
+    found = Range(low=low, high=low + more, step=step)
+    assert (size in found) == (size in range(low, low + more + 1, step))
+    assert found.largest == range(low, low + more + 1, step)[-1]
+    assert Range.parse(f"n={found}") == ("n", found)
 
 
 def test_a_domain_of_real_numbers():
