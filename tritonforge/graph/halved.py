@@ -1,0 +1,290 @@
+"""A model that computes in half floats, and still takes and gives floats.
+
+TensorRT types its engines as the file is typed from 11 on. What an operator's schema allows in
+half floats becomes so, in the graphs within, too; Casts stand between it and the rest.
+`onnxruntime.transformers.float16` does as much for many models, but not where a value is read by
+two operators that stay in float, in branches and bodies, of functions, or beside a DequantizeLinear
+or a Constant's number: there it makes graphs that ONNX Runtime refuses.
+"""
+
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from tritonforge.errors import GraphError
+from tritonforge.graph import cost
+from tritonforge.graph.casting import State, Value, finish, free, notes, recast
+from tritonforge.graph.external import tensors
+from tritonforge.graph.file import LARGEST_PROTOBUF, first_line
+from tritonforge.graph.halving import (
+    FLOAT,
+    HALF,
+    Ports,
+    is_float,
+    is_flow,
+    is_scaled,
+    ports,
+    untyped,
+    wants_wide_scales,
+)
+from tritonforge.graph.naming import name_nodes
+from tritonforge.graph.ordering import sort
+from tritonforge.graph.rounded import is_beyond, is_fine
+from tritonforge.graph.schemas import MAIN, attributes, every_graph, graphs_in
+from tritonforge.graph.typed import (
+    Node,
+    is_hollow,
+    resolved,
+    type_of,
+    with_functions_put_in,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halved:
+    """A model in half floats; `notes` say what did not go without loss, and what stayed."""
+
+    model: ModelProto
+    notes: tuple[str, ...]
+
+
+Known = Mapping[str, Value]
+
+
+def halve(model: ModelProto, keep: Container[str] = ()) -> Halved:
+    """Return a model that computes in half floats; its inputs and outputs stay as they are.
+
+    The nodes named in `keep` stay in float, with the graphs in them; so does what is computed of
+    whole numbers alone, such as sizes and positions, which half floats hold up to 2048. Raises
+    `GraphError` for a model that was read without weights, is over 2 GiB, is unsound, or whose
+    scales must be floats.
+    """
+    _fits(model)
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    try:
+        copy = with_functions_put_in(copy)
+        name_nodes(copy)
+        sort(copy.graph)
+        for graph in every_graph(copy.graph):
+            _raise_constants(graph)
+        given = resolved(copy)
+    except Exception as error:  # UnsoundError, and what onnx's inliner raises
+        raise GraphError(f"the model is not sound: {first_line(error)}") from error
+    if said := _is_done(given.nodes):
+        return Halved(model=model, notes=(said,))
+    state = State(
+        nodes=iter(given.nodes),
+        keep=keep,
+        opset=max(each.opset for each in given.nodes if each.domain == MAIN),
+        names={name for graph in every_graph(copy.graph) for name in _names(graph)},
+    )
+    _rewrite(copy.graph, {}, state, None)
+    for graph in every_graph(copy.graph):
+        _rename(graph, state.renamed)
+    return Halved(model=copy, notes=tuple(notes(state)))
+
+
+def _fits(model: ModelProto) -> None:
+    """Raise `GraphError` for weights that are not there, or too many."""
+    if any(is_hollow(tensor) for tensor in tensors(model)):
+        raise GraphError(
+            "the weights of the model were not read", hint="load the model with its weights"
+        )
+    if sum(map(cost.size_of, tensors(model))) > LARGEST_PROTOBUF:
+        raise GraphError(
+            "the model is over 2 GiB, and is not made one of half floats",
+            hint="export it in half floats",
+        )
+
+
+def _is_done(nodes: tuple[Node, ...]) -> str | None:
+    """Say why a model stays as it is, None where it does not; raises `GraphError` for scales."""
+    kinds: set[str | None] = set()
+    for node in nodes:
+        if unknown := [*untyped(node)]:
+            raise GraphError(
+                f"nothing tells the type of {unknown[0]!r}, which {node.op} {node.name} gives",
+                hint="state it in the graph's value_info, or export the model in half floats",
+            )
+        names = (*node.proto.input, *node.proto.output)
+        kinds.update(type_of(node.scope[name]) for name in names if name in node.scope)
+    if kinds & {"float16", "bfloat16"}:
+        return "it has half floats already, and stays as it is"
+    if "float" not in kinds:
+        return "nothing in it is computed in float32: it stays as it is"
+    for node in nodes:
+        if wants_wide_scales(node):
+            raise GraphError(
+                f"{node.op} {node.name} takes no half floats at opset {node.opset}",
+                hint="raise it to 19 with --opset, or leave the model as it is quantized",
+            )
+    return None
+
+
+def _raise_constants(graph: GraphProto) -> None:
+    """Make weights of Constants of floats, but of those that a graph gives as they are."""
+    given = {each.name for each in graph.output}
+    for index in reversed(range(len(graph.node))):
+        node = graph.node[index]
+        if node.op_type != "Constant" or (node.domain or MAIN) != MAIN or node.output[0] in given:
+            continue
+        ((name, value),) = attributes(node).items()
+        if name in {"value_float", "value_floats"}:
+            value = numpy_helper.from_array(np.array(value, np.float32))
+        elif name != "value" or value.data_type != FLOAT:
+            continue
+        graph.initializer.append(value)
+        graph.initializer[-1].name = node.output[0]
+        del graph.node[index]
+
+
+def _rewrite(graph: GraphProto, outer: Known, state: State, interface: int | None) -> None:
+    """Rewrite a graph and those in it; `interface` is what its floats go in and out as.
+
+    None is for the main graph, whose own inputs and outputs stay floats under their names.
+    """
+    nodes: list[NodeProto] = []
+    known = _given(graph, outer, nodes, interface)
+    public = set() if interface else {each.name for each in graph.output}
+    for proto in graph.node:
+        _node(proto, known, state, public, nodes)
+    for value in graph.output:
+        if interface is not None and is_float(value.type):
+            value.name = recast(known[value.name], interface, state)
+            value.type.tensor_type.elem_type = interface
+    own = [each for each in known.values() if each.nodes is nodes]
+    for info in graph.value_info:
+        found = known.get(info.name)
+        if found is not None and found.name == info.name and found.made == HALF:
+            info.type.tensor_type.elem_type = HALF
+    for each in own:
+        finish(graph, each, state, kept=each.is_read or each.name in public)
+    weights = {each.name for each in graph.initializer}
+    for index in reversed(range(len(graph.value_info))):
+        if graph.value_info[index].name in weights:
+            del graph.value_info[index]
+    kept = [NodeProto.FromString(each.SerializeToString()) for each in nodes]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _given(
+    graph: GraphProto, outer: Known, nodes: list[NodeProto], interface: int | None
+) -> dict[str, Value]:
+    """Return the floats that a graph begins with: those around it, its inputs and its weights."""
+    known = dict(outer)
+    for each in graph.initializer:
+        known.pop(each.name, None)
+        if each.data_type == FLOAT:
+            known[each.name] = Value(nodes=nodes, name=each.name, made=FLOAT, weight=each)
+    for sparse in graph.sparse_initializer:
+        known.pop(sparse.values.name, None)
+        if sparse.values.data_type == FLOAT:
+            known[sparse.values.name] = Value(nodes=nodes, name=sparse.values.name, made=FLOAT)
+    for value in graph.input:
+        known.pop(value.name, None)
+        if is_float(value.type):
+            value.type.tensor_type.elem_type = made = interface or FLOAT
+            known[value.name] = Value(nodes=nodes, name=value.name, made=made)
+    return known
+
+
+def _node(
+    proto: NodeProto,
+    known: dict[str, Value],
+    state: State,
+    public: set[str],
+    nodes: list[NodeProto],
+) -> None:
+    """Let a node read and give what it can, and the graphs in it."""
+    node = next(state.nodes)
+    read = [known[name] for name in proto.input if name in known]
+    exact = _is_exact(node, read)
+    stays = exact or any(name in state.keep for name in (node.name, *node.path))
+    found = ports(node, stays=stays or _is_finely_scaled(node, read))
+    _count(node, found, state)
+    for index, want in enumerate(found.inputs):
+        if want is not None:
+            proto.input[index] = recast(known[proto.input[index]], want, state)
+    interface = HALF if is_flow(node) and not stays else FLOAT
+    for inner in graphs_in(proto):
+        _rewrite(inner, known, state, interface)
+    for attribute in proto.attribute:
+        if node.op == "Cast" and attribute.name == "to" and found.outputs[0] == HALF:
+            attribute.i = HALF
+    nodes.append(proto)
+    wide = _is_wide(node, read)
+    for index, made in enumerate(found.outputs):
+        name = proto.output[index]
+        known.pop(name, None)
+        if made is None:
+            continue
+        value = Value(nodes=nodes, name=name, made=made, exact=exact, wide=wide)
+        if made == HALF and name in public:
+            value.name, value.other = free(f"{name}_half", state), name
+            proto.output[index] = value.name
+            nodes.append(helper.make_node("Cast", [value.name], [name], f"{name}_cast", to=FLOAT))
+        known[name] = value
+
+
+def _is_exact(node: Node, read: list[Value]) -> bool:
+    """Say whether a node computes floats of whole numbers and of a few constants alone.
+
+    Sizes and positions are; half floats would round them. Weights are of more than one dimension.
+    """
+    if any(graphs_in(node.proto)):
+        return False
+    if node.domain == MAIN and node.op == "Cast" and not read:
+        made = node.scope.get(node.proto.output[0])
+        return is_float(made) and node.types.get("T1") != "double"
+    few = all(each.exact or (each.weight is not None and _is_few(each.weight)) for each in read)
+    return few and any(each.exact for each in read)
+
+
+def _is_few(weight: TensorProto) -> bool:
+    """Say whether a weight is a number or a row of them."""
+    return sum(size > 1 for size in weight.dims) <= 1
+
+
+def _is_wide(node: Node, read: list[Value]) -> bool:
+    """Say whether a node that stays in float may give what is beyond half floats.
+
+    A mask is: a product with the lowest of all floats, which as a half float is -inf.
+    """
+    held = [each.weight for each in read if each.weight is not None and _is_few(each.weight)]
+    if node.op == "ConstantOfShape":
+        held += [each.t for each in node.proto.attribute if each.t.data_type == FLOAT]
+    return any(each.wide for each in read) or any(map(is_beyond, held))
+
+
+def _is_finely_scaled(node: Node, read: list[Value]) -> bool:
+    """Say whether a node quantizes by a scale that a half float would not tell well."""
+    weights = (each.weight for each in read if each.weight is not None)
+    return is_scaled(node) and any(map(is_fine, weights))
+
+
+def _count(node: Node, found: Ports, state: State) -> None:
+    """Count a node that has floats, by its operator where it stays in float."""
+    state.computing += found.floats
+    if found.floats and not found.halves:
+        state.staying[node.op] += 1
+
+
+def _names(graph: GraphProto) -> Iterator[str]:
+    """Yield every name of a value in a graph."""
+    yield from (each.name for each in (*graph.input, *graph.output, *graph.initializer))
+    yield from (each.values.name for each in graph.sparse_initializer)
+    for node in graph.node:
+        yield from (*node.input, *node.output)
+
+
+def _rename(graph: GraphProto, names: Mapping[str, str]) -> None:
+    """Give weights whose floats are gone their own names again."""
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = names.get(name, name)
+    for value in graph.output:
+        value.name = names.get(value.name, value.name)
