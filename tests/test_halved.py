@@ -112,7 +112,7 @@ def resized(opset=17):
     weights = [number("factors", [1, 1, 2, 2])]
     if opset < 13:
         weights.append(number("roi", []))
-    image = [("x", T.FLOAT, ["n", 3, "h", "w"])], [("y", T.FLOAT, None)]
+    image = [("x", T.FLOAT, ["n", 3, "h", "w"])], [("y", T.FLOAT, ["n", 3, "h2", "w2"])]
     return made(nodes, *image, weights, opset=max(opset, 11))
 
 
@@ -184,7 +184,7 @@ def stepped(opset=17):
     ]
     weights = [constant("times", 3), number("zero", 0), number("start", [0.0] * 8)]
     outputs = [*ROW[1], ("last", T.FLOAT, [8]), ("sums", T.FLOAT, [3]), ("r", T.FLOAT, ["n", 8])]
-    return made(nodes, ROW[0], outputs, weights, opset=opset)
+    return made(nodes, ROW[0], outputs, weights, opset=max(opset, 11))
 
 
 def constants(opset=17):
@@ -503,7 +503,7 @@ def test_an_operator_of_someone_else_stays_in_float():
 
 def test_a_model_that_is_not_sound():
     with pytest.raises(GraphError, match="the model is not sound"):
-        halve(made([node("Add", ["x", "s"], ["y"])], [*ROW[0], ("s", T.STRING, [8])], ROW[1]))
+        halve(made([node("MatMul", ["x", "w"], ["y"])], *ROW, [drawn("w", 7, 7)]))
 
 
 def test_a_resnet(tmp_path):

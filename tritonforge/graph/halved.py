@@ -17,7 +17,7 @@ from tritonforge.errors import GraphError
 from tritonforge.graph import cost
 from tritonforge.graph.casting import State, Value, finish, free, notes, recast
 from tritonforge.graph.external import tensors
-from tritonforge.graph.file import LARGEST_PROTOBUF, first_line
+from tritonforge.graph.file import LARGEST_PROTOBUF, first_line, stamp_of
 from tritonforge.graph.halving import (
     FLOAT,
     HALF,
@@ -78,7 +78,7 @@ def halve(model: ModelProto, keep: Container[str] = ()) -> Halved:
     state = State(
         nodes=iter(given.nodes),
         keep=keep,
-        opset=max(each.opset for each in given.nodes if each.domain == MAIN),
+        opset=stamp_of(copy).opset,
         names={name for graph in every_graph(copy.graph) for name in _names(graph)},
     )
     _rewrite(copy.graph, {}, state, None)
@@ -246,7 +246,7 @@ def _is_exact(node: Node, read: list[Value]) -> bool:
 
 def _is_few(weight: TensorProto) -> bool:
     """Say whether a weight is a number or a row of them."""
-    return sum(size > 1 for size in weight.dims) <= 1
+    return len([size for size in weight.dims if size > 1]) <= 1
 
 
 def _is_wide(node: Node, read: list[Value]) -> bool:
