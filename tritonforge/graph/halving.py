@@ -7,14 +7,16 @@ from typing import Any
 from onnx import TensorProto, TypeProto
 
 from tritonforge.graph import contrib
-from tritonforge.graph.schemas import MAIN, graphs_in
+from tritonforge.graph.schemas import MAIN, attributes, graphs_in
 from tritonforge.graph.typed import Node, type_of
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 _FLOWS = {"If", "Loop", "Scan"}  # whose inputs and outputs are whatever their graphs make of them
 _QUANTIZE = {"QuantizeLinear", "DequantizeLinear"}
-# Their output's type stands in an attribute, or in a tensor there.
-_SOURCES = {"Constant", "ConstantOfShape"}
+_TREES = "ai.onnx.ml"  # whose operators hold floats in attributes
+# Of two the output's type stands in a tensor in an attribute; one reads bits; the body of the last,
+# which ONNX Runtime runs in its place, has floats in it.
+_BOUND = {"Constant", "ConstantOfShape", "BitCast", "MeanVarianceNormalization"}
 _TYPED = {"dtype", "output_datatype"}
 _SCALES_OF_HALVES = 19  # the opset from which those of Q and DQ may be half floats
 
@@ -87,9 +89,14 @@ def _element(node: Node, name: str, half: bool) -> int | None:  # noqa: FBT001 -
 def _is_bound_to_float(node: Node, known: Any) -> bool:
     """Say whether something besides the inputs makes its outputs floats.
 
-    That is an attribute, the elements of a sequence, or a graph within that is no branch or body.
+    That is an attribute, the elements of a sequence, or a graph within that is no branch or body;
+    or that ONNX Runtime fails otherwise.
     """
-    if node.op in _SOURCES or not _TYPED.isdisjoint(known.attributes) or any(graphs_in(node.proto)):
+    if node.op in _BOUND or node.domain == _TREES or not _TYPED.isdisjoint(known.attributes):
+        return True
+    # ONNX Runtime's CPU takes halves to scatter, and then fails where they are to be combined.
+    combined = attributes(node.proto).get("reduction", b"none") != b"none"
+    if any(graphs_in(node.proto)) or (node.op.startswith("Scatter") and combined):
         return True
     names = (*node.proto.input, *node.proto.output)
     kinds = (node.scope[name].WhichOneof("value") for name in names if name in node.scope)
