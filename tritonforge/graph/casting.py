@@ -42,8 +42,8 @@ class State:
     opset: int
     names: set[str]
     renamed: dict[str, str] = field(default_factory=dict)
-    clipped: list[str] = field(default_factory=list)
-    flushed: list[str] = field(default_factory=list)
+    clipped: Counter[str] = field(default_factory=Counter)
+    flushed: Counter[str] = field(default_factory=Counter)
     staying: Counter[str] = field(default_factory=Counter)
     computing: int = 0
 
@@ -90,8 +90,8 @@ def finish(graph: GraphProto, value: Value, state: State, *, kept: bool) -> None
         return
     found = rounded(value.weight)
     half = found.tensor
-    state.clipped += [half.name] * found.clipped
-    state.flushed += [half.name] * found.flushed
+    state.clipped[half.name] += found.clipped
+    state.flushed[half.name] += found.flushed
     if kept:
         half.name = value.other
         graph.initializer.append(half)
@@ -102,22 +102,22 @@ def finish(graph: GraphProto, value: Value, state: State, *, kept: bool) -> None
 
 def notes(state: State) -> Iterator[str]:
     """Say what did not go without loss, and what stays in float."""
-    if state.clipped:
-        yield f"beyond ±65504, and cut off there: values of {_told(state.clipped)}"
-    if state.flushed:
-        yield f"too small for half floats, and 0 or 6e-8 there: values of {_told(state.flushed)}"
-    if state.staying:
-        count, kinds = (
-            state.staying.total(),
-            [f"{op} ×{n}" for op, n in sorted(state.staying.items())],
-        )
-        yield f"{count} of {state.computing} nodes of floats stay in float32: {', '.join(kinds)}"
+    if state.clipped.total():
+        yield f"{_told(state.clipped)} beyond half floats, and cut off at ±65504"
+    if state.flushed.total():
+        yield f"{_told(state.flushed)} too small for half floats, and 0 or 6e-8"
+    if count := state.staying.total():
+        kinds = ", ".join(f"{op} ×{often}" for op, often in sorted(state.staying.items()) if often)
+        yield f"{count} of {state.computing} nodes that give floats stay in float32: {kinds}"
 
 
-def _told(names: list[str]) -> str:
-    """Name a few, and how many more there are."""
+def _told(values: Counter[str]) -> str:
+    """Count values, and name a few of the weights that hold them."""
+    names = [name for name, count in values.most_common() if count]
     more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
-    return ", ".join(map(repr, names[:_TOLD])) + more
+    count = values.total()
+    held = ", ".join(map(repr, names[:_TOLD]))
+    return f"{count} value{'s' * (count > 1)} of {held}{more} {'are' if count > 1 else 'is'}"
 
 
 def free(name: str, state: State) -> str:

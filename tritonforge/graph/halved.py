@@ -11,11 +11,12 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
 from tritonforge.errors import GraphError
 from tritonforge.graph import cost
 from tritonforge.graph.casting import State, Value, finish, free, notes, recast
+from tritonforge.graph.delicate import is_exact, is_finely_scaled, is_wide
 from tritonforge.graph.external import tensors
 from tritonforge.graph.file import LARGEST_PROTOBUF, first_line, stamp_of
 from tritonforge.graph.halving import (
@@ -24,14 +25,12 @@ from tritonforge.graph.halving import (
     Ports,
     is_float,
     is_flow,
-    is_scaled,
     ports,
     untyped,
     wants_wide_scales,
 )
 from tritonforge.graph.naming import name_nodes
 from tritonforge.graph.ordering import sort
-from tritonforge.graph.rounded import is_beyond, is_fine
 from tritonforge.graph.schemas import MAIN, attributes, every_graph, graphs_in
 from tritonforge.graph.typed import (
     Node,
@@ -202,9 +201,9 @@ def _node(
     """Let a node read and give what it can, and the graphs in it."""
     node = next(state.nodes)
     read = [known[name] for name in proto.input if name in known]
-    exact = _is_exact(node, read)
+    exact = is_exact(node, read)
     stays = exact or any(name in state.keep for name in (node.name, *node.path))
-    found = ports(node, stays=stays or _is_finely_scaled(node, read))
+    found = ports(node, stays=stays or is_finely_scaled(node, read))
     _count(node, found, state)
     for index, want in enumerate(found.inputs):
         if want is not None:
@@ -216,7 +215,7 @@ def _node(
         if node.op == "Cast" and attribute.name == "to" and found.outputs[0] == HALF:
             attribute.i = HALF
     nodes.append(proto)
-    wide = _is_wide(node, read)
+    wide = is_wide(node, read)
     for index, made in enumerate(found.outputs):
         name = proto.output[index]
         known.pop(name, None)
@@ -230,47 +229,11 @@ def _node(
         known[name] = value
 
 
-def _is_exact(node: Node, read: list[Value]) -> bool:
-    """Say whether a node computes floats of whole numbers and of a few constants alone.
-
-    Sizes and positions are; half floats would round them. Weights are of more than one dimension.
-    """
-    if any(graphs_in(node.proto)):
-        return False
-    if node.domain == MAIN and node.op == "Cast" and not read:
-        made = node.scope.get(node.proto.output[0])
-        return is_float(made) and node.types.get("T1") != "double"
-    few = all(each.exact or (each.weight is not None and _is_few(each.weight)) for each in read)
-    return few and any(each.exact for each in read)
-
-
-def _is_few(weight: TensorProto) -> bool:
-    """Say whether a weight is a number or a row of them."""
-    return len([size for size in weight.dims if size > 1]) <= 1
-
-
-def _is_wide(node: Node, read: list[Value]) -> bool:
-    """Say whether a node that stays in float may give what is beyond half floats.
-
-    A mask is: a product with the lowest of all floats, which as a half float is -inf.
-    """
-    held = [each.weight for each in read if each.weight is not None and _is_few(each.weight)]
-    if node.op == "ConstantOfShape":
-        held += [each.t for each in node.proto.attribute if each.t.data_type == FLOAT]
-    return any(each.wide for each in read) or any(map(is_beyond, held))
-
-
-def _is_finely_scaled(node: Node, read: list[Value]) -> bool:
-    """Say whether a node quantizes by a scale that a half float would not tell well."""
-    weights = (each.weight for each in read if each.weight is not None)
-    return is_scaled(node) and any(map(is_fine, weights))
-
-
 def _count(node: Node, found: Ports, state: State) -> None:
-    """Count a node that has floats, by its operator where it stays in float."""
-    state.computing += found.floats
-    if found.floats and not found.halves:
-        state.staying[node.op] += 1
+    """Count a node that gives floats, by its operator where it stays in float."""
+    if any(each is not None for each in found.outputs):
+        state.computing += 1
+        state.staying[node.op] += HALF not in (*found.inputs, *found.outputs)
 
 
 def _names(graph: GraphProto) -> Iterator[str]:

@@ -28,16 +28,6 @@ class Ports:
     inputs: tuple[int | None, ...]
     outputs: tuple[int | None, ...]
 
-    @property
-    def halves(self) -> bool:
-        """Say whether any is a half float."""
-        return HALF in (*self.inputs, *self.outputs)
-
-    @property
-    def floats(self) -> bool:
-        """Say whether it has tensors of floats, of either width."""
-        return any(each is not None for each in (*self.inputs, *self.outputs))
-
 
 def ports(node: Node, *, stays: bool) -> Ports:
     """Return what a node can take and give; `stays` leaves it in float whatever it could."""

@@ -13,11 +13,11 @@ _NORMAL = np.finfo(np.float16).smallest_normal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rounded:
-    """A weight as half floats; whether some of its values were cut off, and whether some are 0."""
+    """A weight as half floats; how many of its values were cut off, and how many are lost in 0."""
 
     tensor: TensorProto
-    clipped: bool
-    flushed: bool
+    clipped: int
+    flushed: int
 
 
 def rounded(tensor: TensorProto) -> Rounded:
@@ -33,8 +33,8 @@ def rounded(tensor: TensorProto) -> Rounded:
         halves = np.where(gone, np.copysign(_SMALLEST, values), halves).astype(np.float16)
     return Rounded(
         tensor=numpy_helper.from_array(halves.reshape(values.shape), tensor.name),
-        clipped=bool(beyond.any()),
-        flushed=bool(gone.any()),
+        clipped=int(beyond.sum()),
+        flushed=int(gone.sum()),
     )
 
 
