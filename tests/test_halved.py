@@ -489,8 +489,26 @@ def test_weights_beside_the_model(tmp_path):
 def test_a_type_that_nothing_tells():
     given = made([node("Odd", ["x"], ["h"], domain="own"), node("Relu", ["h"], ["y"])], *ROW)
     given.opset_import.add(domain="own", version=1)
-    with pytest.raises(GraphError, match="nothing tells the type of 'h', which Odd"):
+    with pytest.raises(GraphError, match="nothing tells the type of 'h'"):
         halve(given)
+
+
+def test_branches_that_do_not_state_what_they_give():
+    given = stepped()
+    for graph in list(every_graph(given.graph))[1:]:
+        for each in graph.output:
+            each.ClearField("type")
+    close(given, halve(given).model)
+    given = sorted_twice(9)
+    for graph in list(every_graph(given.graph))[1:]:
+        graph.output[0].ClearField("type")
+    close(given, halve(given).model)
+
+
+def test_bodies_that_do_not_state_what_they_take():
+    given = stepped()
+    given.graph.node[1].attribute[0].g.input[2].ClearField("type")
+    close(given, halve(given).model)
 
 
 def test_an_operator_of_someone_else_stays_in_float():

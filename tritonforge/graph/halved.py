@@ -1,6 +1,6 @@
 """A model that computes in half floats, and still takes and gives floats.
 
-TensorRT types its engines as the file is typed from 11 on. What an operator's schema allows in
+From 11 on TensorRT computes in the types that a file states. What an operator's schema allows in
 half floats becomes so, in the graphs within, too; Casts stand between it and the rest.
 `onnxruntime.transformers.float16` does as much for many models, but not where a value is read by
 two operators that stay in float, in branches and bodies, of functions, or beside a DequantizeLinear
@@ -10,35 +10,15 @@ or a Constant's number: there it makes graphs that ONNX Runtime refuses.
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, helper
 
-from tritonforge.errors import GraphError
-from tritonforge.graph import cost
 from tritonforge.graph.casting import State, Value, finish, free, notes, recast
 from tritonforge.graph.delicate import is_exact, is_finely_scaled, is_wide
-from tritonforge.graph.external import tensors
-from tritonforge.graph.file import LARGEST_PROTOBUF, first_line, stamp_of
-from tritonforge.graph.halving import (
-    FLOAT,
-    HALF,
-    Ports,
-    is_float,
-    is_flow,
-    ports,
-    untyped,
-    wants_wide_scales,
-)
-from tritonforge.graph.naming import name_nodes
-from tritonforge.graph.ordering import sort
-from tritonforge.graph.schemas import MAIN, attributes, every_graph, graphs_in
-from tritonforge.graph.typed import (
-    Node,
-    is_hollow,
-    resolved,
-    type_of,
-    with_functions_put_in,
-)
+from tritonforge.graph.file import stamp_of
+from tritonforge.graph.halvable import fits, is_done, prepared
+from tritonforge.graph.halving import FLOAT, HALF, Ports, is_float, is_flow, ports
+from tritonforge.graph.schemas import every_graph, graphs_in
+from tritonforge.graph.typed import Node
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,19 +40,9 @@ def halve(model: ModelProto, keep: Container[str] = ()) -> Halved:
     `GraphError` for a model that was read without weights, is over 2 GiB, is unsound, or whose
     scales must be floats.
     """
-    _fits(model)
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    try:
-        copy = with_functions_put_in(copy)
-        name_nodes(copy)
-        sort(copy.graph)
-        for graph in every_graph(copy.graph):
-            _raise_constants(graph)
-        given = resolved(copy)
-    except Exception as error:  # UnsoundError, and what onnx's inliner raises
-        raise GraphError(f"the model is not sound: {first_line(error)}") from error
-    if said := _is_done(given.nodes):
+    fits(model)
+    copy, given = prepared(model)
+    if said := is_done(given.nodes):
         return Halved(model=model, notes=(said,))
     state = State(
         nodes=iter(given.nodes),
@@ -86,60 +56,6 @@ def halve(model: ModelProto, keep: Container[str] = ()) -> Halved:
     return Halved(model=copy, notes=tuple(notes(state)))
 
 
-def _fits(model: ModelProto) -> None:
-    """Raise `GraphError` for weights that are not there, or too many."""
-    if any(is_hollow(tensor) for tensor in tensors(model)):
-        raise GraphError(
-            "the weights of the model were not read", hint="load the model with its weights"
-        )
-    if sum(map(cost.size_of, tensors(model))) > LARGEST_PROTOBUF:
-        raise GraphError(
-            "the model is over 2 GiB, and is not made one of half floats",
-            hint="export it in half floats",
-        )
-
-
-def _is_done(nodes: tuple[Node, ...]) -> str | None:
-    """Say why a model stays as it is, None where it does not; raises `GraphError` for scales."""
-    kinds: set[str | None] = set()
-    for node in nodes:
-        if unknown := [*untyped(node)]:
-            raise GraphError(
-                f"nothing tells the type of {unknown[0]!r}, which {node.op} {node.name} gives",
-                hint="state it in the graph's value_info, or export the model in half floats",
-            )
-        names = (*node.proto.input, *node.proto.output)
-        kinds.update(type_of(node.scope[name]) for name in names if name in node.scope)
-    if kinds & {"float16", "bfloat16"}:
-        return "it has half floats already, and stays as it is"
-    if "float" not in kinds:
-        return "nothing in it is computed in float32: it stays as it is"
-    for node in nodes:
-        if wants_wide_scales(node):
-            raise GraphError(
-                f"{node.op} {node.name} takes no half floats at opset {node.opset}",
-                hint="raise it to 19 with --opset, or leave the model as it is quantized",
-            )
-    return None
-
-
-def _raise_constants(graph: GraphProto) -> None:
-    """Make weights of Constants of floats, but of those that a graph gives as they are."""
-    given = {each.name for each in graph.output}
-    for index in reversed(range(len(graph.node))):
-        node = graph.node[index]
-        if node.op_type != "Constant" or (node.domain or MAIN) != MAIN or node.output[0] in given:
-            continue
-        ((name, value),) = attributes(node).items()
-        if name in {"value_float", "value_floats"}:
-            value = numpy_helper.from_array(np.array(value, np.float32))
-        elif name != "value" or value.data_type != FLOAT:
-            continue
-        graph.initializer.append(value)
-        graph.initializer[-1].name = node.output[0]
-        del graph.node[index]
-
-
 def _rewrite(graph: GraphProto, outer: Known, state: State, interface: int | None) -> None:
     """Rewrite a graph and those in it; `interface` is what its floats go in and out as.
 
@@ -151,9 +67,10 @@ def _rewrite(graph: GraphProto, outer: Known, state: State, interface: int | Non
     for proto in graph.node:
         _node(proto, known, state, public, nodes)
     for value in graph.output:
-        if interface is not None and is_float(value.type):
+        if interface is not None and value.name in known:
             value.name = recast(known[value.name], interface, state)
-            value.type.tensor_type.elem_type = interface
+            if is_float(value.type):
+                value.type.tensor_type.elem_type = interface
     own = [each for each in known.values() if each.nodes is nodes]
     for info in graph.value_info:
         found = known.get(info.name)
