@@ -9,7 +9,9 @@ from tritonforge.graph.described import (
 )
 from tritonforge.graph.external import External, external_files
 from tritonforge.graph.file import Stamp, check, converted, load, stamp_of, write
+from tritonforge.graph.halved import Halved, halve
 from tritonforge.graph.inspected import Inspection, inspect, kind
+from tritonforge.graph.keyed import key, rename
 from tritonforge.graph.naming import name_nodes, named
 from tritonforge.graph.ordering import sort
 from tritonforge.graph.outline import Outline, outline
@@ -19,6 +21,7 @@ from tritonforge.graph.running import evaluator, output_dims, runtime, session
 
 __all__ = [
     "External",
+    "Halved",
     "Inspection",
     "Outline",
     "Stamp",
@@ -28,9 +31,11 @@ __all__ = [
     "domains",
     "evaluator",
     "external_files",
+    "halve",
     "hidden_conditions",
     "inspect",
     "is_quantized",
+    "key",
     "kind",
     "load",
     "name_nodes",
@@ -39,6 +44,7 @@ __all__ = [
     "outline",
     "output_dims",
     "recorded",
+    "rename",
     "runtime",
     "session",
     "signature",

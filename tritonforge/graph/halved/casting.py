@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
-from tritonforge.graph.halving import HALF
-from tritonforge.graph.rounded import LARGEST, rounded
+from tritonforge.graph.halved.halving import HALF
+from tritonforge.graph.halved.rounded import LARGEST, rounded
 from tritonforge.graph.typed import Node
 
 _CLIP_OF_INPUTS = 11  # the opset from which Clip takes its ends as inputs

@@ -7,7 +7,7 @@ from tritonforge.errors import GraphError
 from tritonforge.graph import cost
 from tritonforge.graph.external import tensors
 from tritonforge.graph.file import LARGEST_PROTOBUF, first_line
-from tritonforge.graph.halving import FLOAT, untyped, wants_wide_scales
+from tritonforge.graph.halved.halving import FLOAT, untyped, wants_wide_scales
 from tritonforge.graph.naming import name_nodes
 from tritonforge.graph.ordering import sort
 from tritonforge.graph.schemas import MAIN, attributes, every_graph

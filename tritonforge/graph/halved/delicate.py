@@ -2,9 +2,9 @@
 
 from onnx import TensorProto
 
-from tritonforge.graph.casting import Value
-from tritonforge.graph.halving import FLOAT, is_float, is_scaled
-from tritonforge.graph.rounded import is_beyond, is_fine
+from tritonforge.graph.halved.casting import Value
+from tritonforge.graph.halved.halving import FLOAT, is_float, is_scaled
+from tritonforge.graph.halved.rounded import is_beyond, is_fine
 from tritonforge.graph.schemas import MAIN, graphs_in
 from tritonforge.graph.typed import Node
 

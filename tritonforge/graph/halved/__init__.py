@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from onnx import GraphProto, ModelProto, NodeProto, helper
 
-from tritonforge.graph.casting import State, Value, finish, free, notes, recast
-from tritonforge.graph.delicate import is_exact, is_finely_scaled, is_wide
 from tritonforge.graph.file import stamp_of
-from tritonforge.graph.halvable import fits, is_done, prepared
-from tritonforge.graph.halving import FLOAT, HALF, Ports, is_float, is_flow, ports
+from tritonforge.graph.halved.casting import State, Value, finish, free, notes, recast
+from tritonforge.graph.halved.delicate import is_exact, is_finely_scaled, is_wide
+from tritonforge.graph.halved.halvable import fits, is_done, prepared
+from tritonforge.graph.halved.halving import FLOAT, HALF, Ports, is_float, is_flow, ports
 from tritonforge.graph.schemas import every_graph, graphs_in
 from tritonforge.graph.typed import Node
 
