@@ -20,11 +20,11 @@ LAYERS = (
     {"sources", "export", "graph", "pbtxt", "repository"} | {"server", "client", "perf", "runtime"},
     # Adapters composed, for the use cases.
     {"placement"},
-    {"opsets", "converting"},
+    {"opsets", "converting", "deciding"},
     {"exported"},
     {"exporting", "mirror", "proving", "served", "standing", "wishes"} | {"specfile", "unchanged"},
-    {"recording", "reference", "serving"},
-    {"build", "parity", "measure"},
+    {"configuring", "finishing", "recording", "reference", "serving"},
+    {"beginning", "build", "parity", "measure"},
     {"cli"},
 )
 

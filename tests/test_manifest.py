@@ -85,6 +85,7 @@ MANIFESTS = st.builds(
     read=STAMPS,
     beside=STAMPS,
     inputs=TEXT,
+    accelerator=TEXT,
     input_specs=st.lists(TEXT, max_size=3).map(tuple),
 )
 

@@ -283,17 +283,10 @@ output [
 ]
 instance_group {
   count: 1
-  kind: KIND_CPU
 }
 version_policy {
   latest {
     num_versions: 1
-  }
-}
-parameters {
-  key: "intra_op_thread_count"
-  value {
-    string_value: "4"
   }
 }
 """
@@ -309,7 +302,7 @@ parameters {
             GOLDEN_IMAGES,
         ),
         ("tokens", TOKENS, {"max_batch_size": 0}, GOLDEN_TOKENS),
-        ("score", SCORE, {"max_batch_size": 1, "cores": 4}, GOLDEN_SCORE),
+        ("score", SCORE, {"max_batch_size": 1}, GOLDEN_SCORE),
     ],
 )
 def test_the_text_of_a_signature(name, of, options, golden):

@@ -2,10 +2,9 @@
 
 import pytest
 
-from tritonforge import pbtxt, release, standing
+from tritonforge import pbtxt, standing
 from tritonforge.errors import ConfigError
-from tritonforge.repository import Repository, Stage
-from tritonforge.spec import ModelSpec
+from tritonforge.repository import Repository
 from tritonforge.tensors import DType, Signature, TensorSpec
 
 
@@ -17,13 +16,22 @@ ROWS = Signature(inputs=(row("x", 4),), outputs=(row("y", 3),))
 OURS = pbtxt.config("net", ROWS, max_batch_size=8)
 
 
-def decide(text, how="keep", version=2):
-    return standing.decide(text, OURS, ROWS, standing=how, version=version)
+def decide(text, how="keep", version=2, written=None):
+    return standing.decide(
+        text, OURS, pbtxt.render(OURS), ROWS, standing=how, version=version, written=written
+    )
 
 
 def test_ours_stands_where_nothing_does_and_where_it_was_asked_for():
     text = pbtxt.render(OURS)
     assert decide(None, "stop") == decide(None) == decide("whatever {", "update") == text
+
+
+def test_what_a_build_wrote_is_followed_and_what_a_person_edited_is_not():
+    assert decide(FITS, "follow", written=FITS) == pbtxt.render(OURS)
+    for written in (None, FITS + "# older\n"):
+        with pytest.raises(ConfigError, match="another config already"):
+            decide(FITS, "follow", written=written)
 
 
 @pytest.mark.parametrize("how", ["stop", "keep"])
@@ -102,22 +110,3 @@ def test_what_is_to_be_kept_is_looked_at_before_any_work(tmp_path):
     config.write_text("?")
     with pytest.raises(ConfigError, match=r"net/config\.pbtxt:1:1"):
         standing.kept_batch(repository, "net", None)
-
-
-def test_labels_are_written_where_they_fit_the_first_output(tmp_path):
-    stage = Stage(path=tmp_path)
-    assert standing.write_labels(stage, ("cat", "dog"), ROWS) == {}
-    assert standing.write_labels(stage, (), ROWS) == {}
-    assert list(tmp_path.iterdir()) == []
-    assert standing.write_labels(stage, ("cat", "dog", "cow"), ROWS) == {"y": "labels.txt"}
-    assert (tmp_path / "labels.txt").read_text() == "cat\ndog\ncow\n"
-
-
-def test_the_target_decides_whether_a_scalar_can_be_served():
-    bare = Signature(inputs=ROWS.inputs, outputs=(TensorSpec(name="y", dtype=DType.FP32, dims=()),))
-    older, newer = (
-        ModelSpec(source="m.onnx", target=release.find(tag)) for tag in ("23.09", "23.10")
-    )
-    with pytest.raises(ConfigError, match="'y' has no dimensions"):
-        standing.fresh("net", older, bare, 0, {})
-    assert list(standing.fresh("net", newer, bare, 0, {}).output[0].dims) == [1]

@@ -531,9 +531,8 @@ def test_what_is_composed_suits_every_release(accelerator):
     specs = [TensorSpec(name=name, dtype=DType.FP32, dims=("n", 4)) for name in "xy"]
     signature = Signature(inputs=(specs[0],), outputs=(specs[1],))
     for tag in [*TAGS, "ort:1.19.2"]:
-        message = pbtxt.config(
-            "double", signature, max_batch_size=8, cores=None, accelerator=accelerator
-        )
+        message = pbtxt.config("double", signature, max_batch_size=8)
+        pbtxt.accelerate(message, accelerator, {})
         assert pbtxt.faults(message, find(tag)) == ()
 
 

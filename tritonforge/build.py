@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tritonforge import (
+    deciding,
     exporting,
+    finishing,
     gate,
     graph,
     leftovers,
@@ -22,6 +23,7 @@ from tritonforge import (
     unchanged,
     wishes,
 )
+from tritonforge.configuring import Configured, configure, row_flops
 from tritonforge.errors import GateError, RepositoryError
 from tritonforge.exported import Exported
 from tritonforge.manifest import Manifest
@@ -30,14 +32,15 @@ from tritonforge.proving import Case, Proof
 from tritonforge.repository import MODEL, Entry, Repository, Stage
 from tritonforge.sources import Loaded
 from tritonforge.spec import ModelSpec, Range
-from tritonforge.standing import Standing, decide, fresh, kept_batch, write_labels
+from tritonforge.standing import Standing, decide, kept_batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
     """What a build made, or would make: `entry` is None after a dry run.
 
-    `chosen` says why it has this opset, None where that was asked for. `unchanged` says that the
+    `chosen` says why it has this opset, `decided` why this accelerator, None where that was asked
+    for. `unchanged` says that the
     version stood already, made from the same.
     """
 
@@ -48,6 +51,7 @@ class Built:
     unbatched: str | None
     chosen: str | None
     notes: tuple[str, ...]
+    decided: str | None = None
     unchanged: bool = False
 
 
@@ -98,6 +102,7 @@ def build(
         manifest=record,
         unbatched=made.unbatched,
         chosen=made.chosen,
+        decided=made.decided,
         notes=made.notes,
     )
 
@@ -106,10 +111,11 @@ def build(
 class _Made:
     """What lies proven in a stage: its config, its manifest without it, and what is to be told."""
 
-    config: Any
+    config: Configured
     record: Manifest
     unbatched: str | None
     chosen: str | None
+    decided: str | None
     notes: tuple[str, ...]
 
 
@@ -122,9 +128,13 @@ def _make(
     path = stage.version_dir / MODEL
     exported = exporting.make(loaded, spec, path, progress)
     wishes.check_ranges(spec, exported.signature)
+    spec = deciding.under(spec, exported.decision)
+    finished = finishing.finish(path, exported, spec, progress)
+    exported, spec = finished.exported, finished.judged(spec)
     placed = opsets.check(path, spec)
-    labels = write_labels(stage, loaded.labels, exported.signature)
     proof, judged = _prove(loaded, exported, _case(path, spec, exported, largest), progress)
+    flops = row_flops(path, proof.signature, spec)
+    config = configure(name, spec, proof, loaded.labels, exported.domains, flops, stage)
     progress("publishing")
     manifest.write_golden(stage.version_dir, *proof.golden)
     manifest.write_recorded(stage.version_dir, exported.domains)
@@ -136,11 +146,12 @@ def _make(
     )
     unbatched = proof.unbatched if exported.fixed is None else exported.fixed
     return _Made(
-        config=fresh(name, spec, proof.signature, proof.max_batch_size, labels),
+        config=config,
         record=record,
         unbatched=unbatched if proof.max_batch_size == 0 else None,
         chosen=exported.chosen,
-        notes=(*exported.notes, *placed, *judged, *proof.notes),
+        decided=None if exported.decision is None else exported.decision.reason,
+        notes=(*exported.notes, *placed, *judged, *proof.notes, *config.notes),
     )
 
 
@@ -219,13 +230,14 @@ def _place(
     dry_run: bool,
 ) -> tuple[Entry | None, int, Manifest]:
     """Decide config and number under the lock, write the manifest and publish."""
-    name = made.config.name
+    name = made.config.message.name
     with contextlib.nullcontext() if dry_run else repository.locked():
         number = repository.next_version(name) if version is None else version
         stands = repository.config(name)
         text = decide(
             stands,
-            made.config,
+            made.config.message,
+            made.config.text,
             made.record.signature,
             standing=standing,
             version=number,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tritonforge import graph, opsets, runtime, samples
+from tritonforge.deciding import Decision
 from tritonforge.errors import ExportError, GraphError
 from tritonforge.spec import Domain, ModelSpec
 from tritonforge.tensors import Dim, Signature, TensorSpec
@@ -23,7 +24,7 @@ class Exported:
     with; `conditions` name the values that decide its If nodes, `hidden_conditions` counts those
     that cannot be named. `loaded_by` is the target's ONNX Runtime where it has tried. `notes` are
     for the user. `fixed` says why a dynamic batch was given up, None where it was not. `chosen`
-    says why it is this opset, None where that was asked for.
+    says why it is this opset, `decision` why it is this accelerator, None where that was asked for.
     """
 
     exporter: str
@@ -37,6 +38,7 @@ class Exported:
     notes: tuple[str, ...] = ()
     fixed: str | None = None
     chosen: str | None = None
+    decision: Decision | None = None
 
 
 def read_back(

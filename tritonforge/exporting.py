@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tritonforge import converting, graph, opsets, samples
+from tritonforge import converting, deciding, graph, opsets, samples
 from tritonforge.errors import ExportError, GraphError
 from tritonforge.exported import Exported, hold, read_back
 from tritonforge.progress import Progress
@@ -67,6 +67,8 @@ def _export(
     sample = samples.draw(loaded.inputs, domains, sizes, spec.sample_seed)
     outputs = export.output_names(module, [each.name for each in loaded.inputs], sample)
 
+    asked, spec = spec, deciding.provisional(spec)
+
     def write(opset: int) -> Exported:
         troubles: list[ExportError | GraphError] = []
         for method in _methods(spec, scripted=export.is_scripted(module)):
@@ -88,10 +90,14 @@ def _export(
         raise troubles[0]
 
     if spec.opset is not None:
-        return write(spec.target.check_opset(spec.opset))
+        made = write(spec.target.check_opset(spec.opset))
+        return replace(made, decision=deciding.decided(path, asked))
     native = export.NATIVE[_methods(spec, scripted=export.is_scripted(module))[0]]
     first = write(min(native[-1], spec.target.opset))
-    return _improved(first, path, spec, export.NATIVE[_method(first)], write)
+    decision = deciding.decided(path, asked)
+    spec = deciding.under(spec, decision)
+    improved = _improved(first, path, spec, export.NATIVE[_method(first)], write)
+    return replace(improved, decision=decision)
 
 
 def _method(exported: Exported) -> "Method":
@@ -162,6 +168,8 @@ def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exp
     """Take a foreign file: unchanged where the target loads it so, else converted or re-stamped."""
     progress(f"reading {source}")
     parts = graph.external_files(source)
+    decision = deciding.decided(source, spec)
+    spec = deciding.under(spec, decision)
     model = graph.load(source, weights=True)
     stamp = graph.stamp_of(model)
     options: tuple[opsets.Option, ...] = ()
@@ -194,4 +202,4 @@ def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exp
         hint = error.hint if "--exporter" not in str(error.hint) else _FOREIGN_HINT
         raise GraphError(error.message.replace(path.name, source.name), hint=hint) from error
     chosen = opsets.reason(opset, options, spec) if options else None
-    return replace(made, chosen=chosen)
+    return replace(made, chosen=chosen, decision=decision)

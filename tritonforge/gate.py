@@ -69,15 +69,20 @@ class OutputReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateReport:
-    """All outputs over all samples."""
+    """All outputs over all samples; `half` says that half floats were expected."""
 
     samples: int
     outputs: tuple[OutputReport, ...]
+    half: bool = False
 
     @property
     def noise(self) -> dict[str, float]:
         """Return the absolute tolerance of each output that was judged by its own exactness."""
-        return {each.name: each.atol for each in self.outputs if each.atol > _default(each)}
+        return {
+            each.name: each.atol
+            for each in self.outputs
+            if each.atol > _default(DType.parse(each.dtype), half=self.half)[0]
+        }
 
     @property
     def passed(self) -> bool:
@@ -85,9 +90,9 @@ class GateReport:
         return self.samples > 0 and all(output.passed for output in self.outputs)
 
 
-def _default(output: OutputReport) -> float:
-    """Return the absolute tolerance of an output of which nothing is known."""
-    return DEFAULTS.get(DType.parse(output.dtype), (0.0, 0.0))[0]
+def _default(dtype: DType, *, half: bool) -> tuple[float, float]:
+    """Return the tolerance of an output of which nothing else is known."""
+    return DEFAULTS.get(DType.FP16 if half and dtype.is_float else dtype, (0.0, 0.0))
 
 
 def compare(
@@ -112,7 +117,8 @@ def compare(
             tally = tallies[name]
             tally.add(count, wanted, got[name])
         count += 1
-    return GateReport(samples=count, outputs=tuple(tally.report() for tally in tallies.values()))
+    outputs = tuple(tally.report() for tally in tallies.values())
+    return GateReport(samples=count, outputs=outputs, half=tolerance.half)
 
 
 def summary(report: GateReport) -> str:
@@ -141,7 +147,7 @@ class _Tally:
     def __init__(self, name: str, first: np.ndarray, tolerance: Tolerance, noise: float) -> None:
         self.name = name
         self.dtype = DType.from_numpy(first.dtype)
-        atol, rtol = DEFAULTS.get(self.dtype, (0.0, 0.0))
+        atol, rtol = _default(self.dtype, half=tolerance.half)
         noisy = self.dtype.is_float and noise > atol
         self.atol = (noise if noisy else atol) if tolerance.atol is None else tolerance.atol
         self.shrinks = self.dtype.is_float and tolerance.atol is None and not noisy

@@ -64,6 +64,7 @@ class Manifest:
     `ir` are read back from the file. `inputs` is the hash of what was wished and of every version
     that took part; `read` and `beside` are the files that it was made from and those of the model's
     folder that it brought, with `files` all that a later build compares to see whether to build.
+    `accelerator` is the one that it was built for, empty in manifests from before it was written.
     """
 
     source: str
@@ -89,6 +90,7 @@ class Manifest:
     gate: GateReport
     files: Mapping[str, Stamp] = field(default_factory=dict)
     input_specs: tuple[str, ...] = ()
+    accelerator: str = ""
     inputs: str = ""
     read: Mapping[str, Stamp] = field(default_factory=dict)
     beside: Mapping[str, Stamp] = field(default_factory=dict)
@@ -246,7 +248,11 @@ def _decode(document: dict[str, Any], recorded: Mapping[str, tuple[np.ndarray, .
     for key in ("files", "read", "beside"):
         plain[key] = {name: _stamp(each) for name, each in document.get(key, {}).items()}
     outputs = tuple(_output(entry) for entry in document["gate"]["outputs"])
-    plain["gate"] = GateReport(samples=document["gate"]["samples"], outputs=outputs)
+    plain["gate"] = GateReport(
+        samples=document["gate"]["samples"],
+        outputs=outputs,
+        half=document["gate"].get("half", False),
+    )
     return Manifest(**plain)
 
 

@@ -31,6 +31,7 @@ def record(
         sample_seed=spec.sample_seed,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         target=spec.target.tag,
+        accelerator=spec.accelerator,
         exporter=exported.exporter,
         opset=exported.stamp.opset,
         ir=exported.stamp.ir,

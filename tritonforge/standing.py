@@ -1,22 +1,19 @@
-"""Which config and labels stand in the end: ours, or the one that a team has put there already.
+"""Which config stands in the end: ours, or the one that a team has put there already.
 
 Between adapters and use cases: a new model's config is held against the standing one, which is
 never replaced unasked and never kept where a server could not load the new version under it.
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from tritonforge import pbtxt
 from tritonforge.errors import ConfigError
-from tritonforge.repository import CONFIG, MODEL, Repository, Stage
-from tritonforge.spec import ModelSpec
+from tritonforge.repository import CONFIG, MODEL, Repository
 from tritonforge.tensors import Signature
 
 # `follow` replaces what the last build wrote, and stops at what a person has edited.
 Standing = Literal["stop", "update", "keep", "follow"]
-_LABELS = "labels.txt"
 
 
 def kept_batch(repository: Repository, name: str, version: int | None) -> int | None:
@@ -33,39 +30,10 @@ def kept_batch(repository: Repository, name: str, version: int | None) -> int | 
     return int(there.max_batch_size)
 
 
-def write_labels(stage: Stage, labels: Sequence[str], signature: Signature) -> Mapping[str, str]:
-    """Write the class names beside the config where they fit the first output."""
-    first = signature.outputs[0]
-    if not labels or not first.dims or first.dims[-1] != len(labels):
-        return {}
-    (stage.path / _LABELS).write_text("\n".join(labels) + "\n", "utf-8")
-    return {first.name: _LABELS}
-
-
-def fresh(
-    name: str,
-    spec: ModelSpec,
-    signature: Signature,
-    max_batch_size: int,
-    labels: Mapping[str, str],
-) -> Any:
-    """Make the config of what was proven; raises `ConfigError` where the target has none for it."""
-    message = pbtxt.config(
-        name,
-        signature,
-        max_batch_size=max_batch_size,
-        labels=labels,
-        cores=spec.cores,
-        scalars=spec.target.scalars,
-        accelerator=spec.accelerator,
-    )
-    pbtxt.lay(message, spec.config)
-    return message
-
-
 def decide(
     stands: str | None,
     ours: Any,
+    text: str,
     signature: Signature,
     *,
     standing: Standing,
@@ -74,9 +42,8 @@ def decide(
 ) -> str:
     """Return the text that is to stand; raises `ConfigError` where that is not ours to say.
 
-    `written` is what the last build wrote, None where there was none.
+    `text` is how ours is written, `written` what the last build wrote, None where there was none.
     """
-    text = pbtxt.render(ours)
     if stands is None or standing == "update" or (standing == "follow" and stands == written):
         return text
     there = _parse(stands, ours.name)

@@ -1,6 +1,17 @@
 """The command line: reading this file is reading the table of contents."""
 
-from tritonforge.cli import build, inspect, parity, perf, place, serve, spec, targets, toolchain
+from tritonforge.cli import (
+    build,
+    init,
+    inspect,
+    parity,
+    perf,
+    place,
+    serve,
+    spec,
+    targets,
+    toolchain,
+)
 from tritonforge.cli.group import Forge
 
 main = Forge(
@@ -8,6 +19,6 @@ main = Forge(
     help="Take a model to a proven deployment on NVIDIA Triton Inference Server.",
 )
 main.section("Foresee", targets=targets.command, inspect=inspect.command, place=place.command)
-main.section("Make", build=build.command, spec=spec.command)
+main.section("Make", init=init.command, build=build.command, spec=spec.command)
 main.section("Prove", parity=parity.command, perf=perf.command)
 main.section("Serve", serve=serve.command, toolchain=toolchain.command)

@@ -173,8 +173,8 @@ def _print(built: "Built", *, dry_run: bool) -> None:
         f"{built.name} {built.version}: opset {record.opset}, IR {record.ir} for {record.target}"
         f" ({tried}){_way(record)}; {record.weights_origin}; {batch}"
     )
-    if built.chosen is not None:
-        click.echo(built.chosen)
+    for why in filter(None, (built.decided, built.chosen)):
+        click.echo(why)
     runtime = record.versions["onnxruntime"]
     gate_table(record.gate, f"{record.reference} against ONNX Runtime {runtime}")
     for note in built.notes:
@@ -222,6 +222,8 @@ def _document(built: "Built") -> dict[str, Any]:
         "ir": record.ir,
         "loaded_by": record.loaded_by,
         "opset_reason": built.chosen,
+        "accelerator": record.accelerator,
+        "accelerator_reason": built.decided,
         "exporter": record.exporter,
         "weights": record.weights_origin,
         "max_batch_size": record.max_batch_size,

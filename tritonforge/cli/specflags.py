@@ -159,6 +159,11 @@ _OPTIONS = (
         show_default=True,
         help="Which of torch's exporters; auto tries both and says which it took.",
     ),
+    click.option(
+        "--templates",
+        type=parsed.FILE,
+        help="A folder whose config.pbtxt.j2 goes before ours; it runs in a sandbox.",
+    ),
     options.tolerance,
     options.sample_seed,
 )
@@ -240,7 +245,9 @@ def _plain(value: Any) -> Any:
     """Return a value as TOML has it."""
     if isinstance(value, frozenset):
         return sorted(value)
-    return list(map(str, value)) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return list(map(str, value))
+    return value if isinstance(value, str | int | float | bool) else str(value)
 
 
 def _put(said: dict[str, Any], path: Path, value: Any) -> None:

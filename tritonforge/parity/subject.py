@@ -61,6 +61,7 @@ class Subject:
         return Tolerance(
             atol=self.proven.atol if said.atol is None else said.atol,
             rtol=self.proven.rtol if said.rtol is None else said.rtol,
+            half=self.proven.half,
         )
 
     def samples(self) -> Iterator[Turns]:

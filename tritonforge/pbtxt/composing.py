@@ -7,8 +7,9 @@ from tritonclient.grpc import model_config_pb2
 
 from tritonforge.errors import ConfigError
 from tritonforge.pbtxt.reading import ModelConfig
-from tritonforge.spec import ON_GPU, Accelerator
-from tritonforge.tensors import Signature, TensorSpec
+from tritonforge.tensors import DType, Signature, TensorSpec
+
+THREADS = "intra_op_thread_count"
 
 
 def config(
@@ -17,17 +18,13 @@ def config(
     *,
     max_batch_size: int,
     labels: Mapping[str, str] | None = None,
-    cores: int | None = None,
     scalars: bool = True,
-    accelerator: Accelerator = "cpu",
 ) -> Any:
     """Make the `ModelConfig` of an ONNX Runtime model with this signature.
 
     `max_batch_size` 0 writes full shapes, above 0 shapes without the batch, as Triton demands.
-    `labels` maps an output to its label file. `cores` gives one CPU instance that many threads;
-    without it no thread count is written, since the machine that builds is not the one that serves.
-    `scalars` says whether the target takes tensors without dimensions where nothing batches. An
-    `accelerator` other than `cpu` is asked for by name; with `cpu` Triton decides.
+    `labels` maps an output to its label file. `scalars` says whether the target takes tensors
+    without dimensions where nothing batches.
     Raises `ConfigError` for a shape that Triton cannot express.
     """
     message = ModelConfig(name=name, backend="onnxruntime", max_batch_size=max_batch_size)
@@ -46,24 +43,41 @@ def config(
         output.label_filename = (labels or {}).get(tensor.name, "")
     if max_batch_size > 1:
         message.dynamic_batching.SetInParent()  # no delay: a batch is what has queued up meanwhile
-    group = message.instance_group.add(count=1)
-    if cores is not None:
-        group.kind = model_config_pb2.ModelInstanceGroup.KIND_CPU
-        message.parameters["intra_op_thread_count"].string_value = str(cores)
-    _accelerate(message, accelerator)
+    message.instance_group.add(count=1)
     message.version_policy.latest.num_versions = 1
     return message
 
 
-def _accelerate(message: Any, accelerator: Accelerator) -> None:
-    """Ask for the execution provider of an accelerator."""
-    accelerators = message.optimization.execution_accelerators
-    if accelerator == "openvino":
-        accelerators.cpu_execution_accelerator.add(name="openvino")
-    elif accelerator == "tensorrt":
-        accelerators.gpu_execution_accelerator.add(name="tensorrt")
-    if accelerator in ON_GPU:
-        message.instance_group[0].kind = model_config_pb2.ModelInstanceGroup.KIND_GPU
+def add_warmup(
+    message: Any,
+    name: str,
+    batch_size: int,
+    inputs: Mapping[str, tuple[DType, tuple[int, ...], str | None]],
+) -> None:
+    """Add a sample that the server runs before it is ready.
+
+    `inputs` maps a name to its dtype, its shape without the batch, and the file of its values in
+    the model's folder `warmup/`, None for zeros.
+    """
+    sample = message.model_warmup.add(name=name, batch_size=batch_size)
+    for key, (dtype, shape, file) in inputs.items():
+        entry = sample.inputs[key]
+        entry.data_type = model_config_pb2.DataType.Value(dtype.config)
+        entry.dims.extend(shape or (1,))
+        if file is None:
+            entry.zero_data = True
+        else:
+            entry.input_data_file = file
+
+
+def instances(message: Any, count: int, threads: int | None, *, on_cpu: bool) -> None:
+    """Say how many instances run the model, and how many threads each has; None is all cores."""
+    group = message.instance_group[0]
+    group.count = count
+    if on_cpu:
+        group.kind = model_config_pb2.ModelInstanceGroup.KIND_CPU
+    if threads is not None:
+        message.parameters[THREADS].string_value = str(threads)
 
 
 def _describe(entry: Any, tensor: TensorSpec, *, batched: bool) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2
 
+from tritonforge.pbtxt.sequencing import filled
 from tritonforge.tensors import Signature, TensorSpec
 
 
@@ -27,7 +28,8 @@ def mismatch(message: Any, signature: Signature) -> str | None:
             reason = _misfit(entry, known[entry.name], batched=batched, exact=kind == "output")
             if reason:
                 return reason
-    missing = {spec.name for spec in signature.inputs} - {entry.name for entry in message.input}
+    listed = {entry.name for entry in message.input} | filled(message)
+    missing = {spec.name for spec in signature.inputs} - listed
     return f"input {min(missing)!r} of the model is not listed" if missing else None
 
 

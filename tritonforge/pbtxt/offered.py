@@ -31,6 +31,8 @@ WITHHELD: Mapping[str, str] = {
     "inference.ModelOutput.label_filename": "the key labels copies the file too",
     "inference.ModelOutput.is_shape_tensor": _UNREAD,
     "inference.ModelOutput.is_non_linear_format_io": _UNREAD,
+    "inference.ModelOptimizationPolicy.execution_accelerators": "the keys accelerator, tensorrt and"
+    " cuda say it",
     "inference.ModelOptimizationPolicy.priority": _UNREAD,
     "inference.ModelOptimizationPolicy.cuda": _UNREAD,
     "inference.ModelOptimizationPolicy.gather_kernel_buffer_threshold": _UNREAD,

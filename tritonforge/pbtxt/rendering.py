@@ -1,20 +1,38 @@
 """From the message to its text: fields in the order in which people read them, none dropped."""
 
+import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from google.protobuf import text_encoding, text_format
 from google.protobuf.message import Message
 
+from tritonforge.errors import ConfigError, SpecError
 
-def render(message: Any) -> str:
-    """Return the text of a config; `parse(render(c)) == c` for every `c`."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+TEMPLATE = "config.pbtxt.j2"
 
-    environment = Environment(  # noqa: S701 - protobuf text, not HTML
-        loader=FileSystemLoader(templates()),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
+
+def render(
+    message: Any, reasons: Mapping[str, str] | None = None, folder: Path | None = None
+) -> str:
+    """Return the text of a config; `parse(render(c)) == c` for every `c`.
+
+    `reasons` say in comments why a field of the config is as it is. Templates in `folder` go before
+    ours; they may be anybody's, so they reach nothing but what they are given. Raises `ConfigError`
+    where one of them fails.
+    """
+    from jinja2 import FileSystemLoader, StrictUndefined, TemplateError
+    from jinja2.sandbox import SandboxedEnvironment
+
+    if folder is not None and not (folder / TEMPLATE).is_file():
+        what = (
+            f"{folder} holds no {TEMPLATE}" if folder.is_dir() else f"there is no folder {folder}"
+        )
+        raise SpecError(what, hint=f"write {TEMPLATE} there; ours is in {templates()}")
+    folders = [templates()] if folder is None else [folder, templates()]
+    environment = SandboxedEnvironment(
+        loader=FileSystemLoader(folders), undefined=StrictUndefined, keep_trailing_newline=True
     )
     environment.filters |= {
         "quote": _quote,
@@ -23,7 +41,33 @@ def render(message: Any) -> str:
         "rest": _rest,
         "indented": _indented,
     }
-    return environment.get_template("config.pbtxt.j2").render(config=message)
+    try:
+        return environment.get_template(TEMPLATE).render(config=message, reasons=reasons or {})
+    except Exception as error:
+        if folder is None:
+            raise
+        line = getattr(error, "lineno", None) or _line(error, folder)
+        where = f"{folder / TEMPLATE}:{line}" if line else str(folder / TEMPLATE)
+        kind = "" if isinstance(error, TemplateError) else f"{type(error).__name__}: "
+        raise ConfigError(f"{where}: {kind}{error}", hint="mend the template") from error
+
+
+def fill(name: str, *, filters: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """Return the text of another template of ours."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(  # noqa: S701 - no HTML
+        loader=FileSystemLoader(templates()), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    environment.filters |= filters
+    return environment.get_template(name).render(values)
+
+
+def _line(error: Exception, folder: Path) -> int | None:
+    """Return the line of a template in which an error was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = [each.lineno for each in frames if each.filename.startswith(str(folder))]
+    return inside[-1] if inside else None
 
 
 def templates() -> Path:

@@ -200,7 +200,7 @@ class Repository:
             self.check_free(model, version)
         for each in stage.extras:
             if keep and (entry.model_dir / each.name).exists():
-                each.unlink()
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
         if not entry.model_dir.exists():
             _complete(stage.path, version, config)
             stage.path.rename(entry.model_dir)
@@ -234,7 +234,9 @@ def _complete(folder: Path, version: int, config: str) -> None:
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Say whether two files hold the same bytes."""
+    """Say whether two files hold the same bytes, or all files of a folder are in the other, too."""
+    if one.is_dir():
+        return all(_same(each, other / each.name) for each in one.iterdir())
     return other.is_file() and one.read_bytes() == other.read_bytes()
 
 

@@ -27,12 +27,15 @@ def apart(path: Path, model: Path) -> Path:
 
 
 def fill(whole: Path, model: Path) -> None:
-    """Link into `whole` what stands in `model` and is not in `whole` already."""
+    """Link into `whole` what stands in `model` and is not in `whole` already, folder by folder."""
     for each in model.iterdir():
         there = whole / each.name
-        if is_stage(each) or there.exists():
+        if is_stage(each) or there.is_file():
             continue
-        if each.is_dir() and not each.is_symlink():
+        if there.is_dir():
+            if not each.name.isdecimal() and each.is_dir():  # a version is replaced whole
+                fill(there, each)
+        elif each.is_dir() and not each.is_symlink():
             shutil.copytree(each, there, symlinks=True, copy_function=_link)
         else:
             _link(each, there)

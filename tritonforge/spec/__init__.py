@@ -46,10 +46,14 @@ Warmup = Literal["none", "zero", "random", "golden"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
-    """How far two values may lie apart: |got - want| <= atol + rtol * |want|; None is by dtype."""
+    """How far two values may lie apart: |got - want| <= atol + rtol * |want|; None is by dtype.
+
+    `half` says that the model computes in half floats, whatever it gives.
+    """
 
     atol: float | None = None
     rtol: float | None = None
+    half: bool = False
 
     def __post_init__(self) -> None:
         for name in ("atol", "rtol"):
@@ -69,8 +73,9 @@ class ModelSpec:
     which the accelerator `auto` is decided. `precision` is what TensorRT may compute in; `bake`
     writes it into the file. `profiles` part the ranges into several of TensorRT's optimization
     profiles. `warmup` None is by accelerator. `labels` map outputs to files of class names,
-    `states` inputs to the outputs that become them. `config` holds further fields of `ModelConfig`
-    by their own names, `input` and `output` by tensor.
+    `states` inputs to the outputs that become them. `tensorrt` and `cuda` hold provider options by
+    name, `config` further fields of `ModelConfig` by theirs, `input` and `output` by tensor.
+    `templates` is a folder whose templates go before ours.
     """
 
     source: str
@@ -98,29 +103,52 @@ class ModelSpec:
     warmup: Warmup | None = None
     labels: tuple[tuple[str, Path], ...] = ()
     states: tuple[tuple[str, str], ...] = ()
+    tensorrt: Mapping[str, str] = field(default_factory=dict)
+    cuda: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    templates: Path | None = None
 
     def __post_init__(self) -> None:
         if self.max_batch_size < 0:
             raise SpecError("--max-batch-size counts samples: 0 (no batching) or more")
-        if self.max_cpu_nodes is not None and self.accelerator not in ON_GPU:
-            raise SpecError(
-                "--max-cpu-nodes counts what a GPU leaves to the CPU",
-                hint="name it too: --accelerator cuda, or tensorrt",
-            )
-        if self.allow_cpu and self.max_cpu_nodes is None:
-            raise SpecError("--allow-cpu excepts operators from --max-cpu-nodes: give that too")
         if self.cores is not None and self.cores < 1:
             raise SpecError("--cores must be 1 or more")
         if self.name is not None:
             check_name(self.name)
-        for what, pairs in (("--range", self.ranges), ("--domain", self.domains)):
-            names = [name for name, _ in pairs]
-            if len(set(names)) != len(names):
-                raise SpecError(f"{what} names {_twice(names)!r} twice")
-        names = [tensor.name for tensor in self.inputs]
+        _check_accelerator(self)
+        _check_names(self)
+
+
+def _check_accelerator(spec: ModelSpec) -> None:
+    """Raise `SpecError` for wishes that their accelerator or precision does not allow."""
+    if spec.max_cpu_nodes is not None and spec.accelerator not in {*ON_GPU, "auto"}:
+        raise SpecError(
+            "--max-cpu-nodes counts what a GPU leaves to the CPU",
+            hint="name it too: --accelerator cuda, or tensorrt",
+        )
+    if spec.accelerator == "auto" and spec.device is None:
+        raise SpecError(
+            "--accelerator auto decides by what the server will have",
+            hint="declare it: --device cpu or --device gpu",
+        )
+    if spec.allow_cpu and spec.max_cpu_nodes is None:
+        raise SpecError("--allow-cpu excepts operators from --max-cpu-nodes: give that too")
+    if spec.bake and spec.precision != "fp16":
+        raise SpecError(
+            f"--bake writes half floats into the file, and --precision is {spec.precision}",
+            hint="give --precision fp16",
+        )
+
+
+def _check_names(spec: ModelSpec) -> None:
+    """Raise `SpecError` for a name that is said twice."""
+    for what, names in (
+        ("--range", [name for name, _ in spec.ranges]),
+        ("--domain", [name for name, _ in spec.domains]),
+        ("--input", [tensor.name for tensor in spec.inputs]),
+    ):
         if len(set(names)) != len(names):
-            raise SpecError(f"--input names {_twice(names)!r} twice")
+            raise SpecError(f"{what} names {_twice(names)!r} twice")
 
 
 def _twice(names: list[str]) -> str:

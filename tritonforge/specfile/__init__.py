@@ -18,6 +18,7 @@ from tritonforge.specfile.layering import (
     spec_of,
 )
 from tritonforge.specfile.reading import FILE, SpecFile, check_model, read
+from tritonforge.specfile.schema import schema
 
 __all__ = [
     "FILE",
@@ -28,6 +29,7 @@ __all__ = [
     "check_model",
     "effective",
     "find",
+    "schema",
     "setting",
 ]
 

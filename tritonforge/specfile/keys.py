@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 from tritonforge import release
 from tritonforge.spec import Accelerator, Device, Exporter, Precision, Tolerance, Warmup
-from tritonforge.specfile.values import Schema, inputs, profiles, ranges
+from tritonforge.specfile.values import Schema, inputs, options, profiles, ranges
 
 _TEXT: Schema = {"type": "string"}
 _WHOLE: Schema = {"type": "integer", "minimum": 0}
@@ -16,6 +17,7 @@ _SWITCH: Schema = {"type": "boolean"}
 _AMOUNT: Schema = {"type": "number", "minimum": 0}
 _TEXTS: Schema = {"type": "array", "items": _TEXT}
 _SIZES: Schema = {"anyOf": [_TEXT, _COUNT]}
+_SCALAR: Schema = {"anyOf": [_TEXT, {"type": "integer"}, _SWITCH]}
 _DIMS: Schema = {"type": "array", "items": _SIZES}
 
 
@@ -87,6 +89,18 @@ _KEYS = (
         flag="--precision",
     ),
     _key("bake", _SWITCH, "Write the precision into the file.", flag="--bake"),
+    _key(
+        "tensorrt",
+        _named(_SCALAR),
+        "Options of TensorRT by name, such as `trt_builder_optimization_level`.",
+        read=partial(options, "tensorrt"),
+    ),
+    _key(
+        "cuda",
+        _named(_SCALAR),
+        "Options of CUDA by name, such as `gpu_mem_limit`.",
+        read=partial(options, "cuda"),
+    ),
     _key(
         "weights",
         _TEXT,
@@ -167,6 +181,13 @@ _KEYS = (
         flag="--atol, --rtol",
         read=lambda said: Tolerance(**said),
     ),
+    _key(
+        "templates",
+        _TEXT,
+        "A folder whose `config.pbtxt.j2` goes before ours.",
+        flag="--templates",
+        read=Path,
+    ),
     _key("sample_seed", _WHOLE, "Seed of the sample inputs.", flag="--sample-seed"),
 )
 KEYS: Mapping[str, Key] = {key.name: key for key in _KEYS}
@@ -175,4 +196,4 @@ KEYS: Mapping[str, Key] = {key.name: key for key in _KEYS}
 REPOSITORY = _key("repository", _TEXT, "The model repository, beside the file.", flag="-r")
 
 # Keys whose values are paths, from the file's own folder on.
-ROOTED = ("samples", "labels")
+ROOTED = ("samples", "labels", "templates")

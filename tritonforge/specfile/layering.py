@@ -70,6 +70,8 @@ def _rooted(said: dict[str, Any], file: SpecFile) -> dict[str, Any]:
     for key in ROOTED:
         if isinstance(value := said.get(key), Mapping):
             said[key] = {name: path(each) for name, each in value.items()}
+        elif isinstance(value, str):
+            said[key] = path(value)
         elif value is not None:
             said[key] = [path(each) for each in value]
     if said.get("weights", "default") not in {"default", "random"}:

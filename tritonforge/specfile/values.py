@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 
+from tritonforge import knobs
 from tritonforge.errors import SpecError
 from tritonforge.spec import Domain, Range, parse_input
 from tritonforge.tensors import TensorSpec
@@ -73,11 +74,31 @@ def domains(said: Mapping[str, Any]) -> tuple[tuple[str, Domain], ...]:
     return tuple(found)
 
 
+def options(provider: Literal["tensorrt", "cuda"], said: Mapping[str, Any]) -> dict[str, str]:
+    """Read options of a provider, as texts; whether a release takes them is asked later."""
+    known = knobs.known(provider)
+    for key in said:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            raise SpecError(
+                f"{provider} has no option {key!r}",
+                hint=f"did you mean {near[0]!r}?"
+                if near
+                else "README.md says where they are listed",
+                at=(key,),
+            )
+    return {
+        key: ("1" if value else "0") if isinstance(value, bool) else str(value)
+        for key, value in said.items()
+    }
+
+
 def fits(value: Any, schema: Schema, at: At) -> None:
     """Raise `SpecError` where a value of TOML does not fit a schema of this module."""
     if "anyOf" in schema:
         if not any(_is(value, each) for each in schema["anyOf"]):
-            raise SpecError(f"it takes a text or a whole number, not {value!r}", at=at)
+            wanted = " or ".join(map(_words, schema["anyOf"]))
+            raise SpecError(f"it takes {wanted}, not {value!r}", at=at)
         return
     if not _is(value, schema):
         raise SpecError(

@@ -1,0 +1,57 @@
+"""Names of classes, in files beside the config that the server reads."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tritonforge.errors import SpecError
+from tritonforge.repository import Stage
+from tritonforge.spec import ModelSpec, valid_name
+from tritonforge.tensors import Signature
+
+_FILE = "labels.txt"
+
+
+def write(
+    stage: Stage, spec: ModelSpec, classes: Sequence[str], signature: Signature
+) -> Mapping[str, str]:
+    """Write the names of classes beside the config; return the file of each output.
+
+    Those that the spec names; without any those that the source knows, where they fit the first
+    output. Raises `SpecError` for a file that is missing, empty, or does not fit its output.
+    """
+    if spec.labels:
+        return dict(_copied(stage, name, path, signature, spec) for name, path in spec.labels)
+    first = signature.outputs[0]
+    if not classes or not first.dims or first.dims[-1] != len(classes):
+        return {}
+    (stage.path / _FILE).write_text("\n".join(classes) + "\n", "utf-8")
+    return {first.name: _FILE}
+
+
+def _copied(
+    stage: Stage, name: str, path: Path, signature: Signature, spec: ModelSpec
+) -> tuple[str, str]:
+    """Copy one file of names; return the output and the file's name."""
+    outputs = {each.name: each for each in signature.outputs}
+    if name not in outputs:
+        raise SpecError(
+            f"labels are given for the output {name!r}, which the model does not have",
+            hint=f"it has {', '.join(outputs)}",
+        )
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SpecError(
+            f"the labels {path} cannot be read: {reason}", hint="give a file, one class a line"
+        ) from error
+    count, dims = len(text.splitlines()), outputs[name].dims
+    if not count or (dims and isinstance(dims[-1], int) and dims[-1] != count):
+        raise SpecError(
+            f"{path} names {count} classes, and the output {outputs[name]} has"
+            f" {dims[-1] if dims else 1}",
+            hint="write one class a line",
+        )
+    file = _FILE if len(spec.labels) == 1 else f"labels-{valid_name(name)}.txt"
+    (stage.path / file).write_text(text, "utf-8")
+    return name, file

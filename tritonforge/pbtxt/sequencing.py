@@ -1,0 +1,111 @@
+"""States and tensors that Triton itself fills in, so that no request brings them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tritonclient.grpc import model_config_pb2
+
+from tritonforge.errors import SpecError
+from tritonforge.tensors import Signature, TensorSpec
+
+_HINT = "name an input and the output that becomes it: --state h0:h1"
+
+
+def hold(
+    message: Any, states: Sequence[tuple[str, str]], signature: Signature, *, batched: bool
+) -> None:
+    """Let Triton keep the states of sequences: each begins as zeros, an output becomes an input.
+
+    Raises `SpecError` where a state names what the model does not have, or does not fit itself.
+    """
+    inputs = {each.name: each for each in signature.inputs}
+    outputs = {each.name: each for each in signature.outputs}
+    for number, (before, after) in enumerate(states):
+        for name, known, kind in ((before, inputs, "input"), (after, outputs, "output")):
+            if name not in known:
+                raise SpecError(
+                    f"the state {before}:{after} names the {kind} {name!r}, which the model does"
+                    f" not have: it has {', '.join(known)}",
+                    hint=_HINT,
+                )
+        if after in [other for _, other in states[:number]]:
+            raise SpecError(f"two states take the output {after!r}", hint=_HINT)
+        _add(message, inputs[before], outputs[after], batched=batched)
+    if states and message.sequence_batching.WhichOneof("strategy_choice") is None:
+        message.sequence_batching.direct.SetInParent()
+
+
+def _add(message: Any, before: TensorSpec, after: TensorSpec, *, batched: bool) -> None:
+    """Add one state."""
+    one, other = (_dims(each, batched=batched) for each in (before, after))
+    if before.dtype is not after.dtype or len(one) != len(other):
+        raise SpecError(
+            f"the output {after} cannot become the input {before}: dtype or rank differ",
+            hint=_HINT,
+        )
+    for here, there in zip(one, other, strict=True):
+        if here != there and -1 not in {here, there}:
+            raise SpecError(
+                f"the output {after} cannot become the input {before}: {there} is not {here}",
+                hint=_HINT,
+            )
+    if -1 in one:
+        raise SpecError(
+            f"the state {before} has a dynamic dimension, and Triton begins it as zeros of a fixed"
+            " shape",
+            hint="fix the dimension at export, or write sequence_batching.state yourself",
+        )
+    dtype = model_config_pb2.DataType.Value(before.dtype.config)
+    state = message.sequence_batching.state.add(
+        input_name=before.name, output_name=after.name, data_type=dtype, dims=other
+    )
+    state.initial_state.add(name=before.name, data_type=dtype, dims=one, zero_data=True)
+
+
+def _dims(tensor: TensorSpec, *, batched: bool) -> list[int]:
+    """Return the dims of a tensor as a config writes them."""
+    dims = tensor.dims[1:] if batched else tensor.dims
+    return [-1 if isinstance(dim, str) else dim for dim in dims] or [1]
+
+
+def unlist(message: Any) -> None:
+    """Take off the lists of inputs and outputs what Triton fills in, and what it keeps.
+
+    Source: core `model_config_utils.cc`; onnxruntime_backend, `onnxruntime.cc` (ValidateInputs).
+    """
+    kept = {state.output_name for state in message.sequence_batching.state}
+    for entries, names in ((message.input, filled(message)), (message.output, kept)):
+        left = [each for each in entries if each.name not in names]
+        if len(left) < len(entries):
+            del entries[:]
+            entries.extend(left)
+
+
+def filled(message: Any) -> frozenset[str]:
+    """Name the inputs of the model that Triton fills in: no request brings them."""
+    batching = message.sequence_batching
+    return frozenset(
+        (
+            *(each.name for each in batching.control_input),
+            *(state.input_name for state in batching.state),
+            *(name for each in message.batch_input for name in each.target_name),
+        )
+    )
+
+
+def is_sequential(message: Any) -> bool:
+    """Say whether requests belong to sequences."""
+    return bool(message.HasField("sequence_batching"))
+
+
+def check_tensors(message: Any, signature: Signature) -> None:
+    """Raise `SpecError` where a config has Triton fill in what the model does not take."""
+    inputs: Mapping[str, TensorSpec] = {each.name: each for each in signature.inputs}
+    asked = [each.name for each in message.sequence_batching.control_input]
+    asked += [name for each in message.batch_input for name in each.target_name]
+    for name in asked:
+        if name not in inputs:
+            raise SpecError(
+                f"{name!r} is to be filled in by Triton, and the model has no such input",
+                hint=f"it has {', '.join(inputs)}",
+            )
