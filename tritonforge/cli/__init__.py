@@ -2,6 +2,7 @@
 
 from tritonforge.cli import (
     build,
+    config,
     init,
     inspect,
     parity,
@@ -19,6 +20,12 @@ main = Forge(
     help="Take a model to a proven deployment on NVIDIA Triton Inference Server.",
 )
 main.section("Foresee", targets=targets.command, inspect=inspect.command, place=place.command)
-main.section("Make", init=init.command, build=build.command, spec=spec.command)
+main.section(
+    "Make",
+    init=init.command,
+    build=build.command,
+    spec=spec.command,
+    config=config.command,
+)
 main.section("Prove", parity=parity.command, perf=perf.command)
 main.section("Serve", serve=serve.command, toolchain=toolchain.command)

@@ -1,4 +1,8 @@
-"""`config.pbtxt`: from a signature to the protobuf message `ModelConfig`, to text, and back."""
+"""`config.pbtxt`: from a signature to the protobuf message `ModelConfig`, to text, and back.
+
+A text that stands is read and changed in place: `get`, `put`, `unset`, and two of them compared.
+What a person says is laid over a message (`lay`), and a release is asked what it takes (`faults`).
+"""
 
 from tritonforge.pbtxt.accelerating import accelerate
 from tritonforge.pbtxt.asking import (
@@ -11,20 +15,23 @@ from tritonforge.pbtxt.asking import (
     without_policy,
 )
 from tritonforge.pbtxt.composing import THREADS, add_warmup, config, instances
+from tritonforge.pbtxt.editing.differences import Difference, differences
+from tritonforge.pbtxt.editing.edits import get, held, put, unset
 from tritonforge.pbtxt.fitting import mismatch
-from tritonforge.pbtxt.offered import FIELDS, TENSOR_FIELDS
 from tritonforge.pbtxt.reading import ModelConfig, from_json, parse, read
 from tritonforge.pbtxt.rendering import fill, render, templates
-from tritonforge.pbtxt.schema import fields as schema
 from tritonforge.pbtxt.sequencing import check_tensors, hold, is_sequential, unlist
 from tritonforge.pbtxt.targeted import Fault, faults
 from tritonforge.pbtxt.wished import check as check_wish
 from tritonforge.pbtxt.wished import lay, rivals
+from tritonforge.pbtxt.wished.offered import FIELDS, TENSOR_FIELDS
+from tritonforge.pbtxt.wished.schema import fields as schema
 
 __all__ = [
     "FIELDS",
     "TENSOR_FIELDS",
     "THREADS",
+    "Difference",
     "Fault",
     "ModelConfig",
     "accelerate",
@@ -32,10 +39,13 @@ __all__ = [
     "check_tensors",
     "check_wish",
     "config",
+    "differences",
     "dtype",
     "faults",
     "fill",
     "from_json",
+    "get",
+    "held",
     "hold",
     "instances",
     "is_complete",
@@ -45,6 +55,7 @@ __all__ = [
     "needs_gpu",
     "needs_openvino",
     "parse",
+    "put",
     "read",
     "rehearse",
     "render",
@@ -53,5 +64,6 @@ __all__ = [
     "served",
     "templates",
     "unlist",
+    "unset",
     "without_policy",
 ]

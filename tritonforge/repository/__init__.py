@@ -141,6 +141,10 @@ class Repository:
             return "run `tritonforge build resnet50` first, or name another -r"
         return "the models are " + ", ".join(self.models())
 
+    def is_in_use(self) -> bool:
+        """Say whether it has been locked before, which is where a build has been."""
+        return (self.path / _LOCK).exists()
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the repository against other builds; raises `RepositoryError` after two minutes."""

@@ -5,8 +5,8 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from tritonforge.pbtxt.offered import bounds, is_map, offered, sole
 from tritonforge.pbtxt.reading import ModelConfig
+from tritonforge.pbtxt.wished.offered import bounds, is_map, offered, sole
 
 _TEXT: Mapping[str, Any] = {"type": ["string", "number", "boolean"]}
 

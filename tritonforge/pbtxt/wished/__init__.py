@@ -15,8 +15,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from tritonforge.errors import SpecError
-from tritonforge.pbtxt.offered import WITHHELD, bounds, is_map, offered, sole
 from tritonforge.pbtxt.reading import ModelConfig
+from tritonforge.pbtxt.wished.offered import WITHHELD, bounds, is_map, offered, sole
 
 At = tuple[str | int, ...]
 

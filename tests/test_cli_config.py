@@ -1,0 +1,279 @@
+"""`tritonforge config` on files as people keep them."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from click.testing import CliRunner
+
+from tritonforge import pbtxt
+from tritonforge.cli import main
+from tritonforge.repository import Repository, configs
+
+CONFIG = """\
+# ours
+name: "resnet50"
+backend: "onnxruntime"
+max_batch_size: 8  # measured
+input [ { name: "x", data_type: TYPE_FP32, dims: [ 3, -1 ] } ]
+newer { a: 1 }
+"""
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    """Lay out a repository of two models, of which one has no version."""
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "model_repository"
+    for name in ("resnet50", "bert"):
+        (root / name).mkdir(parents=True)
+        (root / name / "config.pbtxt").write_text(CONFIG.replace("resnet50", name), "utf-8")
+    (root / "bert" / "1").mkdir()
+    (root / "bare").mkdir()
+    return root
+
+
+def run(*arguments):
+    """Run `config` with these arguments."""
+    return CliRunner().invoke(main, ["config", *arguments])
+
+
+def text(models, name="resnet50"):
+    return (models / name / "config.pbtxt").read_bytes().decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("max_batch_size", "8"),
+        ("backend", "onnxruntime"),
+        ("input[x].dims", "[ 3, -1 ]"),
+        ("input[0].data_type", "TYPE_FP32"),
+        ("newer", "{ a: 1 }"),
+        ("newer.a", "1"),
+    ],
+)
+@pytest.mark.usefixtures("models")
+def test_what_stands_at_a_path_is_printed(path, said):
+    ended = run("get", "resnet50", path)
+    assert (ended.exit_code, ended.stdout) == (0, f"{said}\n")
+
+
+def test_without_a_path_the_whole_text_is_printed(models):
+    (models / "bert" / "config.pbtxt").write_bytes(b'name: "bert"\r\n# \x1b[31m red')
+    assert run("get", "bert").stdout_bytes == b'name: "bert"\r\n# \x1b[31m red'
+
+
+def test_as_json_it_is_plain_data(models):
+    answer = json.loads(run("get", "resnet50", "input", "--format", "json").stdout)
+    assert answer == {
+        "file": "model_repository/resnet50/config.pbtxt",
+        "path": "input",
+        "value": [{"name": "x", "data_type": "TYPE_FP32", "dims": [3, -1]}],
+    }
+    whole = json.loads(run("get", str(models / "bert/config.pbtxt"), "--format", "json").stdout)
+    assert whole["path"] is None
+    assert (whole["value"]["max_batch_size"], whole["value"]["newer"]) == (8, "{ a: 1 }")
+
+
+def test_setting_prints_the_change_and_writes_it(models):
+    ended = run("set", "resnet50", "max_batch_size", "16")
+    assert ended.exit_code == 0, ended.output
+    assert ended.stdout.splitlines()[:2] == [
+        "--- model_repository/resnet50/config.pbtxt",
+        "+++ model_repository/resnet50/config.pbtxt",
+    ]
+    assert "-max_batch_size: 8  # measured\n+max_batch_size: 16  # measured\n" in ended.stdout
+    assert text(models) == CONFIG.replace("size: 8", "size: 16")
+    assert [each.name for each in (models / "resnet50").iterdir()] == ["config.pbtxt"]
+
+
+def test_the_change_is_one_that_patch_takes(models):
+    path = models / "resnet50" / "config.pbtxt"
+    path.write_bytes(CONFIG.encode().rstrip())
+    before = path.read_bytes()
+    change = run("set", "resnet50", "platform", "x").stdout_bytes
+    after = path.read_bytes()
+    path.write_bytes(before)
+    subprocess.run(["patch", "-s", str(path)], input=change, check=True, timeout=60)  # noqa: S607
+    assert path.read_bytes() == after
+
+
+def test_a_number_below_zero_is_a_value(models):
+    assert run("set", "resnet50", "input[0].dims[0]", "-1").exit_code == 0
+    assert run("set", "resnet50", "input[0].dims", "-1,-1,4").exit_code == 0
+    assert "dims: [ -1, -1, 4 ]" in text(models)
+
+
+def test_unsetting_takes_a_field_out(models):
+    ended = run("unset", "resnet50", "max_batch_size")
+    assert ended.exit_code == 0, ended.output
+    assert text(models) == CONFIG.replace("max_batch_size: 8  ", "")
+    assert run("unset", "resnet50", "max_batch_size").exit_code == 2
+
+
+def test_what_is_there_already_is_not_written(models):
+    path = models / "resnet50" / "config.pbtxt"
+    before = path.stat()
+    ended = run("set", "resnet50", "backend", "onnxruntime")
+    assert (ended.exit_code, ended.stdout) == (0, "")
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize(
+    "words", [["set", "resnet50", "max_batch_size", "4"], ["unset", "resnet50", "newer"]]
+)
+def test_a_dry_run_prints_the_change_alone(models, words):
+    ended = run(*words, "--dry-run")
+    assert ended.exit_code == 0, ended.output
+    assert "@@" in ended.stdout
+    assert text(models) == CONFIG
+    assert not (models / ".tritonforge.lock").exists()
+
+
+def test_a_file_keeps_its_mode_and_its_owner(models):
+    path = models / "resnet50" / "config.pbtxt"
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 1234, 1234)
+    before = path.stat()
+    assert run("set", "resnet50", "max_batch_size", "4").exit_code == 0
+    after = path.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (
+        before.st_mode,
+        before.st_uid,
+        before.st_gid,
+    )
+
+
+def test_what_a_link_leads_to_is_changed_and_the_link_stays(models, tmp_path):
+    kept = tmp_path / "kept.pbtxt"
+    path = models / "resnet50" / "config.pbtxt"
+    path.rename(kept)
+    path.symlink_to(os.path.relpath(kept, path.parent))
+    assert run("set", "resnet50", "max_batch_size", "4").exit_code == 0
+    assert path.is_symlink()
+    assert "max_batch_size: 4" in kept.read_text()
+
+
+def test_a_file_by_its_path_need_be_no_models(tmp_path):
+    path = tmp_path / "template.pbtxt"
+    path.write_bytes(b"max_batch_size: 4\r\n")
+    assert run("set", str(path), "name", "any").exit_code == 0
+    assert path.read_bytes() == b'max_batch_size: 4\r\nname: "any"\r\n'
+    assert [each.name for each in tmp_path.iterdir()] == ["template.pbtxt"]
+
+
+def test_ends_of_lines_and_letters_are_kept(models):
+    path = models / "resnet50" / "config.pbtxt"
+    path.write_bytes('# grün\r\nname: "resnet50"\r\n'.encode())
+    assert run("set", "resnet50", "dynamic_batching.preserve_ordering", "true").exit_code == 0
+    assert (
+        path.read_bytes()
+        == (
+            '# grün\r\nname: "resnet50"\r\ndynamic_batching {\r\n  preserve_ordering: true\r\n}\r\n'
+        ).encode()
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "hint"),
+    [
+        (["get", "resnet5"], "no model 'resnet5' in model_repository", "did you mean 'resnet50'?"),
+        (["get", "other"], "no model 'other'", "the models are bare, bert, resnet50"),
+        (["get", "bare"], "model 'bare' has no config.pbtxt", ""),
+        (["get", "./nothing"], "no file nothing", ""),
+        (["get", "model_repository/bert"], "is a folder", "model_repository/bert/config.pbtxt"),
+        (["get", "bert", "platform"], "platform is not set", ""),
+        (["get", "bert", "platfrom"], "no field 'platfrom'", "did you mean 'platform'?"),
+        (["set", "bert", "max_batch_size", "x"], "takes a whole number", ""),
+        (["set", "bert", "name", "ernie"], "whose name, 'ernie', is not that of its folder", ""),
+        (["set", "./model_repository/bert/config.pbtxt", "name", "x"], "of its folder", ""),
+        (["unset", "bert", "input[1]"], "input[1] is not set", ""),
+        (["diff", "bert", "resnet5"], "no model 'resnet5'", "did you mean 'resnet50'?"),
+    ],
+)
+def test_what_cannot_be_done_is_exit_2_and_nothing_is_written(models, words, said, hint):
+    ended = run(*words)
+    assert ended.exit_code == 2
+    assert said in ended.stderr
+    assert hint in ended.stderr
+    assert ended.stdout == ""
+    assert text(models, "bert") == CONFIG.replace("resnet50", "bert")
+
+
+def test_a_broken_config_is_told_by_its_place(models):
+    (models / "bert" / "config.pbtxt").write_text("name: {{\n")
+    for words in (
+        ["get", "bert", "name"],
+        ["set", "bert", "name", "bert"],
+        ["diff", "bert", "bert"],
+    ):
+        ended = run(*words)
+        assert ended.exit_code == 2
+        assert "model_repository/bert/config.pbtxt:1:8: " in ended.stderr
+    (models / "bert" / "config.pbtxt").write_bytes(b"\xff")
+    assert "save it as UTF-8" in run("get", "bert").stderr
+
+
+@pytest.mark.usefixtures("models")
+def test_configs_that_say_the_same_are_exit_0():
+    run("set", "resnet50", "name", "resnet50")
+    ended = run("diff", "bert", "model_repository/bert/config.pbtxt")
+    assert (ended.exit_code, ended.stdout) == (0, "")
+    ended = run("diff", "bert", "bert", "--format", "json")
+    assert json.loads(ended.stdout) == {"same": True, "differences": []}
+
+
+@pytest.mark.usefixtures("models")
+def test_configs_that_differ_are_exit_1_and_a_table():
+    run("set", "bert", "instance_group[0].count", "2")
+    run("set", "bert", "newer.a", "2")
+    ended = run("diff", "resnet50", "bert")
+    assert ended.exit_code == 1
+    rows = [line.split() for line in ended.stdout.splitlines()]
+    assert ["path", "resnet50", "bert"] in rows
+    assert ["name", "resnet50", "bert"] in rows
+    assert ["newer", "{", "a:", "1", "}", "{", "a:", "2", "}"] in rows
+    ended = run("diff", "resnet50", "bert", "--format", "json")
+    assert ended.exit_code == 1
+    answer = json.loads(ended.stdout)
+    assert answer["same"] is False
+    assert {"path": "instance_group", "a": None, "b": [{"count": 2}]} in answer["differences"]
+
+
+def test_a_change_waits_for_a_build_and_sees_what_it_wrote(models):
+    """Two changes of one file are both in it, whichever came first."""
+    path = models / "resnet50" / "config.pbtxt"
+    with Repository(models).locked():
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tritonforge", "config", "set", "resnet50", "platform", "x"],
+            stdout=subprocess.PIPE,
+        )
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(2)
+        path.write_text(CONFIG.replace("size: 8", "size: 16"))
+    assert child.wait(60) == 0
+    child.communicate()
+    assert "max_batch_size: 16" in text(models)
+    assert 'platform: "x"' in text(models)
+
+
+def test_a_lone_file_is_changed_by_one_at_a_time(tmp_path):
+    path = tmp_path / "c.pbtxt"
+    path.write_text("")
+    file = configs.find(str(path), Repository(tmp_path / "none"))
+
+    def add(number):
+        with file.locked():
+            file.write(pbtxt.put(file.read(), f"metric_tags.k{number}", "x"))
+
+    threads = [threading.Thread(target=add, args=(number,)) for number in range(20)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert len(pbtxt.held(path.read_text(), "metric_tags")) == 20
