@@ -349,6 +349,12 @@ def test_what_the_target_would_refuse_is_an_error_and_what_it_ignores_a_note(mad
     assert any("intra_op_thread_cuont" in each for each in notes)
 
 
+@pytest.mark.parametrize("name", ["../x.onnx", "/x.onnx", "a/b.onnx", "x", ".onnx", "..onnx"])
+def test_a_name_of_the_file_that_leads_elsewhere_is_told(made, name):
+    with pytest.raises(SpecError, match="no name of a file"):
+        made(config={"default_model_filename": name})
+
+
 # --- a team's own templates -----------------------------------------------------------------------
 
 

@@ -171,6 +171,18 @@ def test_a_name_in_the_file_wins_over_a_source_and_says_so(run):
     assert "file two.onnx" in told.stdout
 
 
+def test_the_file_of_a_model_may_have_another_name(run):
+    wish = ("build", "one", "--set", "default_model_filename=net.onnx")
+    assert run(*wish).exit_code == 0
+    assert Path("made/one/1/net.onnx").is_file()
+    assert not Path("made/one/1/model.onnx").exists()
+    assert run("inspect", "one").exit_code == 0
+    assert "unchanged" in run(*wish).stdout
+    told = run("build", "one", "--keep-config")
+    assert told.exit_code == 2
+    assert "it loads 'net.onnx', and a build writes 'model.onnx'" in told.stderr
+
+
 def test_one_that_fails_does_not_keep_the_others(run):
     Path("one.onnx").write_bytes(b"no model")
     told = run("build")

@@ -75,7 +75,8 @@ def build(
     name = sources.model_name(spec)
     if version is not None and not force:
         repository.check_free(name, version)  # before any work is done
-    kept = kept_batch(repository, name, version) if standing == "keep" else None
+    file = spec.config.get("default_model_filename", MODEL)
+    kept = kept_batch(repository, name, version, file) if standing == "keep" else None
     largest = spec.max_batch_size if kept is None else kept
     inputs = unchanged.inputs_of(spec, largest, kept=standing == "keep")
     if not rebuild and version is None:
@@ -135,6 +136,8 @@ def _make(
     proof, judged = _prove(loaded, exported, _case(path, spec, exported, largest), progress)
     flops = row_flops(path, proof.signature, spec)
     config = configure(name, spec, proof, loaded.labels, exported.domains, flops, stage)
+    if config.message.default_model_filename:
+        path = path.rename(path.with_name(config.message.default_model_filename))
     progress("publishing")
     manifest.write_golden(stage.version_dir, *proof.golden)
     manifest.write_recorded(stage.version_dir, exported.domains)

@@ -16,17 +16,20 @@ from tritonforge.tensors import Signature
 Standing = Literal["stop", "update", "keep", "follow"]
 
 
-def kept_batch(repository: Repository, name: str, version: int | None) -> int | None:
+def kept_batch(
+    repository: Repository, name: str, version: int | None, file: str = MODEL
+) -> int | None:
     """Return the largest batch of the config that is to be kept, None where none stands.
 
-    Raises `ConfigError` where it cannot serve `version` (None: the next), before any work is done.
+    `file` is what the build will call the model's. Raises `ConfigError` where it cannot serve
+    `version` (None: the next), before any work is done.
     """
     stands = repository.config(name)
     if stands is None:
         return None
     there = _parse(stands, name)
     number = repository.next_version(name) if version is None else version
-    _refuse(_unservable(there, name, number))
+    _refuse(_unservable(there, name, number, file))
     return int(there.max_batch_size)
 
 
@@ -57,7 +60,8 @@ def decide(
             f"{ours.name!r} has another config already:\n" + "\n".join(diff),
             hint="replace it with --update-config, or build for it with --keep-config",
         )
-    _refuse(_unservable(there, ours.name, version) or pbtxt.mismatch(there, signature))
+    file = ours.default_model_filename or MODEL
+    _refuse(_unservable(there, ours.name, version, file) or pbtxt.mismatch(there, signature))
     if there.max_batch_size > ours.max_batch_size:
         _refuse(f"max_batch_size is {there.max_batch_size}, proven is {ours.max_batch_size}")
     return stands
@@ -76,8 +80,8 @@ def _refuse(reason: str | None) -> None:
         )
 
 
-def _unservable(there: Any, name: str, version: int) -> str | None:
-    """Say why a server would not load our file as this version; None where it would.
+def _unservable(there: Any, name: str, version: int, file: str) -> str | None:
+    """Say why a server would not load our `file` as this version; None where it would.
 
     Source: core `model_config_utils.cc` ValidateModelConfig, `model_lifecycle.cc`; what is not said
     Triton fills in from the folder and the file.
@@ -88,9 +92,9 @@ def _unservable(there: Any, name: str, version: int) -> str | None:
         said = getattr(there, field)
         if said not in {"", known}:
             return f"its {field} is {said!r}, not {known!r}"
-    files = {there.default_model_filename, *there.cc_model_filenames.values()} - {"", MODEL}
+    files = {there.default_model_filename or MODEL, *there.cc_model_filenames.values()} - {file}
     if files:
-        return f"it loads {min(files)!r}, and a build writes {MODEL!r}"
+        return f"it loads {min(files)!r}, and a build writes {file!r}"
     policy = there.version_policy
     if policy.HasField("specific") and version not in policy.specific.versions:
         served = ", ".join(map(str, policy.specific.versions)) or "none"

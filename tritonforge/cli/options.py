@@ -28,7 +28,9 @@ def model_file(model: str, repository: Any, version: int | None) -> Any:
     from pathlib import Path
 
     if not model.endswith(".onnx"):
-        return repository.entry(model, version).model_file
+        from tritonforge import served
+
+        return served.model_path(repository.entry(model, version))
     if version is not None:
         raise click.UsageError("-x names a version of a model in the repository, MODEL is a file")
     return Path(model)

@@ -4,6 +4,7 @@ Between adapters and use cases: what the spec says lies over what follows from t
 whole is held against the release before anything is published.
 """
 
+import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 from tritonforge import pbtxt
 from tritonforge.configuring import labels, tensorrt, warming
 from tritonforge.configuring.parallel import Parallel, parallel, row_flops
-from tritonforge.errors import ConfigError
+from tritonforge.errors import ConfigError, SpecError
 from tritonforge.profiles import Profile
 from tritonforge.proving import Proof
 from tritonforge.repository import Stage
@@ -21,6 +22,7 @@ from tritonforge.tensors import Signature
 
 __all__ = ["Configured", "configure", "row_flops"]
 
+_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}\.onnx")
 _WIDTH = 96  # of a comment in a config
 
 
@@ -64,6 +66,7 @@ def configure(
     pbtxt.lay(message, spec.config)
     reasons = {} if "instance_group" in spec.config else {"instance_group": chosen.reason}
     _share(message, spec, chosen)
+    _check_file(message)
     pbtxt.check_tensors(message, signature)
     pbtxt.unlist(message)
     warming.warm(message, spec, signature, made, drawn, proof.golden[0], stage)
@@ -99,6 +102,16 @@ def _share(message: Any, spec: ModelSpec, chosen: Parallel) -> None:
     if spec.cores is None or chosen.threads == 1 or total < 2 or pbtxt.THREADS in said:
         return
     message.parameters[pbtxt.THREADS].string_value = str(max(spec.cores // total, 1))
+
+
+def _check_file(message: Any) -> None:
+    """Raise `SpecError` for a name of the model's file that leads elsewhere."""
+    name = message.default_model_filename
+    if name and not _FILE.fullmatch(name):
+        raise SpecError(
+            f"default_model_filename {name!r} is no name of a file in the version's folder",
+            hint="write one that ends in .onnx, without folders",
+        )
 
 
 def _wrapped(reasons: Mapping[str, str]) -> Mapping[str, str]:

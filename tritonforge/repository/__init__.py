@@ -42,11 +42,6 @@ class Entry:
         return self.model_dir / str(self.version)
 
     @property
-    def model_file(self) -> Path:
-        """Return the version's `model.onnx`."""
-        return self.version_dir / MODEL
-
-    @property
     def config_path(self) -> Path:
         """Return the model's `config.pbtxt`."""
         return self.model_dir / CONFIG

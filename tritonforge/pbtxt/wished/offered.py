@@ -15,7 +15,6 @@ WITHHELD: Mapping[str, str] = {
     "inference.ModelConfig.backend": _OWN,
     "inference.ModelConfig.runtime": _OWN,
     "inference.ModelConfig.max_batch_size": "it is a key of its own",
-    "inference.ModelConfig.default_model_filename": _OWN,
     "inference.ModelConfig.cc_model_filenames": "a build writes one file for every GPU",
     "inference.ModelConfig.ensemble_scheduling": "an ensemble runs no model of its own",
     "inference.ModelConfig.model_transaction_policy": "ONNX Runtime answers each request once",
