@@ -7,10 +7,12 @@ from pathlib import Path
 import click
 from click.testing import CliRunner
 
+from tritonforge import specfile
 from tritonforge.cli import main
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+KEYS_START, KEYS_END = "<!-- keys: written by scripts/readme -->\n", "<!-- end of keys -->"
 START, END = "<!-- commands: written by scripts/readme -->\n", "<!-- end of commands -->"
 
 
@@ -33,6 +35,28 @@ def helps() -> str:
         assert result.exit_code == 0, result.output
         parts.append(f"```\n$ tritonforge {' '.join(words)} --help\n{result.output}```\n")
     return "\n".join(parts)
+
+
+def keys() -> str:
+    """Print the keys of a file of specs as the README shows them."""
+    rows = [f"| `{name}` | {_flags(flag)} | {says} |" for name, flag, says in specfile.rows()]
+    return "\n".join(["| key | flag | says |", "|---|---|---|", *rows]) + "\n"
+
+
+def _flags(text: str) -> str:
+    return ", ".join(f"`{flag}`" for flag in text.split(", ") if flag)
+
+
+def test_readme_holds_the_key_table():
+    text = README.read_text("utf-8")
+    assert text.split(KEYS_START)[1].split(KEYS_END)[0] == keys(), "run scripts/readme"
+
+
+def test_every_flag_of_a_key_is_one_of_build():
+    (build,) = [command for words, command in commands(main) if words == ("build",)]
+    known = {flag for each in build.params for flag in each.opts}
+    flags = {flag for _, text, _ in specfile.rows() for flag in text.split(", ") if flag}
+    assert flags <= known
 
 
 def test_readme_holds_the_help_of_every_command():
@@ -75,5 +99,6 @@ def test_readme_names_every_dependency():
 
 if __name__ == "__main__":
     text = README.read_text("utf-8")
-    before, after = text.split(START)[0], text.split(END)[1]
-    README.write_text(before + START + helps() + END + after, "utf-8")
+    for start, written, end in ((KEYS_START, keys(), KEYS_END), (START, helps(), END)):
+        text = text.split(start)[0] + start + written + end + text.split(end)[1]
+    README.write_text(text, "utf-8")

@@ -23,7 +23,7 @@ from tritonforge import (
     unchanged,
     wishes,
 )
-from tritonforge.configuring import Configured, configure, row_flops
+from tritonforge.configuring import Configured, configure, optional, row_flops
 from tritonforge.errors import GateError, RepositoryError
 from tritonforge.exported import Exported
 from tritonforge.manifest import Manifest
@@ -135,7 +135,16 @@ def _make(
     placed = opsets.check(path, spec)
     proof, judged = _prove(loaded, exported, _case(path, spec, exported, largest), progress)
     flops = row_flops(path, proof.signature, spec)
-    config = configure(name, spec, proof, loaded.labels, exported.domains, flops, stage)
+    config = configure(
+        name,
+        spec,
+        proof,
+        loaded.labels,
+        exported.domains,
+        flops,
+        stage,
+        graph.spare(graph.load(path), optional(spec)),
+    )
     if config.message.default_model_filename:
         path = path.rename(path.with_name(config.message.default_model_filename))
     progress("publishing")

@@ -7,7 +7,7 @@ whole is held against the release before anything is published.
 import re
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tritonforge import pbtxt
@@ -18,9 +18,9 @@ from tritonforge.profiles import Profile
 from tritonforge.proving import Proof
 from tritonforge.repository import Stage
 from tritonforge.spec import Domain, ModelSpec
-from tritonforge.tensors import Signature
+from tritonforge.tensors import Signature, TensorSpec
 
-__all__ = ["Configured", "configure", "row_flops"]
+__all__ = ["Configured", "configure", "optional", "row_flops"]
 
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}\.onnx")
 _WIDTH = 96  # of a comment in a config
@@ -43,26 +43,29 @@ def configure(
     drawn: Mapping[str, Domain],
     flops: int | None,
     stage: Stage,
+    spare: tuple[TensorSpec, ...] = (),
 ) -> Configured:
     """Make the config of what was proven, and write the files that it names to the stage.
 
     `classes` name those of the first output as the source knows them, `drawn` are the domains of
-    the inputs, `flops` are those of a row. Raises `ConfigError` or `SpecError` where the target
-    would refuse it.
+    the inputs, `flops` are those of a row, `spare` the weights that a request may override. Raises
+    `ConfigError` or `SpecError` where the target would refuse it.
     """
-    signature, batched = proof.signature, proof.max_batch_size > 0
+    signature, ragged = _with_spare(proof.signature, spec, spare), _ragged(spec)
+    largest = spec.max_batch_size if ragged else proof.max_batch_size
     message = pbtxt.config(
         name,
         signature,
-        max_batch_size=proof.max_batch_size,
+        max_batch_size=largest,
         labels=labels.write(stage, spec, classes, signature),
         scalars=spec.target.scalars,
+        ragged=ragged,
     )
     made, told = _accelerate(message, name, spec, proof)
     chosen = parallel(flops, spec)
     on_cpu = spec.accelerator == "cpu" and (spec.cores is not None or spec.device == "cpu")
     pbtxt.instances(message, chosen.count, chosen.threads, on_cpu=on_cpu)
-    pbtxt.hold(message, spec.states, signature, batched=batched)
+    pbtxt.hold(message, spec.states, signature, batched=largest > 0)
     pbtxt.lay(message, spec.config)
     reasons = {} if "instance_group" in spec.config else {"instance_group": chosen.reason}
     _share(message, spec, chosen)
@@ -72,6 +75,8 @@ def configure(
     warming.warm(message, spec, signature, made, drawn, proof.golden[0], stage)
     text = pbtxt.render(message, _wrapped(reasons), spec.templates)
     final = pbtxt.parse(text, spec.templates or name) if spec.templates else message
+    if ragged:
+        told += ("that requests put end to end are told apart is not proven here: try it served",)
     return Configured(message=final, text=text, notes=(*told, *_check(final, spec, signature)))
 
 
@@ -93,6 +98,25 @@ def _accelerate(
         notes = (said,)
     pbtxt.accelerate(message, spec.accelerator, options)
     return made, notes
+
+
+def _with_spare(signature: Signature, spec: ModelSpec, spare: tuple[TensorSpec, ...]) -> Signature:
+    """Return the signature with those weights as inputs that the spec says are optional ones."""
+    wanted = optional(spec)
+    asked = tuple(each for each in spare if each.name in wanted)
+    return replace(signature, inputs=(*signature.inputs, *asked))
+
+
+def optional(spec: ModelSpec) -> frozenset[str]:
+    """Name the inputs that a request may leave out."""
+    said = spec.config.get("input", {})
+    return frozenset(name for name, each in said.items() if each.get("optional"))
+
+
+def _ragged(spec: ModelSpec) -> frozenset[str]:
+    """Name the inputs whose requests are to be put end to end."""
+    said = spec.config.get("input", {})
+    return frozenset(name for name, each in said.items() if each.get("allow_ragged_batch"))
 
 
 def _share(message: Any, spec: ModelSpec, chosen: Parallel) -> None:

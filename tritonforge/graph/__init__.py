@@ -6,6 +6,7 @@ from tritonforge.graph.described import (
     hidden_conditions,
     name_output_dims,
     signature,
+    spare,
 )
 from tritonforge.graph.external import External, external_files
 from tritonforge.graph.file import Stamp, check, converted, load, stamp_of, write
@@ -49,6 +50,7 @@ __all__ = [
     "session",
     "signature",
     "sort",
+    "spare",
     "stamp_of",
     "steps",
     "write",

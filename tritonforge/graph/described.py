@@ -1,6 +1,6 @@
 """What a graph says of its inputs and outputs: shapes, dtypes, values, and what decides its Ifs."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import onnx
@@ -30,6 +30,12 @@ def signature(model: onnx.ModelProto) -> Signature:
         inputs=tuple(_tensor(value, "input") for value in inputs),
         outputs=tuple(_tensor(value, "output") for value in model.graph.output),
     )
+
+
+def spare(model: onnx.ModelProto, names: Container[str]) -> tuple[TensorSpec, ...]:
+    """Return those named of the weights that are inputs, too: a request may override them."""
+    constants = {each.name for each in model.graph.initializer if each.name in names}
+    return tuple(_tensor(each, "input") for each in model.graph.input if each.name in constants)
 
 
 def _tensor(value: onnx.ValueInfoProto, kind: str) -> TensorSpec:

@@ -1,6 +1,6 @@
 """From a signature to the protobuf message `ModelConfig`."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from tritonclient.grpc import model_config_pb2
@@ -19,13 +19,14 @@ def config(
     max_batch_size: int,
     labels: Mapping[str, str] | None = None,
     scalars: bool = True,
+    ragged: Container[str] = (),
 ) -> Any:
     """Make the `ModelConfig` of an ONNX Runtime model with this signature.
 
     `max_batch_size` 0 writes full shapes, above 0 shapes without the batch, as Triton demands.
     `labels` maps an output to its label file. `scalars` says whether the target takes tensors
-    without dimensions where nothing batches.
-    Raises `ConfigError` for a shape that Triton cannot express.
+    without dimensions where nothing batches, `ragged` names inputs whose requests are put end to
+    end: they have no batch in the file. Raises `ConfigError` for a shape that Triton cannot say.
     """
     message = ModelConfig(name=name, backend="onnxruntime", max_batch_size=max_batch_size)
     batched = max_batch_size > 0
@@ -36,7 +37,7 @@ def config(
             hint="choose --target 23.10 or newer, or give the tensor a dimension of size 1",
         )
     for tensor in signature.inputs:
-        _describe(message.input.add(), tensor, batched=batched)
+        _describe(message.input.add(), tensor, batched=batched and tensor.name not in ragged)
     for tensor in signature.outputs:
         output = message.output.add()
         _describe(output, tensor, batched=batched)

@@ -12,10 +12,13 @@ def mismatch(message: Any, signature: Signature) -> str | None:
     """Say why the config cannot serve a file with this signature; None where it can.
 
     Names and dtypes must agree, every input be listed, and each shape fit (a config may narrow a
-    dynamic input to a number; outputs agree exactly: onnxruntime_backend#165).
+    dynamic input to a number; outputs agree exactly: onnxruntime_backend#165). Ragged inputs have
+    no batch in the file, and an output that takes its shape from an input may have any.
     """
     batched = message.max_batch_size > 0
-    if batched and signature.batch is None:
+    ragged = {entry.name for entry in message.input if entry.allow_ragged_batch}
+    scattered = {name for each in message.batch_output for name in each.target_name}
+    if batched and signature.batch is None and not ragged:
         return f"max_batch_size is {message.max_batch_size} but the model cannot batch"
     for kind, entries, specs in (
         ("input", message.input, signature.inputs),
@@ -25,7 +28,10 @@ def mismatch(message: Any, signature: Signature) -> str | None:
         for entry in entries:
             if entry.name not in known:
                 return f"the model has no {kind} {entry.name!r}, only {', '.join(known)}"
-            reason = _misfit(entry, known[entry.name], batched=batched, exact=kind == "output")
+            if kind == "output" and entry.name in scattered:
+                continue
+            whole = not batched or (kind == "input" and entry.name in ragged)
+            reason = _misfit(entry, known[entry.name], batched=not whole, exact=kind == "output")
             if reason:
                 return reason
     listed = {entry.name for entry in message.input} | filled(message)

@@ -18,7 +18,7 @@ from tritonforge.specfile.layering import (
     spec_of,
 )
 from tritonforge.specfile.reading import FILE, SpecFile, check_model, read
-from tritonforge.specfile.schema import schema
+from tritonforge.specfile.schema import rows, schema
 
 __all__ = [
     "FILE",
@@ -29,6 +29,7 @@ __all__ = [
     "check_model",
     "effective",
     "find",
+    "rows",
     "schema",
     "setting",
 ]

@@ -141,7 +141,7 @@ _KEYS = (
         "labels",
         _named(_TEXT),
         "By output: a file of class names, one a line.",
-        flag="--labels",
+        flag="--label",
         read=lambda said: tuple((name, Path(path)) for name, path in said.items()),
     ),
     _key(
