@@ -124,7 +124,7 @@ def build() -> Iterator[Ratio]:
         repository = f"{folder}/model_repository"
         for _ in range(3):
             command = ("tritonforge", "build", "resnet50", "--weights", "random")
-            wall, peak = timed(*command, "-r", repository)
+            wall, peak = timed(*command, "-r", repository, "--rebuild")
             bare_wall, bare_peak = timed(sys.executable, "-c", BARE_EXPORT, f"{folder}/bare.onnx")
             walls.append(wall / bare_wall)
             peaks.append(peak / bare_peak)
@@ -187,6 +187,55 @@ def mlp() -> Iterator[Ratio]:
     )
 
 
+def defaults() -> Iterator[Ratio]:
+    """Compare the configs that a build writes with those that Triton completes by itself."""
+    from tritonforge.repository import Repository
+    from tritonforge.serving import serving
+
+    for what, source, concurrency, goal in (
+        ("resnet50", "resnet50", 8, 1.35),
+        ("MLP", "small.py:mlp", 16, 2.0),
+    ):
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "small.py").write_text(MLP, "utf-8")
+            repository = Repository(Path(folder) / "model_repository")
+            text = source if source == "resnet50" else f"{folder}/{source}"
+            named = ("--name", "ours", "--weights", "random", "-r", str(repository.path))
+            timed("tritonforge", "build", text, *named, "--cores", str(os.cpu_count()))
+            bare = repository.path / "completed" / "1"
+            bare.mkdir(parents=True)
+            os.link(repository.entry("ours").version_dir / "model.onnx", bare / "model.onnx")
+            with serving(repository.path) as endpoint:
+                ratios = [
+                    throughput(repository, endpoint, "ours", concurrency)
+                    / throughput(repository, endpoint, "completed", concurrency)
+                    for _ in range(5)
+                ]
+        yield Ratio(
+            what=f"{what} at concurrency {concurrency}: our config / completed, throughput",
+            ratios=tuple(ratios),
+            goal=goal,
+            at_least=True,
+        )
+
+
+def unchanged() -> Iterator[Ratio]:
+    """Measure how long twenty models take that have not changed, beyond what one alone takes."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        Path("small.py").write_text(MLP, "utf-8")
+        names = [f"model{number}" for number in range(20)]
+        tables = "".join(f'[models.{name}]\nsource = "small.py:mlp"\n' for name in names)
+        Path("tritonforge.toml").write_text(tables, "utf-8")
+        timed("tritonforge", "build")
+        seconds = [
+            timed("tritonforge", "build")[0] - timed("tritonforge", "spec", names[0])[0]
+            for _ in range(5)
+        ]
+        os.chdir("/")
+    yield Ratio(what="20 unchanged models after start, seconds", ratios=tuple(seconds), goal=2.0)
+
+
 def throughput(repository: Any, endpoint: Any, model: str, concurrency: int) -> float:
     """Measure one level of one served model, in inferences a second."""
     from tritonforge.measure import Wish, measure
@@ -221,6 +270,8 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "build": build,
     "serve": serve,
     "mlp": mlp,
+    "defaults": defaults,
+    "unchanged": unchanged,
     "foresee": foresee,
 }
 
