@@ -311,6 +311,13 @@ def test_triton_keeps_the_states_of_a_recurrent_model(made):
     assert not message.HasField("dynamic_batching")
 
 
+def test_no_sequence_is_warmed_up(made):
+    control = {"sequence_batching": {"oldest": {"max_candidate_sequences": 2}}}
+    assert not made(accelerator="cuda", config=control).message.model_warmup
+    with pytest.raises(SpecError, match="belongs to no sequence"):
+        made(warmup="zero", config=control)
+
+
 @pytest.mark.parametrize(
     ("states", "said"),
     [

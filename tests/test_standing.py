@@ -27,6 +27,11 @@ def test_ours_stands_where_nothing_does_and_where_it_was_asked_for():
     assert decide(None, "stop") == decide(None) == decide("whatever {", "update") == text
 
 
+def test_fields_of_a_newer_triton_are_kept():
+    text = pbtxt.render(OURS) + "of_tomorrow { x: 1 }\n"
+    assert decide(text, "keep") == decide(text, "stop") == text
+
+
 def test_what_a_build_wrote_is_followed_and_what_a_person_edited_is_not():
     assert decide(FITS, "follow", written=FITS) == pbtxt.render(OURS)
     for written in (None, FITS + "# older\n"):

@@ -68,7 +68,7 @@ def decide(
 
 
 def _parse(stands: str, name: str) -> Any:
-    return pbtxt.parse(stands, f"{name}/{CONFIG}")
+    return pbtxt.parse_known(stands, f"{name}/{CONFIG}")
 
 
 def _refuse(reason: str | None) -> None:

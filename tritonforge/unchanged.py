@@ -62,6 +62,8 @@ def named_files(spec: ModelSpec) -> Iterator[Path]:
         yield from sorted(sample.rglob("*.pb")) if sample.is_dir() else (sample,)
     for _, path in spec.labels:
         yield path
+    if spec.templates is not None:
+        yield from sorted(each for each in spec.templates.rglob("*") if each.is_file())
 
 
 def stamps(paths: Iterable[Path]) -> dict[str, Stamp]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tritonforge import pbtxt, samples
+from tritonforge.errors import SpecError
 from tritonforge.profiles import Profile, corners
 from tritonforge.repository import Stage
 from tritonforge.spec import ON_GPU, Domain, ModelSpec, Range, Warmup, valid_name
@@ -23,14 +24,21 @@ _FOLDER = "warmup"
 def kind_of(spec: ModelSpec, message: Any) -> Warmup:
     """Return what to warm up with: what was said, else random on a GPU, where it pays.
 
-    Nothing where a person wrote the samples, or where requests belong to sequences.
+    Nothing where a person wrote the samples, or where requests belong to sequences: a sample is of
+    none, and tritonserver 2.51 dies of it (SIGSEGV). Raises `SpecError` where it was asked for.
     """
+    if pbtxt.is_sequential(message):
+        if message.model_warmup or spec.warmup not in {None, "none"}:
+            raise SpecError(
+                "a warm-up sample belongs to no sequence, and a server dies of it",
+                hint='leave warmup out, or write warmup = "none"',
+            )
+        return "none"
     if message.model_warmup:
         return "none"
     if spec.warmup is not None:
         return spec.warmup
-    alone = not pbtxt.is_sequential(message)
-    return "random" if spec.accelerator in ON_GPU and alone else "none"
+    return "random" if spec.accelerator in ON_GPU else "none"
 
 
 def warm(

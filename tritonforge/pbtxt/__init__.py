@@ -17,6 +17,7 @@ from tritonforge.pbtxt.asking import (
 from tritonforge.pbtxt.composing import THREADS, add_warmup, config, instances
 from tritonforge.pbtxt.editing.differences import Difference, differences
 from tritonforge.pbtxt.editing.edits import get, held, put, unset
+from tritonforge.pbtxt.editing.unknowns import parse_known
 from tritonforge.pbtxt.fitting import mismatch
 from tritonforge.pbtxt.reading import ModelConfig, from_json, parse, read
 from tritonforge.pbtxt.rendering import fill, render, templates
@@ -55,6 +56,7 @@ __all__ = [
     "needs_gpu",
     "needs_openvino",
     "parse",
+    "parse_known",
     "put",
     "read",
     "rehearse",
