@@ -219,6 +219,7 @@ def test_other_commands_find_the_repository_of_the_file(run):
         (("build", "one", "--set", "max_batch_siz=1"), "did you mean 'max_batch_size'?"),
         (("build", "one", "--set", "max_batch_size=x"), "max_batch_size: it takes a whole number"),
         (("build", "one", "--label", "y"), "write probs=classes.txt"),
+        (("build", "one", "--set", "model_metrics=true"), "24.10 would refuse the config: model_m"),
         (("spec", "one", "--range", "a=1..2", "--range", "a=1..3"), "names 'a' twice"),
     ],
 )

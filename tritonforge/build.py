@@ -23,7 +23,7 @@ from tritonforge import (
     unchanged,
     wishes,
 )
-from tritonforge.configuring import Configured, configure, optional, row_flops
+from tritonforge.configuring import Configured, check_early, configure, optional, row_flops
 from tritonforge.errors import GateError, RepositoryError
 from tritonforge.exported import Exported
 from tritonforge.manifest import Manifest
@@ -83,6 +83,7 @@ def build(
         progress("looking whether anything changed")
         if (found := unchanged.standing(repository, name, spec, inputs)) is not None:
             return _standing(*found)
+    check_early(name, spec)
     progress(f"loading {spec.source}")
     loaded = sources.load(spec)
     with _workplace(repository, name, dry_run=dry_run) as stage:

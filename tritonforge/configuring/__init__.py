@@ -6,7 +6,7 @@ whole is held against the release before anything is published.
 
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,9 +20,11 @@ from tritonforge.repository import Stage
 from tritonforge.spec import Domain, ModelSpec
 from tritonforge.tensors import Signature, TensorSpec
 
-__all__ = ["Configured", "configure", "optional", "row_flops"]
+__all__ = ["Configured", "check_early", "configure", "optional", "row_flops"]
 
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}\.onnx")
+# What a release takes of these depends on no tensor.
+_EARLY = ("instance_group", "model_metrics", "optimization", "parameters", "version_policy")
 _WIDTH = 96  # of a comment in a config
 
 
@@ -78,6 +80,32 @@ def configure(
     if ragged:
         told += ("that requests put end to end are told apart is not proven here: try it served",)
     return Configured(message=final, text=text, notes=(*told, *_check(final, spec, signature)))
+
+
+def check_early(name: str, spec: ModelSpec) -> None:
+    """Raise `ConfigError` or `SpecError` for what is wrong whatever the model is.
+
+    So nobody waits for an export to learn of a misspelt option, or of labels that are not there.
+    """
+    for _, path in spec.labels:
+        labels.read(path)
+    if spec.templates is not None:
+        pbtxt.check_templates(spec.templates)
+    if spec.accelerator == "auto":
+        return
+    message = pbtxt.ModelConfig(
+        name=name, backend="onnxruntime", max_batch_size=spec.max_batch_size
+    )
+    message.instance_group.add(count=1)
+    options: Mapping[str, str] = {}
+    if spec.accelerator == "tensorrt":
+        options, _ = tensorrt.parameters(name, spec, ())
+    elif spec.accelerator == "cuda":
+        options = spec.cuda
+    pbtxt.accelerate(message, spec.accelerator, options)
+    said = {key: value for key, value in spec.config.items() if key in _EARLY}
+    pbtxt.lay(message, said)
+    _refuse(pbtxt.faults(message, spec.target), spec)
 
 
 def _accelerate(
@@ -151,6 +179,12 @@ def _check(message: Any, spec: ModelSpec, signature: Signature) -> tuple[str, ..
             f"the config does not fit the model: {misfit}", hint="mend the spec, or the template"
         )
     found = pbtxt.faults(message, spec.target)
+    _refuse(found, spec)
+    return tuple(f"{each.path}: {each.said}" for each in found)
+
+
+def _refuse(found: Sequence[pbtxt.Fault], spec: ModelSpec) -> None:
+    """Raise `ConfigError` where something of a config keeps the target from loading it."""
     errors = [each for each in found if each.severity == "error"]
     if errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
@@ -159,4 +193,3 @@ def _check(message: Any, spec: ModelSpec, signature: Signature) -> tuple[str, ..
             f" {errors[0].said}{more}",
             hint="mend the spec, or choose another --target",
         )
-    return tuple(f"{each.path}: {each.said}" for each in found)

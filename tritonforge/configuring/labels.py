@@ -28,6 +28,17 @@ def write(
     return {first.name: _FILE}
 
 
+def read(path: Path) -> str:
+    """Read a file of names; raises `SpecError`."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SpecError(
+            f"the labels {path} cannot be read: {reason}", hint="give a file, one class a line"
+        ) from error
+
+
 def _copied(
     stage: Stage, name: str, path: Path, signature: Signature, spec: ModelSpec
 ) -> tuple[str, str]:
@@ -38,13 +49,7 @@ def _copied(
             f"labels are given for the output {name!r}, which the model does not have",
             hint=f"it has {', '.join(outputs)}",
         )
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SpecError(
-            f"the labels {path} cannot be read: {reason}", hint="give a file, one class a line"
-        ) from error
+    text = read(path)
     count, dims = len(text.splitlines()), outputs[name].dims
     if not count or (dims and isinstance(dims[-1], int) and dims[-1] != count):
         raise SpecError(

@@ -25,11 +25,8 @@ def render(
     from jinja2 import FileSystemLoader, StrictUndefined, TemplateError
     from jinja2.sandbox import SandboxedEnvironment
 
-    if folder is not None and not (folder / TEMPLATE).is_file():
-        what = (
-            f"{folder} holds no {TEMPLATE}" if folder.is_dir() else f"there is no folder {folder}"
-        )
-        raise SpecError(what, hint=f"write {TEMPLATE} there; ours is in {templates()}")
+    if folder is not None:
+        check_templates(folder)
     folders = [templates()] if folder is None else [folder, templates()]
     environment = SandboxedEnvironment(
         loader=FileSystemLoader(folders), undefined=StrictUndefined, keep_trailing_newline=True
@@ -50,6 +47,14 @@ def render(
         where = f"{folder / TEMPLATE}:{line}" if line else str(folder / TEMPLATE)
         kind = "" if isinstance(error, TemplateError) else f"{type(error).__name__}: "
         raise ConfigError(f"{where}: {kind}{error}", hint="mend the template") from error
+
+
+def check_templates(folder: Path) -> None:
+    """Raise `SpecError` where a folder holds no template of a config."""
+    if (folder / TEMPLATE).is_file():
+        return
+    what = f"{folder} holds no {TEMPLATE}" if folder.is_dir() else f"there is no folder {folder}"
+    raise SpecError(what, hint=f"write {TEMPLATE} there; ours is in {templates()}")
 
 
 def fill(name: str, *, filters: Mapping[str, Any], values: Mapping[str, Any]) -> str:
