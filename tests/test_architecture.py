@@ -19,7 +19,7 @@ LAYERS = (
     {"manifest", "batching"},
     {"sources", "export", "graph", "pbtxt", "repository"} | {"server", "client", "perf", "runtime"},
     # Adapters composed, for the use cases.
-    {"placement"},
+    {"costing", "placement"},
     {"opsets", "converting", "deciding"},
     {"exported"},
     {"exporting", "mirror", "proving", "served", "standing", "wishes"} | {"specfile", "unchanged"},

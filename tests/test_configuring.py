@@ -169,8 +169,19 @@ def test_cuda_without_options_is_an_instance_on_a_gpu(made):
         made(accelerator="cuda", cuda={"use_tf32": "0"}, target=release.find("24.05"))
 
 
-def test_openvino_is_asked_for_by_name(made):
-    assert pbtxt.needs_openvino(made(accelerator="openvino").message)
+def test_openvino_is_asked_for_by_name_and_runs_on_the_cpu(made):
+    message = made(accelerator="openvino", cores=8).message
+    assert pbtxt.needs_openvino(message)
+    assert [(each.count, each.kind) for each in message.instance_group] == [(1, 2)]
+    assert not message.parameters
+
+
+def test_what_tensorrt_leaves_to_cuda_runs_under_cudas_options(made):
+    options = {"gpu_mem_limit": "1000000", "use_tf32": "0"}
+    message = made(accelerator="tensorrt", cuda=options).message
+    told = message.optimization.execution_accelerators.gpu_execution_accelerator
+    assert [each.name for each in told] == ["tensorrt", "cuda"]
+    assert message.parameters["gpu_mem_limit"].string_value == "1000000"
 
 
 def test_threads_share_the_declared_cores(made):
@@ -207,8 +218,8 @@ def test_every_batch_bucket_and_corner_is_warmed_up_on_a_gpu(made, stage):
     names = [(each.name, each.batch_size) for each in found.message.model_warmup]
     assert names == [(f"batch {size}, seq {seq}", size) for seq in (2, 8, 4) for size in (1, 4, 16)]
     last = found.message.model_warmup[-1].inputs["ids"]
-    assert (list(last.dims), last.input_data_file) == ([4], "2-ids")
-    values = np.fromfile(stage.path / "warmup" / "2-ids", "<i8")
+    assert (list(last.dims), last.input_data_file) == ([4], "2-0-ids")
+    values = np.fromfile(stage.path / "warmup" / "2-0-ids", "<i8")
     assert len(values) == 4
     assert ((values >= 5) & (values < 9)).all()
 
@@ -225,14 +236,14 @@ def test_a_cpu_is_not_warmed_up_unless_that_is_asked_for(made, stage):
 def test_the_golden_sample_is_laid_out_as_the_server_wants_it(made, stage):
     row = np.arange(4, dtype=np.float32)[None]
     found = made(warmup="golden", golden={"x": row})
-    assert found.message.model_warmup[1].inputs["x"].input_data_file == "0-x"
-    assert (stage.path / "warmup" / "0-x").read_bytes() == row.tobytes()
+    assert found.message.model_warmup[1].inputs["x"].input_data_file == "0-0-x"
+    assert (stage.path / "warmup" / "0-0-x").read_bytes() == row.tobytes()
 
 
 def test_texts_are_written_with_their_lengths(made, stage):
     texts = Signature(inputs=(tensor("t", 2, dtype=DType.BYTES),), outputs=ROWS.outputs)
     made(texts, warmup="golden", golden={"t": np.array([[b"ab", b""]], object)})
-    assert (stage.path / "warmup" / "0-t").read_bytes() == b"\2\0\0\0ab\0\0\0\0"
+    assert (stage.path / "warmup" / "0-0-t").read_bytes() == b"\2\0\0\0ab\0\0\0\0"
 
 
 def test_a_model_that_does_not_batch_is_warmed_up_with_whole_shapes(made):
@@ -242,6 +253,33 @@ def test_a_model_that_does_not_batch_is_warmed_up_with_whole_shapes(made):
     )
     (sample,) = made(fixed, batch=0, warmup="zero").message.model_warmup
     assert (sample.name, sample.batch_size, list(sample.inputs["x"].dims)) == ("once", 1, [3, 4])
+
+
+def test_no_sample_leaves_its_profile(made):
+    parts = {"batch": Range(high=4), "seq": Range(low=33, high=64)}, {"seq": Range(high=32)}
+    rest = ({"batch": Range(low=5, high=16), "seq": Range(low=33, high=64)},)
+    found = made(
+        TOKENS,
+        accelerator="tensorrt",
+        ranges=(("seq", Range(high=64)),),
+        profiles=(*parts, *rest),
+        warmup="zero",
+    )
+    plan = {(each.batch_size, each.inputs["ids"].dims[0]) for each in found.message.model_warmup}
+    assert {size for size, seq in plan if seq == 33} == {1, 4, 5, 16}
+    assert {size for size, seq in plan if seq == 32} == {1, 16}
+    names = [each.name for each in found.message.model_warmup]
+    assert len(set(names)) == len(names)
+
+
+def test_files_of_inputs_with_names_alike_are_apart(made, stage):
+    both = Signature(inputs=(tensor("x_", 1), tensor("x", 1)), outputs=ROWS.outputs)
+    made(
+        both,
+        warmup="golden",
+        golden={n: np.full((1, 1), v, np.float32) for n, v in (("x_", 1), ("x", 2))},
+    )
+    assert [np.fromfile(stage.path / "warmup" / f"0-{n}-x", "<f4")[0] for n in (0, 1)] == [1, 2]
 
 
 def test_samples_that_a_person_wrote_stand_alone(made):
@@ -318,6 +356,21 @@ def test_no_sequence_is_warmed_up(made):
         made(warmup="zero", config=control)
 
 
+def test_a_default_of_others_does_not_drop_a_state(made):
+    wish = {"dynamic_batching": {"max_queue_delay_microseconds": 100}}
+    message = made(STEPS, states=(("h0", "h1"),), config=wish).message
+    assert len(message.sequence_batching.state) == 1
+    for gone in (False, {"state": []}):
+        with pytest.raises(SpecError, match="the state h0:h1 is asked for, and the rest"):
+            made(STEPS, states=(("h0", "h1"),), config={"sequence_batching": gone})
+
+
+def test_an_output_that_is_the_only_one_stays_listed(made):
+    alone = Signature(inputs=STEPS.inputs[:2], outputs=STEPS.outputs[1:])
+    message = made(alone, states=(("h0", "h1"),)).message
+    assert [each.name for each in message.output] == ["h1"]
+
+
 @pytest.mark.parametrize(
     ("states", "said"),
     [
@@ -375,11 +428,25 @@ def test_a_name_of_the_file_that_leads_elsewhere_is_told(made, name):
         ("{% include 'other' %}", "other"),
         ("name: 'net' max_batch_siz: 4", r"1:13.*max_batch_siz"),
         ("name: 'net' backend: 'onnxruntime' input { name: 'z' }", "does not fit the model"),
+        (
+            "name: 'victim' backend: 'onnxruntime'",
+            "has the name 'victim', and this model's is 'net'",
+        ),
+        ("name: 'net' backend: 'python'", "has the backend 'python'"),
+        ("{{ config | rest }} platform: 'x'", "has the platform 'x'"),
     ],
 )
 def test_a_template_that_fails_is_told_with_its_line(made, tmp_path, template, said):
     (tmp_path / "config.pbtxt.j2").write_text(template)
     with pytest.raises(ConfigError, match=said):
+        made(templates=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["golden.npz", "../../x.onnx", ".."])
+def test_a_template_cannot_lead_the_file_elsewhere(made, tmp_path, name):
+    text = "{{ config | rest }} default_model_filename: '" + name + "'\n"
+    (tmp_path / "config.pbtxt.j2").write_text(text)
+    with pytest.raises(SpecError, match="no name of a file"):
         made(templates=tmp_path)
 
 

@@ -41,7 +41,7 @@ def decide(path, **wishes):
 def test_a_big_model_of_standard_operators_in_batches_goes_to_tensorrt(tmp_path):
     found = decide(convolutions(tmp_path, [224, 224]))
     assert found.accelerator == "tensorrt"
-    assert "3.7 GFLOPs a row in batches up to 16" in found.reason
+    assert "a row takes 3.7 GFLOPs in batches up to 16" in found.reason
     assert "takes 100% of them" in found.reason
     assert decide(convolutions(tmp_path, [224, 224]), max_batch_size=4).accelerator == "cuda"
 
@@ -53,11 +53,33 @@ def test_a_small_model_may_be_answered_by_the_cpu(tmp_path):
 
 
 def test_what_tensorrt_would_cut_up_goes_to_cuda(tmp_path):
-    nodes = [("NonZero", ["x"], ["i"], {}), ("Cast", ["i"], ["y"], {"to": T.FLOAT})]
-    path = tiny.save(
-        tmp_path / "cut.onnx", nodes, [("x", T.FLOAT, ["n", 4])], [("y", T.FLOAT, [2, "m"])]
+    nodes = [("MatMul", ["x", "x"], ["y"], {}), ("Det", ["x"], ["d"], {})]
+    square = ["n", 600, 600]
+    made = [("y", T.FLOAT, square), ("d", T.FLOAT, ["n"])]
+    found = decide(tiny.save(tmp_path / "cut.onnx", nodes, [("x", T.FLOAT, square)], made))
+    assert found.accelerator == "cuda"
+    assert "without Det" in found.reason
+
+
+def test_sizes_are_those_of_the_ranges(tmp_path):
+    path = products(tmp_path, 512, ("n", "seq"))
+    found = decide(path, ranges=(("seq", Range(low=4000, high=4000)),))
+    assert (found.accelerator, "a row takes 2.1 GFLOPs" in found.reason) == ("tensorrt", True)
+    assert decide(path, ranges=(("seq", Range(high=2)),)).accelerator == "cpu"
+
+
+def test_what_is_decided_for_the_cpu_runs_there(tmp_path):
+    path = products(tmp_path, 8)
+    spec = ModelSpec(
+        source=str(path),
+        target=release.find("24.10"),
+        accelerator="auto",
+        device="gpu",
+        max_cpu_nodes=0,
     )
-    assert decide(path).accelerator == "cuda"
+    under = deciding.under(spec, deciding.decided(path, spec))
+    assert (under.accelerator, under.device, under.max_cpu_nodes) == ("cpu", "cpu", None)
+    assert deciding.under(spec, None) == spec
 
 
 @pytest.mark.parametrize(
@@ -98,5 +120,5 @@ def test_a_build_says_what_was_decided_and_why(tmp_path, monkeypatch):
     told = CliRunner().invoke(main, [*words, "--device", "gpu", "--format", "json"])
     answer = json.loads(told.stdout)
     assert answer["accelerator"] == "tensorrt"
-    assert answer["accelerator_reason"].startswith("accelerator tensorrt: 3.7 GFLOPs")
+    assert answer["accelerator_reason"].startswith("accelerator tensorrt: a row takes 3.7 G")
     assert 'name: "tensorrt"' in answer["config"]

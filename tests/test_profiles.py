@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tritonforge.errors import SpecError
-from tritonforge.profiles import corners, profiles, texts
+from tritonforge.profiles import profiles, texts
 from tritonforge.spec import Range
 from tritonforge.tensors import DType, TensorSpec
 
@@ -40,7 +40,7 @@ def test_a_fixed_image_in_batches():
 
 def test_optima_are_as_said():
     ranges = {"seq": Range(low=8, high=256, opt=128)}
-    (found,) = profiles(TEXT, ranges, 16, "batch", optimum_batch=4)
+    (found,) = profiles(TEXT, {**ranges, "batch": Range(high=16, opt=4)}, 16, "batch")
     assert found.opt == {"ids": (4, 128), "mask": (4, 128)}
     assert texts((found,))["trt_profile_min_shapes"] == "ids:1x8,mask:1x8"
     (found,) = profiles(TEXT, {**ranges, "batch": Range(high=9, opt=2)}, 16, "batch")
@@ -71,7 +71,8 @@ def test_several_profiles_stand_in_turn():
 def test_a_profile_may_narrow_the_batch_and_keeps_the_steps():
     image = (tensor("x", "batch", 3, "h", "h"),)
     parts = ({"batch": Range(low=1, high=1)}, {"h": Range(low=64, high=130, opt=96)})
-    one, other = profiles(image, {"h": Range(low=32, high=512, step=32)}, 8, "batch", parts)
+    ranges = {"h": Range(low=32, high=512, step=32)}
+    one, other, _ = profiles(image, ranges, 8, "batch", (*parts, {}))
     assert one.max["x"] == (1, 3, 512, 512)
     assert (other.min["x"], other.opt["x"]) == ((1, 3, 64, 64), (8, 3, 96, 96))
     assert other.max["x"] == (8, 3, 128, 128)
@@ -128,16 +129,14 @@ def test_without_batching_the_batch_is_a_dimension_as_any_other():
     assert found.min == {"x": (2, 3, 224, 224)}
 
 
-@pytest.mark.parametrize("optimum", [0, 17, -1])
-def test_an_optimum_batch_is_a_batch(optimum):
-    with pytest.raises(SpecError, match=rf"the optimum batch {optimum} is not within 1\.\.16"):
-        profiles(IMAGE, {}, 16, "batch", optimum_batch=optimum)
+def test_an_optimum_batch_is_a_batch():
+    with pytest.raises(SpecError, match=r"the optimum batch 17 is not within 1\.\.16"):
+        profiles(IMAGE, {"batch": Range(high=20, opt=17)}, 16, "batch")
 
 
 def test_nothing_dynamic_needs_no_profile():
     assert profiles((tensor("x", 1, 3), tensor("scale")), {}, 0, None) == ()
     assert texts(()) == {}
-    assert corners(()) == ()
 
 
 def test_what_is_fixed_stays_out():
@@ -152,14 +151,27 @@ def test_a_name_that_the_format_cannot_say(name):
         texts(found)
 
 
-def test_corners_are_told_once():
-    parts = ({"seq": Range(high=64)}, {})
-    found = profiles(TEXT, {"seq": Range(high=256)}, 4, "batch", parts)
-    assert corners(found) == (
-        {"batch": 1, "seq": 1},
-        {"batch": 4, "seq": 64},
-        {"batch": 4, "seq": 256},
-    )
+@pytest.mark.parametrize(
+    ("parts", "left"),
+    [
+        (({"seq": Range(high=64)},), "seq 65"),
+        (({"seq": Range(high=64)}, {"seq": Range(low=70, high=256)}), "seq 65"),
+        (({"batch": Range(low=2, high=4)},), "batch 1"),
+        (
+            ({"batch": Range(high=2), "seq": Range(low=33, high=256)}, {"seq": Range(high=32)}),
+            "batch 3, seq 33",
+        ),
+    ],
+)
+def test_sizes_that_no_profile_covers_are_told(parts, left):
+    with pytest.raises(SpecError, match=rf"the profiles leave out {left}$"):
+        profiles(TEXT, {"seq": Range(high=256)}, 4, "batch", parts)
+
+
+def test_profiles_may_meet_on_the_steps():
+    parts = ({"seq": Range(low=32, high=96)}, {"seq": Range(low=128, high=256)})
+    found = profiles(TEXT, {"seq": Range(low=32, high=256, step=32)}, 4, "batch", parts)
+    assert len(found) == 2
 
 
 @st.composite
@@ -191,6 +203,7 @@ def test_every_profile_covers_every_dynamic_input_within_its_ranges(data):
     used = {dim: ranges[dim] for each in inputs for dim in each.dynamic if dim in ranges}
     parts = tuple(data.draw(st.lists(parts_of(used), max_size=3))) if used else ()
     most = data.draw(st.integers(1, 64))
+    parts += ({},) * bool(parts)  # so that no size is left out
     found = profiles(inputs, ranges, most, "batch", parts)
     dynamic = [each for each in inputs if each.dynamic]
     assert len(found) == (max(len(parts), 1) if dynamic else 0)
@@ -214,4 +227,3 @@ def test_every_profile_covers_every_dynamic_input_within_its_ranges(data):
                 assert all(
                     size in whole[dim] if isinstance(dim, str) else size == dim for size in sizes
                 )
-    assert 1 <= len(corners(found)) <= 3 * len(found)

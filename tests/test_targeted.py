@@ -532,7 +532,7 @@ def test_what_is_composed_suits_every_release(accelerator):
     signature = Signature(inputs=(specs[0],), outputs=(specs[1],))
     for tag in [*TAGS, "ort:1.19.2"]:
         message = pbtxt.config("double", signature, max_batch_size=8)
-        pbtxt.accelerate(message, accelerator, {})
+        pbtxt.accelerate(message, accelerator, {}, {})
         assert pbtxt.faults(message, find(tag)) == ()
 
 

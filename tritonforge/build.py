@@ -23,7 +23,8 @@ from tritonforge import (
     unchanged,
     wishes,
 )
-from tritonforge.configuring import Configured, check_early, configure, optional, row_flops
+from tritonforge.configuring import Configured, check_early, configure, optional
+from tritonforge.costing import row_flops
 from tritonforge.errors import GateError, RepositoryError
 from tritonforge.exported import Exported
 from tritonforge.manifest import Manifest

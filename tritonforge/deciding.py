@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tritonforge import graph, placement
+from tritonforge import costing, graph, placement
 from tritonforge.placement import Placement
-from tritonforge.spec import Accelerator, ModelSpec
+from tritonforge.spec import ON_GPU, Accelerator, ModelSpec
+from tritonforge.tensors import Signature
 
 # A run below this is over sooner than a GPU has been asked; above the other, engines pay.
 _SMALL, _BIG = 50_000_000, 1_000_000_000
 _FULL_BATCH = 8
 _MOST = 0.95  # of the FLOPs, which TensorRT must take for the cut to pay
+_CUT = 0.1  # of the nodes, which it may leave to others
 _NAMED = 4  # operators in a reason
 _WILD = 64  # times the smallest size of a dimension: one engine cannot be tuned for all
 
@@ -41,44 +43,57 @@ def decided(path: Path, spec: ModelSpec) -> Decision | None:
         return None
     if spec.device == "cpu":
         return Decision(accelerator="cpu", reason="accelerator cpu: the server has no GPU")
-    flops = graph.inspect(path).flops  # of one row, as far as they are known
+    signature = graph.signature(graph.load(path))
+    flops = costing.row_flops(path, signature, spec)
     placed = next(placement.place(path, (spec.target,), "tensorrt"))
-    accelerator, reason = next(_reasons(spec, flops, placed, _wild(path, spec)))
+    accelerator, reason = next(_reasons(spec, flops, placed, _wild(signature, spec)))
     return Decision(accelerator=accelerator, reason=f"accelerator {accelerator}: {reason}")
 
 
 def under(spec: ModelSpec, decision: Decision | None) -> ModelSpec:
-    """Return the spec of a decision, where one was left open."""
-    return spec if decision is None else replace(spec, accelerator=decision.accelerator)
+    """Return the spec of a decision, where one was left open: what it is for, the server has.
+
+    Without a GPU there are no nodes that it could lose.
+    """
+    if decision is None:
+        return spec
+    if decision.accelerator in ON_GPU:
+        return replace(spec, accelerator=decision.accelerator)
+    return replace(
+        spec,
+        accelerator=decision.accelerator,
+        device="cpu",
+        max_cpu_nodes=None,
+        allow_cpu=frozenset(),
+    )
 
 
 def _reasons(
-    spec: ModelSpec, flops: int, placed: Placement, wild: str | None
+    spec: ModelSpec, flops: int | None, placed: Placement, wild: str | None
 ) -> Iterator[tuple[Accelerator, str]]:
     """Yield what speaks for an accelerator, the strongest reason first."""
-    cost, batch = f"{flops / 1e9:.3g} GFLOPs a row", spec.max_batch_size
+    cost = f"{costing.short(flops)} in batches up to {spec.max_batch_size}"
     share = (placed.shares or {}).get("tensorrt", 0.0)
     takes = f"TensorRT {spec.target.parser} takes {share:.0%} of them"
     if placed.refusal is not None:
         yield "cuda", f"with TensorRT ONNX Runtime would refuse it: {placed.refusal}"
-    if share < _MOST:
-        away = dict.fromkeys(node.op for node in placed.nodes if node.provider != "tensorrt")
-        yield "cuda", f"{cost}, {takes}, without {', '.join([*away][:_NAMED])}: it would be cut up"
     if spec.precision == "int8" or "trt_dla_enable" in spec.tensorrt:
         what = "int8" if spec.precision == "int8" else "the DLA"
-        yield "tensorrt", f"{what} is TensorRT's, and {takes}"
+        yield "tensorrt", f"{what} is TensorRT's, which takes {share:.0%} of the FLOPs"
     if wild is not None:
         yield "cuda", wild
-    if flops < _SMALL:
-        yield "cpu", f"{cost}: a CPU may answer before a GPU is asked; measure both"
-    if flops >= _BIG and batch >= _FULL_BATCH:
-        yield "tensorrt", f"{cost} in batches up to {batch}, and {takes}"
-    yield "cuda", f"{cost} in batches up to {batch}: engines of TensorRT would gain little"
+    if flops is not None and flops < _SMALL:
+        yield "cpu", f"{costing.short(flops)}: a CPU may answer before a GPU does; measure both"
+    if share < _MOST or len(placed.lost) > _CUT * len(placed.nodes):
+        ops = dict.fromkeys(node.op for node in placed.lost)
+        yield "cuda", f"{cost}; {takes}, without {', '.join([*ops][:_NAMED])}: it would be cut up"
+    if flops is not None and flops >= _BIG and spec.max_batch_size >= _FULL_BATCH:
+        yield "tensorrt", f"{cost}, and {takes}"
+    yield "cuda", f"{cost}: engines of TensorRT would gain little"
 
 
-def _wild(path: Path, spec: ModelSpec) -> str | None:
+def _wild(signature: Signature, spec: ModelSpec) -> str | None:
     """Say which dimension takes too many sizes for an engine, None where none does."""
-    signature = graph.signature(graph.load(path))
     ranges = dict(spec.ranges)
     for name in signature.dynamic:
         size = ranges.get(name)

@@ -34,6 +34,8 @@ def finish(path: Path, exported: Exported, spec: ModelSpec, progress: Progress) 
     """
     for_engines = spec.accelerator == "tensorrt"
     half = is_baked(spec)
+    if not (half or for_engines):
+        return Finished(exported=exported, half=False)
     model = graph.load(path, weights=True)
     if for_engines and spec.precision == "int8" and not _can_quantize(spec):
         _check_quantized(graph.is_quantized(model), spec)
@@ -51,8 +53,6 @@ def finish(path: Path, exported: Exported, spec: ModelSpec, progress: Progress) 
                 "no value inside the model could be named after its weights: TensorRT's cache would"
                 " give another version of it this one's engine, so empty the cache with each"
             )
-    if not (half or for_engines):
-        return Finished(exported=exported, half=False)
     graph.write(model, path)
     del model
     stamp, domains = exported.stamp, exported.domains

@@ -4,8 +4,9 @@ ONNX Runtime takes them as three texts. Where one is malformed, or misses an inp
 and builds engines while it answers requests: so nothing is left out here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from tritonforge.errors import SpecError
 from tritonforge.spec import Range
@@ -52,7 +53,6 @@ def profiles(
     max_batch_size: int,
     batch: str | None,
     several: tuple[Mapping[str, Range], ...] = (),
-    optimum_batch: int | None = None,
 ) -> tuple[Profile, ...]:
     """Return one profile for the whole of the ranges, or one for each of `several`.
 
@@ -64,7 +64,7 @@ def profiles(
     dynamic = tuple(each for each in inputs if each.dynamic)
     known = dict(ranges)
     if batch is not None and max_batch_size:
-        known[batch] = _batches(known.get(batch), max_batch_size, optimum_batch)
+        known[batch] = _batches(known.get(batch), max_batch_size)
     names = dict.fromkeys(dim for each in dynamic for dim in each.dynamic)
     whole = {name: _bounded(name, known.get(name)) for name in names}
     for part in several:
@@ -76,6 +76,7 @@ def profiles(
     if not dynamic:
         return ()
     made = [{**whole, **dict(_narrowed(whole, part))} for part in several] or [whole]
+    _check_covered(whole, made)
     return tuple(_profile(dynamic, each) for each in made)
 
 
@@ -101,25 +102,46 @@ def texts(profiles: tuple[Profile, ...]) -> dict[str, str]:
     }
 
 
-def corners(profiles: tuple[Profile, ...]) -> tuple[Mapping[str, int], ...]:
-    """Return the sizes of dimensions at the ends and optimum of each profile, each once."""
-    found: list[Mapping[str, int]] = []
-    for profile in profiles:
-        for sizes in (profile.smallest, profile.optimum, profile.largest):
-            if sizes not in found:
-                found.append(sizes)
-    return tuple(found)
-
-
-def _batches(said: Range | None, maximum: int, optimum: int | None) -> Range:
+def _batches(said: Range | None, maximum: int) -> Range:
     """Return the range of the batch; raises `SpecError` for an optimum out of it."""
-    wanted = said.opt if optimum is None and said is not None else optimum
+    wanted = None if said is None else said.opt
     if wanted is not None and not 1 <= wanted <= maximum:
         raise SpecError(
             f"the optimum batch {wanted} is not within 1..{maximum}",
             hint="name one up to --max-batch-size",
         )
     return Range(low=1, high=maximum, opt=wanted)
+
+
+def _check_covered(whole: Mapping[str, Range], made: Sequence[Mapping[str, Range]]) -> None:
+    """Raise `SpecError` where profiles leave out sizes: TensorRT would build engines for them.
+
+    Between the ends of profiles nothing changes, so the sizes at those ends and next to them tell.
+    """
+    parted = [name for name in whole if any(part[name] != whole[name] for part in made)]
+    tried = [_telling(whole[name], [part[name] for part in made]) for name in parted]
+    for sizes in product(*tried):
+        point = dict(zip(parted, sizes, strict=True))
+        if not any(_holds(part, point) for part in made):
+            raise SpecError(
+                "the profiles leave out "
+                + ", ".join(f"{name} {size}" for name, size in point.items()),
+                hint="widen them, or add one: TensorRT would build an engine while it serves",
+            )
+
+
+def _telling(whole: Range, parts: Iterable[Range]) -> list[int]:
+    """Return the sizes of a range at which a profile begins or ends, and those next to them."""
+    ends = {size for each in parts for size in (each.low, each.largest or each.low)}
+    near = {end + step for end in ends for step in (-whole.step, 0, whole.step)}
+    return sorted(size for size in near if size in whole)
+
+
+def _holds(part: Mapping[str, Range], point: Mapping[str, int]) -> bool:
+    """Say whether a profile covers a point."""
+    return all(
+        part[name].low <= size <= (part[name].largest or size) for name, size in point.items()
+    )
 
 
 def _bounded(name: str, known: Range | None) -> Range:

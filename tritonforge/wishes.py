@@ -36,10 +36,12 @@ def with_samples(spec: ModelSpec, loaded: Loaded) -> ModelSpec:
 def check_ranges(spec: ModelSpec, signature: Signature) -> None:
     """Raise `SpecError` where `--range` or `--domain` names what the model does not have."""
     inputs = tuple(tensor.name for tensor in signature.inputs)
-    if signature.batch in dict(spec.ranges):
+    batch = dict(spec.ranges).get(signature.batch or "")
+    if batch is not None and (batch.low, batch.high) != (1, spec.max_batch_size):
         raise SpecError(
             f"--range cannot bound {signature.batch!r}, which is the batch",
-            hint="bound it with --max-batch-size",
+            hint="bound it with --max-batch-size; what engines are tuned for is said by"
+            f" --range {signature.batch}=1..{spec.max_batch_size}@8",
         )
     for option, pairs, known in (
         ("--range", spec.ranges, signature.dynamic),

@@ -4,27 +4,23 @@ Between adapters and use cases: what the spec says lies over what follows from t
 whole is held against the release before anything is published.
 """
 
-import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tritonforge import pbtxt
 from tritonforge.configuring import labels, tensorrt, warming
-from tritonforge.configuring.parallel import Parallel, parallel, row_flops
-from tritonforge.errors import ConfigError, SpecError
+from tritonforge.configuring.checking import check, check_early
+from tritonforge.configuring.parallel import Parallel, parallel
 from tritonforge.profiles import Profile
 from tritonforge.proving import Proof
 from tritonforge.repository import Stage
 from tritonforge.spec import Domain, ModelSpec
 from tritonforge.tensors import Signature, TensorSpec
 
-__all__ = ["Configured", "check_early", "configure", "optional", "row_flops"]
+__all__ = ["Configured", "check_early", "configure", "optional"]
 
-_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}\.onnx")
-# What a release takes of these depends on no tensor.
-_EARLY = ("instance_group", "model_metrics", "optimization", "parameters", "version_policy")
 _WIDTH = 96  # of a comment in a config
 
 
@@ -53,59 +49,30 @@ def configure(
     the inputs, `flops` are those of a row, `spare` the weights that a request may override. Raises
     `ConfigError` or `SpecError` where the target would refuse it.
     """
-    signature, ragged = _with_spare(proof.signature, spec, spare), _ragged(spec)
-    largest = spec.max_batch_size if ragged else proof.max_batch_size
+    wanted, ragged = optional(spec), _ragged(spec)
+    spares = tuple(each for each in spare if each.name in wanted)
+    signature = replace(proof.signature, inputs=(*proof.signature.inputs, *spares))
     message = pbtxt.config(
         name,
         signature,
-        max_batch_size=largest,
+        max_batch_size=spec.max_batch_size if ragged else proof.max_batch_size,
         labels=labels.write(stage, spec, classes, signature),
         scalars=spec.target.scalars,
         ragged=ragged,
     )
     made, told = _accelerate(message, name, spec, proof)
     chosen = parallel(flops, spec)
-    on_cpu = spec.accelerator == "cpu" and (spec.cores is not None or spec.device == "cpu")
-    pbtxt.instances(message, chosen.count, chosen.threads, on_cpu=on_cpu)
-    pbtxt.hold(message, spec.states, signature, batched=largest > 0)
-    pbtxt.lay(message, spec.config)
+    _say(message, spec, chosen, signature)
+    warming.warm(message, spec, proof.signature, made, drawn, proof.golden[0], stage)
     reasons = {} if "instance_group" in spec.config else {"instance_group": chosen.reason}
-    _share(message, spec, chosen)
-    _check_file(message)
-    pbtxt.check_tensors(message, signature)
-    pbtxt.unlist(message)
-    warming.warm(message, spec, signature, made, drawn, proof.golden[0], stage)
     text = pbtxt.render(message, _wrapped(reasons), spec.templates)
-    final = pbtxt.parse(text, spec.templates or name) if spec.templates else message
+    if spec.templates is not None:
+        message = pbtxt.parse(text, f"what {spec.templates} writes")
     if ragged:
         told += ("that requests put end to end are told apart is not proven here: try it served",)
-    return Configured(message=final, text=text, notes=(*told, *_check(final, spec, signature)))
-
-
-def check_early(name: str, spec: ModelSpec) -> None:
-    """Raise `ConfigError` or `SpecError` for what is wrong whatever the model is.
-
-    So nobody waits for an export to learn of a misspelt option, or of labels that are not there.
-    """
-    for _, path in spec.labels:
-        labels.read(path)
-    if spec.templates is not None:
-        pbtxt.check_templates(spec.templates)
-    if spec.accelerator == "auto":
-        return
-    message = pbtxt.ModelConfig(
-        name=name, backend="onnxruntime", max_batch_size=spec.max_batch_size
+    return Configured(
+        message=message, text=text, notes=(*told, *check(message, name, spec, signature))
     )
-    message.instance_group.add(count=1)
-    options: Mapping[str, str] = {}
-    if spec.accelerator == "tensorrt":
-        options, _ = tensorrt.parameters(name, spec, ())
-    elif spec.accelerator == "cuda":
-        options = spec.cuda
-    pbtxt.accelerate(message, spec.accelerator, options)
-    said = {key: value for key, value in spec.config.items() if key in _EARLY}
-    pbtxt.lay(message, said)
-    _refuse(pbtxt.faults(message, spec.target), spec)
 
 
 def _accelerate(
@@ -113,26 +80,35 @@ def _accelerate(
 ) -> tuple[tuple[Profile, ...], tuple[str, ...]]:
     """Ask for the accelerator; return the optimization profiles, and notes."""
     made: tuple[Profile, ...] = ()
-    options: Mapping[str, str] = spec.cuda if spec.accelerator == "cuda" else {}
+    options: Mapping[str, str] = {}
     notes: tuple[str, ...] = ()
     if spec.accelerator == "tensorrt":
         made = tensorrt.profiles_of(spec, proof.signature, proof.max_batch_size)
         options, notes = tensorrt.parameters(name, spec, made)
     elif spec.precision != "fp32" and not spec.bake:
+        instead = ": --bake writes fp16" if spec.precision == "fp16" else ""
         said = (
-            f"precision {spec.precision} is what TensorRT may compute in: {spec.accelerator}"
-            " computes in what the file holds, and --bake writes that"
+            f"precision {spec.precision} is TensorRT's to choose, {spec.accelerator} computes in"
+            f" what the file holds{instead}"
         )
         notes = (said,)
-    pbtxt.accelerate(message, spec.accelerator, options)
+    pbtxt.accelerate(message, spec.accelerator, options, spec.cuda)
     return made, notes
 
 
-def _with_spare(signature: Signature, spec: ModelSpec, spare: tuple[TensorSpec, ...]) -> Signature:
-    """Return the signature with those weights as inputs that the spec says are optional ones."""
-    wanted = optional(spec)
-    asked = tuple(each for each in spare if each.name in wanted)
-    return replace(signature, inputs=(*signature.inputs, *asked))
+def _say(message: Any, spec: ModelSpec, chosen: Parallel, signature: Signature) -> None:
+    """Lay what the spec says of the config over what follows from the model."""
+    on_cpu = spec.accelerator == "cpu" and (spec.cores is not None or spec.device == "cpu")
+    pbtxt.instances(message, chosen.count, chosen.threads, on_cpu=on_cpu)
+    said = dict(spec.config)
+    if spec.states:  # requests of states belong to sequences, whatever the defaults of others are
+        said.pop("dynamic_batching", None)
+        pbtxt.hold(message, spec.states, signature, batched=message.max_batch_size > 0)
+    pbtxt.lay(message, said)
+    pbtxt.check_states(message, spec.states)
+    _share(message, spec, chosen)
+    pbtxt.check_tensors(message, signature)
+    pbtxt.unlist(message)
 
 
 def optional(spec: ModelSpec) -> frozenset[str]:
@@ -151,45 +127,11 @@ def _share(message: Any, spec: ModelSpec, chosen: Parallel) -> None:
     """Share the cores out again where the wish has another number of instances."""
     said = spec.config.get("parameters", {})
     total = sum(max(group.count, 1) for group in message.instance_group)
-    if spec.cores is None or chosen.threads == 1 or total < 2 or pbtxt.THREADS in said:
+    if spec.cores is None or chosen.threads in {None, 1} or total < 2 or pbtxt.THREADS in said:
         return
     message.parameters[pbtxt.THREADS].string_value = str(max(spec.cores // total, 1))
-
-
-def _check_file(message: Any) -> None:
-    """Raise `SpecError` for a name of the model's file that leads elsewhere."""
-    name = message.default_model_filename
-    if name and not _FILE.fullmatch(name):
-        raise SpecError(
-            f"default_model_filename {name!r} is no name of a file in the version's folder",
-            hint="write one that ends in .onnx, without folders",
-        )
 
 
 def _wrapped(reasons: Mapping[str, str]) -> Mapping[str, str]:
     """Break the lines of comments."""
     return {field: textwrap.fill(text, _WIDTH) for field, text in reasons.items()}
-
-
-def _check(message: Any, spec: ModelSpec, signature: Signature) -> tuple[str, ...]:
-    """Return notes on what nobody would heed; raises `ConfigError` for what would not load."""
-    misfit = pbtxt.mismatch(message, signature)
-    if misfit is not None:
-        raise ConfigError(
-            f"the config does not fit the model: {misfit}", hint="mend the spec, or the template"
-        )
-    found = pbtxt.faults(message, spec.target)
-    _refuse(found, spec)
-    return tuple(f"{each.path}: {each.said}" for each in found)
-
-
-def _refuse(found: Sequence[pbtxt.Fault], spec: ModelSpec) -> None:
-    """Raise `ConfigError` where something of a config keeps the target from loading it."""
-    errors = [each for each in found if each.severity == "error"]
-    if errors:
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise ConfigError(
-            f"release {spec.target.tag} would refuse the config: {errors[0].path}:"
-            f" {errors[0].said}{more}",
-            hint="mend the spec, or choose another --target",
-        )

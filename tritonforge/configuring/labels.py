@@ -20,7 +20,10 @@ def write(
     output. Raises `SpecError` for a file that is missing, empty, or does not fit its output.
     """
     if spec.labels:
-        return dict(_copied(stage, name, path, signature, spec) for name, path in spec.labels)
+        return {
+            name: _copied(stage, number, name, path, signature, spec)
+            for number, (name, path) in enumerate(spec.labels)
+        }
     first = signature.outputs[0]
     if not classes or not first.dims or first.dims[-1] != len(classes):
         return {}
@@ -40,9 +43,9 @@ def read(path: Path) -> str:
 
 
 def _copied(
-    stage: Stage, name: str, path: Path, signature: Signature, spec: ModelSpec
-) -> tuple[str, str]:
-    """Copy one file of names; return the output and the file's name."""
+    stage: Stage, number: int, name: str, path: Path, signature: Signature, spec: ModelSpec
+) -> str:
+    """Copy one file of names; return what it is called."""
     outputs = {each.name: each for each in signature.outputs}
     if name not in outputs:
         raise SpecError(
@@ -57,6 +60,6 @@ def _copied(
             f" {dims[-1] if dims else 1}",
             hint="write one class a line",
         )
-    file = _FILE if len(spec.labels) == 1 else f"labels-{valid_name(name)}.txt"
+    file = _FILE if len(spec.labels) == 1 else f"labels-{number}-{valid_name(name)}.txt"
     (stage.path / file).write_text(text, "utf-8")
-    return name, file
+    return file

@@ -71,8 +71,7 @@ def _notes(missing: list[str], spec: ModelSpec) -> list[str]:
     if any(key.startswith("trt_profile") for key in missing):
         notes.append(
             f"{tag} takes no optimization profiles, 24.04 is the first that does: TensorRT builds"
-            " an engine anew when a request goes beyond the sizes seen so far, so warm-up asks for"
-            " the smallest and the largest first"
+            " an engine anew when a request goes beyond the sizes seen so far"
         )
     others = [key for key in missing if not key.startswith("trt_profile")]
     if others:

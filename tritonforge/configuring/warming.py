@@ -5,7 +5,7 @@ Triton runs the samples of `model_warmup` in their order; their data lies in the
 """
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ import numpy as np
 
 from tritonforge import pbtxt, samples
 from tritonforge.errors import SpecError
-from tritonforge.profiles import Profile, corners
+from tritonforge.profiles import Profile
 from tritonforge.repository import Stage
 from tritonforge.spec import ON_GPU, Domain, ModelSpec, Range, Warmup, valid_name
 from tritonforge.tensors import Arrays, DType, Signature, texts
+
+Corner = tuple[tuple[str, int], ...]  # sizes of dimensions
 
 _FOLDER = "warmup"
 
@@ -57,39 +59,55 @@ def warm(
     listed = [entry.name for entry in message.input]
     tensors = [each for each in signature.inputs if each.name in listed]
     batch = signature.batch if message.max_batch_size else None
-    plan = [{}] if kind == "golden" else list(_corners(signature, spec, made, batch))
-    for number, corner in enumerate(plan):
-        sizes = {**corner, **({batch: 1} if batch else {})}
+    plan = _plan(signature, spec, made, batch, _asked(message, spec, batch))
+    if kind == "golden":
+        plan = [((), sorted({size for _, sizes in plan for size in sizes}))]
+    for number, (corner, buckets) in enumerate(plan):
+        sizes = {**dict(corner), **({batch: 1} if batch else {})}
         arrays = golden
         if kind == "random":
             arrays = samples.draw(signature.inputs, drawn, sizes, spec.sample_seed)
         elif kind == "zero":
             arrays = {each.name: _zeros(each.dtype, each.shape(sizes)) for each in tensors}
         entries = {}
-        for each in tensors:
+        for place, each in enumerate(tensors):
             array = arrays[each.name][0] if batch else arrays[each.name]
-            file = None if kind == "zero" else f"{number}-{valid_name(each.name)}"
+            file = None if kind == "zero" else f"{number}-{place}-{valid_name(each.name)}"
             if file is not None:
                 _write(stage.path / _FOLDER / file, each.dtype, array)
             entries[each.name] = (each.dtype, array.shape, file)
-        for size in _buckets(message, spec, made, batch):
-            pbtxt.add_warmup(message, _name(corner, size, batch), size, entries)
+        for size in buckets:
+            pbtxt.add_warmup(message, _name(dict(corner), size, batch), size, entries)
 
 
-def _corners(
-    signature: Signature, spec: ModelSpec, made: tuple[Profile, ...], batch: str | None
-) -> Iterator[Mapping[str, int]]:
-    """Yield the sizes of the dimensions beside the batch, the smallest first, then the largest."""
+def _plan(
+    signature: Signature,
+    spec: ModelSpec,
+    made: tuple[Profile, ...],
+    batch: str | None,
+    asked: frozenset[int],
+) -> Sequence[tuple[Corner, Sequence[int]]]:
+    """Return the corners of the dimensions beside the batch, each with the batches to run there.
+
+    What a profile does not cover is not asked of it. The smallest corner comes first, the largest
+    next: where there are no profiles, an engine is built for each and fits all between.
+    """
     names = [name for name in signature.dynamic if name != batch]
-    if made:
-        found = [{name: each[name] for name in names if name in each} for each in corners(made)]
-        found.sort(key=lambda each: sum(each.values()))
-        yield from _once([found[0], found[-1], *found])
-        return
-    ranges = dict(spec.ranges)
-    ends = [_ends(ranges.get(name, Range())) for name in names]
-    columns = [dict(zip(names, column, strict=True)) for column in zip(*ends, strict=True)]
-    yield from _once(columns or [{}])
+    found: dict[Corner, set[int]] = {}
+    for profile in made:
+        ends = (profile.smallest, profile.optimum, profile.largest)
+        own = {each.get(batch or "", 1) for each in ends}
+        own |= {size for size in asked if min(own) <= size <= max(own)}
+        for each in ends:
+            corner = tuple((name, each[name]) for name in names if name in each)
+            found.setdefault(corner, set()).update(own)
+    if not made:
+        ranges = dict(spec.ranges)
+        ends_of = [_ends(ranges.get(name, Range())) for name in names]
+        for column in zip(*ends_of, strict=True) if names else [()]:
+            found.setdefault(tuple(zip(names, column, strict=True)), set()).update(asked)
+    rising = sorted(found, key=lambda corner: sum(size for _, size in corner))
+    return [(each, sorted(found[each])) for each in dict.fromkeys([rising[0], rising[-1], *rising])]
 
 
 def _ends(size: Range) -> tuple[int, ...]:
@@ -100,23 +118,13 @@ def _ends(size: Range) -> tuple[int, ...]:
     return size.low, size.largest, size.optimum or middle
 
 
-def _once(found: Sequence[Mapping[str, int]]) -> Iterator[Mapping[str, int]]:
-    """Yield each of them the first time."""
-    for index, each in enumerate(found):
-        if each not in found[:index]:
-            yield each
-
-
-def _buckets(
-    message: Any, spec: ModelSpec, made: tuple[Profile, ...], batch: str | None
-) -> Sequence[int]:
+def _asked(message: Any, spec: ModelSpec, batch: str | None) -> frozenset[int]:
     """Return the batches to run: one, those that are preferred or tuned for, the largest."""
     if batch is None:
-        return (1,)
-    asked = {1, int(message.max_batch_size), *message.dynamic_batching.preferred_batch_size}
-    asked |= {each.optimum[batch] for each in made if batch in each.optimum}
+        return frozenset({1})
     optimum = dict(spec.ranges).get(batch, Range()).opt
-    return sorted(asked | ({optimum} if optimum else set()))
+    preferred = message.dynamic_batching.preferred_batch_size
+    return frozenset(filter(None, (1, int(message.max_batch_size), optimum, *preferred)))
 
 
 def _name(corner: Mapping[str, int], size: int, batch: str | None) -> str:

@@ -21,7 +21,7 @@ from tritonforge.pbtxt.editing.unknowns import parse_known
 from tritonforge.pbtxt.fitting import mismatch
 from tritonforge.pbtxt.reading import ModelConfig, from_json, parse, read
 from tritonforge.pbtxt.rendering import check_templates, fill, render, templates
-from tritonforge.pbtxt.sequencing import check_tensors, hold, is_sequential, unlist
+from tritonforge.pbtxt.sequencing import check_states, check_tensors, hold, is_sequential, unlist
 from tritonforge.pbtxt.targeted import Fault, faults
 from tritonforge.pbtxt.wished import check as check_wish
 from tritonforge.pbtxt.wished import lay, rivals
@@ -37,6 +37,7 @@ __all__ = [
     "ModelConfig",
     "accelerate",
     "add_warmup",
+    "check_states",
     "check_templates",
     "check_tensors",
     "check_wish",

@@ -17,26 +17,29 @@ _NUMBERED = {
 _OF_THE_MODEL = "a parameter of the model"
 
 
-def accelerate(message: Any, accelerator: Accelerator, options: Mapping[str, str]) -> None:
-    """Ask for the execution provider of an accelerator, under these options.
+def accelerate(
+    message: Any, accelerator: Accelerator, options: Mapping[str, str], cuda: Mapping[str, str]
+) -> None:
+    """Ask for the execution provider of an accelerator, TensorRT under these options.
 
-    What the backend would set anew behind CUDA's own options becomes a parameter of the model. With
-    `cpu` Triton decides.
+    What TensorRT leaves CUDA runs, whose options are `cuda`; what the backend would set anew behind
+    those becomes a parameter of the model. With `cpu` Triton decides.
     """
     accelerators = message.optimization.execution_accelerators
+    group = message.instance_group[0]
     if accelerator == "openvino":
         accelerators.cpu_execution_accelerator.add(name="openvino")
-    elif accelerator == "tensorrt":
+        group.kind = model_config_pb2.ModelInstanceGroup.KIND_CPU
+    if accelerator == "tensorrt":
         _add(accelerators.gpu_execution_accelerator, "tensorrt", options)
-    elif accelerator == "cuda":
+    if accelerator in ON_GPU:
+        group.kind = model_config_pb2.ModelInstanceGroup.KIND_GPU
         outer = {key for key, place in knobs.reset().items() if place == _OF_THE_MODEL}
-        for key in outer & options.keys():
-            message.parameters[key].string_value = _number(key, options[key])
-        inner = {key: value for key, value in options.items() if key not in outer}
+        for key in outer & cuda.keys():
+            message.parameters[key].string_value = _number(key, cuda[key])
+        inner = {key: value for key, value in cuda.items() if key not in outer}
         if inner:
             _add(accelerators.gpu_execution_accelerator, "cuda", inner)
-    if accelerator in ON_GPU:
-        message.instance_group[0].kind = model_config_pb2.ModelInstanceGroup.KIND_GPU
     if not accelerators.ListFields():
         message.ClearField("optimization")
 

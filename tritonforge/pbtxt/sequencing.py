@@ -49,6 +49,11 @@ def _add(message: Any, before: TensorSpec, after: TensorSpec, *, batched: bool) 
                 f"the output {after} cannot become the input {before}: {there} is not {here}",
                 hint=_HINT,
             )
+    if batched and len(before.dims) == 1:
+        raise SpecError(
+            f"the state {before} is one value a row without a dimension, and Triton gives it one",
+            hint="give it a dimension of size 1",
+        )
     if -1 in one:
         raise SpecError(
             f"the state {before} has a dynamic dimension, and Triton begins it as zeros of a fixed"
@@ -68,15 +73,28 @@ def _dims(tensor: TensorSpec, *, batched: bool) -> list[int]:
     return [-1 if isinstance(dim, str) else dim for dim in dims] or [1]
 
 
+def check_states(message: Any, states: Sequence[tuple[str, str]]) -> None:
+    """Raise `SpecError` where what was said of the config leaves out a state that was asked for."""
+    held = {(each.input_name, each.output_name) for each in message.sequence_batching.state}
+    for state in states:
+        if state not in held:
+            raise SpecError(
+                f"the state {':'.join(state)} is asked for, and the rest of the spec drops it",
+                hint="say sequence_batching without false, and without another list of states",
+            )
+
+
 def unlist(message: Any) -> None:
     """Take off the lists of inputs and outputs what Triton fills in, and what it keeps.
 
+    Outputs that it keeps stay listed where there are no others.
     Source: core `model_config_utils.cc`; onnxruntime_backend, `onnxruntime.cc` (ValidateInputs).
     """
     kept = {state.output_name for state in message.sequence_batching.state}
+    others = any(each.name not in kept for each in message.output)
     for entries, names in ((message.input, filled(message)), (message.output, kept)):
         left = [each for each in entries if each.name not in names]
-        if len(left) < len(entries):
+        if entries is message.input or others:
             del entries[:]
             entries.extend(left)
 

@@ -131,6 +131,11 @@ def _check_accelerator(spec: ModelSpec) -> None:
             "--accelerator auto decides by what the server will have",
             hint="declare it: --device cpu or --device gpu",
         )
+    if spec.device == "cpu" and spec.accelerator in ON_GPU:
+        raise SpecError(
+            f"--device cpu has no GPU, and --accelerator {spec.accelerator} asks for one",
+            hint="choose --device gpu, or --accelerator auto, which decides by the device",
+        )
     if spec.allow_cpu and spec.max_cpu_nodes is None:
         raise SpecError("--allow-cpu excepts operators from --max-cpu-nodes: give that too")
     if spec.bake and spec.precision != "fp16":
