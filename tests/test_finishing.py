@@ -109,6 +109,23 @@ def test_half_floats_are_written_where_they_are_asked_for_or_else_without_effect
         assert built.manifest.gate.outputs[0].max_abs > 0
 
 
+def test_some_nodes_may_stay_in_float(made, tmp_path):
+    path = net(tmp_path / "a.onnx", 1)
+    model = onnx.load(path)
+    for number, node in enumerate(model.graph.node):
+        node.name = f"node{number}"
+    onnx.save(model, path)
+    wish = {"precision": "fp16", "bake": True, "accelerator": "cpu"}
+    built = made(path, keep_float=frozenset({"node2"}), **wish)
+    model = onnx.load(built.entry.version_dir / "model.onnx")
+    kinds = {each.name: each.data_type for each in model.graph.initializer}
+    assert T.FLOAT in kinds.values()
+    assert T.FLOAT16 in kinds.values()
+    with pytest.raises(SpecError, match="names 'nod2'") as caught:
+        made(path, keep_float=frozenset({"nod2"}), **wish)
+    assert "'node" in caught.value.hint
+
+
 def test_half_floats_are_compared_as_such_when_they_are_served(made, tmp_path, embedded):
     del embedded
     built = made(net(tmp_path / "a.onnx", 1), precision="fp16", bake=True, accelerator="cpu")

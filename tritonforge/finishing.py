@@ -4,7 +4,9 @@ Between adapters and use cases: it changes the file that an export wrote, and re
 """
 
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from tritonforge import graph, knobs
 from tritonforge.errors import SpecError
@@ -42,7 +44,9 @@ def finish(path: Path, exported: Exported, spec: ModelSpec, progress: Progress) 
     way, notes = exported.exporter, list(exported.notes)
     if half:
         progress("writing half floats")
-        halved = graph.halve(model)
+        graph.name_nodes(model)
+        _check_names(model, spec)
+        halved = graph.halve(model, spec.keep_float)
         half, model = halved.model is not model, halved.model
         notes += halved.notes
         way += ", in half floats" if half else ""
@@ -77,6 +81,18 @@ def is_baked(spec: ModelSpec) -> bool:
     key = knobs.known("tensorrt")[_PRECISION]
     needed = spec.accelerator == "tensorrt" and key.idle(spec.target)
     return spec.precision == "fp16" and (spec.bake or needed)
+
+
+def _check_names(model: Any, spec: ModelSpec) -> None:
+    """Raise `SpecError` for nodes to be kept in float that there are not."""
+    names = {node.name for node in model.graph.node}
+    for name in sorted(spec.keep_float - names):
+        near = get_close_matches(name, names, n=1)
+        raise SpecError(
+            f"keep_float names {name!r}, which is no node of the model",
+            hint=f"did you mean {near[0]!r}?" if near else "tritonforge place --nodes lists them",
+            at=("keep_float",),
+        )
 
 
 def _can_quantize(spec: ModelSpec) -> bool:

@@ -40,9 +40,10 @@ def parallel(flops: int | None, spec: ModelSpec) -> Parallel:
     cost = short(flops)
     if flops is not None and flops < SMALL:
         return Parallel(
-            count=spec.cores or 1,
+            count=max((spec.cores or 1) // 2, 1),
             threads=1,
-            reason=f"{cost}: too little to share between threads, so each instance has one",
+            reason=f"{cost}: too little to share between threads, so each instance has one, and"
+            " the server the other cores",
         )
     whole = f"all {spec.cores}" if spec.cores else "all"
     return Parallel(

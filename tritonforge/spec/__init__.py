@@ -71,11 +71,11 @@ class ModelSpec:
     have for this model. `max_cpu_nodes` is how many nodes a GPU may lose to the CPU, shapes and the
     operators in `allow_cpu` aside; None for any number. `device` is what the server will have, by
     which the accelerator `auto` is decided. `precision` is what TensorRT may compute in; `bake`
-    writes it into the file. `profiles` part the ranges into several of TensorRT's optimization
-    profiles. `warmup` None is by accelerator. `labels` map outputs to files of class names,
-    `states` inputs to the outputs that become them. `tensorrt` and `cuda` hold provider options by
-    name, `config` further fields of `ModelConfig` by theirs, `input` and `output` by tensor.
-    `templates` is a folder whose templates go before ours.
+    writes it into the file, but for the nodes of `keep_float`. `profiles` part the ranges into
+    several of TensorRT's optimization profiles. `warmup` None is by accelerator. `labels` map
+    outputs to files of class names, `states` inputs to the outputs that become them. `tensorrt` and
+    `cuda` hold provider options by name, `config` further fields of `ModelConfig` by theirs,
+    `input` and `output` by tensor. `templates` is a folder whose templates go before ours.
     """
 
     source: str
@@ -99,6 +99,7 @@ class ModelSpec:
     device: Device | None = None
     precision: Precision = "fp32"
     bake: bool = False
+    keep_float: frozenset[str] = frozenset()
     profiles: tuple[Mapping[str, Range], ...] = ()
     warmup: Warmup | None = None
     labels: tuple[tuple[str, Path], ...] = ()
