@@ -1,5 +1,6 @@
 """`tritonforge.toml`: read, checked, laid over each other."""
 
+import time
 import tomllib
 from pathlib import Path
 
@@ -240,31 +241,78 @@ def test_what_is_no_setting_is_told(text):
 
 # --- the lines of keys ----------------------------------------------------------------------------
 
-NAMES = st.from_regex(r"[a-z]{1,3}", fullmatch=True)
+BARE = st.from_regex(r"[a-z]{1,3}", fullmatch=True)
+NAMES = BARE | st.sampled_from(['"a.b"', '"[q]"', "'#'", '"x = {\\""', "'\\'", '"\x85"'])
+STRINGS = [
+    '"x # y"',
+    "'[z]'",
+    '"{\\"["',
+    "'\\'",
+    '""',
+    '"\u2028\x85"',
+    '"""a\nb = 2\n"""',
+    '"""""q"""""',
+    '"""]\\\n  \\""" # {"""',
+    "'''\n[x]\n'q'''''",
+]
 VALUES = st.recursive(
-    st.sampled_from(["1", '"x # y"', "true", "'[z]'", '"""a\nb = 2\n"""', "1.5"]),
-    lambda inner: st.lists(inner, max_size=3).map(
-        lambda each: "[\n  " + ",\n# c\n".join(each) + "\n]"
+    st.sampled_from(["1", "true", "1.5", "1979-05-27 07:32:00", *STRINGS]),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda each: "[\n  " + ", # ]\n# 'c\n".join(each) + "\n]")
+        | st.dictionaries(NAMES, inner, max_size=2).map(
+            lambda each: "{" + ", ".join(f"{key} = {value}" for key, value in each.items()) + "}"
+        )
     ),
-    max_leaves=4,
+    max_leaves=6,
 )
-STATEMENTS = st.lists(st.tuples(NAMES, VALUES), max_size=4, unique_by=lambda each: each[0])
-TABLES = st.lists(st.tuples(NAMES, STATEMENTS), max_size=4, unique_by=lambda each: each[0])
+KEYS = st.lists(NAMES, min_size=1, max_size=3)
+STATEMENTS = st.lists(st.tuples(KEYS, VALUES), max_size=4, unique_by=lambda each: each[0][0])
+TABLES = st.lists(st.tuples(KEYS, STATEMENTS), max_size=4, unique_by=lambda each: each[0][0])
 
 
-@given(TABLES, st.sampled_from(["", "\n", "# note [x]\n"]))
-def test_each_key_is_found_on_its_line(tables, between):
+def said_of(key):
+    """Return what a name of TOML says."""
+    (name,) = tomllib.loads(f"{key} = 1")
+    return name
+
+
+@given(
+    TABLES,
+    st.sampled_from(["", "\n", "# note [x]\n", ' \t\n# \u2028 """\n']),
+    st.sampled_from(["\n", "\r\n"]),
+    st.booleans(),
+)
+def test_each_key_is_found_on_its_line(tables, between, end, arrays):
     text, wanted = "", {}
-    for name, statements in tables:
-        wanted[(name,)] = text.count("\n") + 1
-        text += f"[{name}]\n"
-        for key, value in statements:
+    for names, statements in tables:
+        header = tuple(map(said_of, names)) + ((0,) if arrays else ())
+        wanted[header] = text.count("\n") + 1
+        text += f"[[{' . '.join(names)}]]\n" if arrays else f"[{'.'.join(names)}] # [\n"
+        for keys, value in statements:
             text += between
-            wanted[(name, key)] = text.count("\n") + 1
-            text += f"{key} = {value}\n"
+            wanted[(*header, *map(said_of, keys))] = text.count("\n") + 1
+            text += f"  {'.'.join(keys)} = {value}\n"
+    text = text.replace("\n", end)
     tomllib.loads(text)
     found = positions(text)
     assert {at: found[at] for at in wanted} == wanted
+
+
+@given(TABLES)
+def test_everything_that_a_text_holds_has_a_line(tables):
+    text = "\n".join(
+        f"[{'.'.join(names)}]\n" + "\n".join(f"{'.'.join(k)} = {v}" for k, v in statements)
+        for names, statements in tables
+    )
+
+    def paths(said, at=()):
+        items = said.items() if isinstance(said, dict) else enumerate(said)
+        for key, each in items:
+            yield (*at, key)
+            if isinstance(each, dict | list):
+                yield from paths(each, (*at, key))
+
+    assert set(positions(text)) == set(paths(tomllib.loads(text)))
 
 
 def test_entries_of_a_list_of_tables_are_numbered():
@@ -272,3 +320,24 @@ def test_entries_of_a_list_of_tables_are_numbered():
     assert found[("a", 0, "b", 1, "y")] == 6
     assert found[("a", 1, "x")] == 8
     assert found[("a", 1, "b", 0, "y")] == 10
+    found = positions("[[a]]\n[a.c]\nx=1\n[[a]]\n[a.c]\nx=2")
+    assert (found[("a", 0, "c", "x")], found[("a", 1, "c", "x")]) == (3, 6)
+
+
+def test_only_a_newline_ends_a_line():
+    assert positions('a = "\u2028\x85\u2029"\nb = 1\n')[("b",)] == 2
+    assert positions("# \u2028\r\nb = 1\r\n")[("b",)] == 2
+
+
+def test_a_long_file_takes_no_time():
+    lines = [
+        "[models.m]",
+        "samples = [",
+        *(f'  "s{number}.npz", # [' for number in range(5000)),
+        "]",
+    ]
+    text = "\n".join([*lines, *(f"[models.x{number}]\nseed = {number}" for number in range(2500))])
+    began = time.perf_counter()
+    found = positions(text)
+    assert time.perf_counter() - began < 2
+    assert found[("models", "x2499", "seed")] == 5003 + 5000

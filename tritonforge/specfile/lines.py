@@ -8,83 +8,80 @@ from typing import Any
 
 At = tuple[str | int, ...]
 
-_ARRAY = re.compile(r"\s*\[\[")
+# The parts of a text in which no other part begins: strings, comments, brackets and ends of lines.
+# Up to two quotes may stand before those that close a string of several lines.
+_PART = re.compile(
+    r'"""(?:[^"\\]|\\.|"(?!""))*+"{3,5}'
+    r"|'''(?:[^']|'(?!''))*+'{3,5}"
+    r'|"(?:[^"\\\n]|\\.)*+"'
+    r"|'[^'\n]*+'"
+    r"|\#[^\n]*+"
+    r"|[\[\]{}\n]"
+    r"|[^\[\]{}\"'\#\n]++",
+    re.DOTALL,
+)
 
 
 def positions(text: str) -> Mapping[At, int]:
     """Return the line, from 1 up, on which each key of a valid TOML text is said first.
 
-    A statement ends with the first line at which it parses, under the header that it stands under.
-    Entries of a list are keys too, by their number.
+    What a value holds is said where its statement begins. Entries of a list are keys too, by their
+    number.
     """
     found: dict[At, int] = {}
-    tables: Counter[At] = Counter()  # how many of each `[[array]]` there have been
-    header, pending, start = "", "", 1
-    for number, line in enumerate(text.splitlines(keepends=True), 1):
-        start = start if pending else number
-        pending += line
-        if not pending.strip() or pending.lstrip().startswith("#"):
-            pending = ""
-            continue
-        is_header = pending.lstrip().startswith("[")
-        said = _parsed(pending if is_header else header + pending)
-        if said is None:
-            continue
-        if is_header:
-            header = pending if pending.endswith("\n") else pending + "\n"
-            if _ARRAY.match(header):
-                opened = _innermost(said)
-                for inner in [each for each in tables if each[: len(opened)] == opened != each]:
-                    del tables[inner]
-                tables[opened] += 1
-        for at in _paths(said, ()):
-            found.setdefault(_numbered(at, tables), start)
-        pending = ""
+    counts: Counter[At] = Counter()  # how many of each `[[array]]` there have been
+    table: At = ()
+    for line, statement in _statements(text.replace("\r\n", "\n")):
+        said = tomllib.loads(statement)
+        if statement.startswith("["):
+            table = _opened(said, counts)
+            keys: Iterator[At] = (table[:length] for length in range(1, len(table) + 1))
+        else:
+            keys = _paths(said, table)
+        for at in keys:
+            found.setdefault(at, line)
     return found
 
 
-def _parsed(text: str) -> dict[str, Any] | None:
-    """Parse a statement; None where it goes on."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
-        return None
+def _statements(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each statement, a header or a key with its value, and the line that it begins on."""
+    line, began, depth = 1, 1, 0
+    parts: list[str] = []
+    for match in _PART.finditer(text):
+        part = match.group()
+        if parts or not (part.isspace() or part.startswith("#")):
+            began = began if parts else line
+            parts.append(part)
+        depth += (part in {"[", "{"}) - (part in {"]", "}"})
+        line += part.count("\n")
+        if part == "\n" and not depth and parts:
+            yield began, "".join(parts).lstrip()
+            parts = []
+    if parts:
+        yield began, "".join(parts).lstrip()
 
 
-def _innermost(said: Any) -> At:
-    """Return the path of the one table of an array's header, without numbers."""
-    at: list[str] = []
-    while isinstance(said, Mapping | list) and said:
-        if isinstance(said, list):
-            said = said[0]
-            continue
+def _opened(said: Any, counts: Counter[At]) -> At:
+    """Return the path of the table that a header opens: of an array the entry opened last."""
+    at: At = ()
+    while said:
         key = next(iter(said))
-        at.append(key)
-        said = said[key]
-    return tuple(at)
+        at, said = (*at, key), said[key]
+        if isinstance(said, list):
+            counts[at] += 1
+            said = said[0]
+        if counts[at]:
+            at = (*at, counts[at] - 1)
+    return at
 
 
 def _paths(said: Any, at: At) -> Iterator[At]:
-    """Yield the path of everything in a document, outer first."""
-    if at:
-        yield at
+    """Yield the path of everything below a place of a document, outer first."""
     items: Any = ()
     if isinstance(said, Mapping):
         items = said.items()
     elif isinstance(said, list):
         items = enumerate(said)
     for key, item in items:
+        yield (*at, key)
         yield from _paths(item, (*at, key))
-
-
-def _numbered(at: At, tables: Mapping[At, int]) -> At:
-    """Add numbers to the arrays of tables on a path by the table that was opened last."""
-    whole: list[str | int] = []
-    for part in at:
-        names = tuple(each for each in whole if isinstance(each, str))
-        if tables.get(names) and isinstance(whole[-1], str):
-            whole.append(tables[names] - 1)
-            if isinstance(part, int):
-                continue
-        whole.append(part)
-    return tuple(whole)
