@@ -192,6 +192,14 @@ def test_ends_of_lines_and_letters_are_kept(models):
         (["set", "bert", "max_batch_size", "x"], "takes a whole number", ""),
         (["set", "bert", "name", "ernie"], "whose name, 'ernie', is not that of its folder", ""),
         (["set", "./model_repository/bert/config.pbtxt", "name", "x"], "of its folder", ""),
+        (
+            ["set", "bert", "max_batch_size", "-5"],
+            "would refuse the config: max_batch_size: -5",
+            "",
+        ),
+        (["set", "bert", "input[x].dims", "0"], "input[x].dims: a dimension should be 1", ""),
+        (["get", "bert", "\udcff"], "the path is not UTF-8", ""),
+        (["set", "bert", "\udcff.a", "1"], "the path is not UTF-8", ""),
         (["unset", "bert", "input[1]"], "input[1] is not set", ""),
         (["diff", "bert", "resnet5"], "no model 'resnet5'", "did you mean 'resnet50'?"),
     ],
@@ -217,6 +225,26 @@ def test_a_broken_config_is_told_by_its_place(models):
         assert "model_repository/bert/config.pbtxt:1:8: " in ended.stderr
     (models / "bert" / "config.pbtxt").write_bytes(b"\xff")
     assert "save it as UTF-8" in run("get", "bert").stderr
+
+
+def test_what_was_wrong_already_may_be_changed_in_steps(models):
+    path = models / "bert" / "config.pbtxt"
+    path.write_text("max_batch_size: -5\ninstance_group { kind: KIND_CPU gpus: 1 }\n")
+    assert run("set", "bert", "max_batch_size", "-6").exit_code == 0
+    assert run("set", "bert", "dynamic_batching.preserve_ordering", "true").exit_code == 0
+    told = run("set", "bert", "instance_group[+]", "{ kind: KIND_CPU gpus: 0 }")
+    assert "instance_group[1].gpus: instances of KIND_CPU take no gpus" in told.stderr
+    assert run("unset", "bert", "instance_group[0].gpus").exit_code == 0
+
+
+def test_taking_out_what_others_need_is_refused(models):
+    path = models / "bert" / "config.pbtxt"
+    path.write_text("max_batch_size: 8\ndynamic_batching { preferred_batch_size: 4 }\n")
+    told = run("unset", "bert", "max_batch_size", "--dry-run")
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert "dynamic_batching.preferred_batch_size: the size 4 has no place" in told.stderr
+    assert run("unset", "bert", "dynamic_batching").exit_code == 0
+    assert run("unset", "bert", "max_batch_size").exit_code == 0
 
 
 @pytest.mark.usefixtures("models")

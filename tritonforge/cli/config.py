@@ -1,5 +1,6 @@
 """`tritonforge config`: read, change and compare what `config.pbtxt` says."""
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,7 +34,7 @@ def command() -> None:
 @command.command()
 @options.model
 @click.argument("path", required=False)
-@options.model_repository
+@options.repository_of_config
 @options.output_format
 def get(model: str, path: str | None, model_repository: "Repository", output_format: str) -> None:
     """Print what stands at PATH of MODEL's config, or without PATH all of it.
@@ -71,7 +72,8 @@ def put(
 
     VALUE is a number, true or false, a name such as KIND_GPU, a text (quotes may be left out), a
     list as [4, 8] or 4,8, or a message as '{ count: 2 }'. instance_group[+] adds an element, and
-    messages on the way that do not exist are made. A value that Triton would not read is refused.
+    messages on the way that do not exist are made. A value that Triton would not read is refused,
+    and so is one with which a server refuses the config.
     """
     from tritonforge import pbtxt
 
@@ -91,7 +93,8 @@ def put(
 def unset(model: str, path: str, model_repository: "Repository", *, dry_run: bool) -> None:
     """Take PATH out of MODEL's config, and print the change.
 
-    PATH is a field, an element or the key of a map. A comment on its line stays.
+    PATH is a field, an element or the key of a map. A comment on its line stays. What a server
+    then would refuse is not taken out.
     """
     from tritonforge import pbtxt
 
@@ -104,7 +107,7 @@ def unset(model: str, path: str, model_repository: "Repository", *, dry_run: boo
 @command.command()
 @click.argument("a")
 @click.argument("b")
-@options.model_repository
+@options.repository_of_configs
 @options.output_format
 @click.pass_context
 def diff(
@@ -139,18 +142,16 @@ def _change(
     dry_run: bool,
 ) -> None:
     """Change a config by a function of its text, under the lock, and print the change."""
+    from tritonforge import pbtxt
     from tritonforge.repository import configs
 
     file = configs.find(model, repository)
-    if dry_run:
+    with nullcontext() if dry_run else file.locked():
         before = file.read()
         after = edit(before, file)
-    else:
-        with file.locked():
-            before = file.read()
-            after = edit(before, file)
-            if after != before:
-                file.write(after)
+        pbtxt.check_edit(before, after, file.path)
+        if after != before and not dry_run:
+            file.write(after)
     click.echo(_unified(before, after, str(file.path)), nl=False, color=True)
 
 

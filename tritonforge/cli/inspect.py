@@ -20,7 +20,7 @@ _COMMON = 0.01  # a weight is large that holds this part of all
 
 @click.command()
 @options.model
-@options.model_repository
+@options.repository_of_model
 @options.model_version
 @options.size
 @click.option("--graph", "as_graph", is_flag=True, help="Show the graph instead: a tree by scopes.")

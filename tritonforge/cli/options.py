@@ -27,7 +27,7 @@ def model_file(model: str, repository: Any, version: int | None) -> Any:
     """Return the file of a MODEL: an `.onnx` path itself, else a version in the repository."""
     from pathlib import Path
 
-    if not model.endswith(".onnx"):
+    if not _is_model_file(model):
         from tritonforge import served
 
         return served.model_path(repository.entry(model, version))
@@ -36,13 +36,38 @@ def model_file(model: str, repository: Any, version: int | None) -> Any:
     return Path(model)
 
 
+def _is_model_file(text: str) -> bool:
+    return text.endswith(".onnx")
+
+
+def _is_config(text: str) -> bool:
+    return "/" in text or text.endswith(".pbtxt")
+
+
 class _Repository(click.Option):
-    """An option whose default is what the file of specs says, where there is one."""
+    """An option whose default is what the file of specs says, where there is one.
+
+    That file is not asked where all arguments of `names` are paths by `is_path`: such a command
+    needs no repository, and does its work beside a file of specs that is broken.
+    """
+
+    def __init__(
+        self,
+        *declarations: Any,
+        names: tuple[str, ...] = (),
+        is_path: Callable[[str], bool] | None = None,
+        **attributes: Any,
+    ) -> None:
+        super().__init__(*declarations, **attributes)
+        self.names, self.is_path = names, is_path
 
     def get_default(self, ctx: click.Context, call: bool = True) -> Any:  # noqa: FBT002
         """Read the file that is in use; help shows the default without one."""
         standard = super().get_default(ctx, call=call)
-        if not call:
+        given = [ctx.params.get(name) for name in self.names]
+        if not call or (
+            self.is_path and all(isinstance(each, str) and self.is_path(each) for each in given)
+        ):
             return standard
         import os
         from pathlib import Path
@@ -90,16 +115,27 @@ size = click.option(
     help="The size of a dynamic dimension, as batch=8; repeat for several.",
 )
 
-model_repository = click.option(
-    "-r",
-    "--model-repository",
-    cls=_Repository,
-    type=parsed.REPOSITORY,
-    default="model_repository",
-    show_default=True,
-    envvar="TRITONFORGE_MODEL_REPOSITORY",
-    help="The Triton model repository.",
-)
+
+def _repository(*names: str, is_path: Callable[[str], bool] | None = None) -> Decorator:
+    """Make the option of a command, of whose arguments `names` may be paths."""
+    return click.option(
+        "-r",
+        "--model-repository",
+        cls=_Repository,
+        names=names,
+        is_path=is_path,
+        type=parsed.REPOSITORY,
+        default="model_repository",
+        show_default=True,
+        envvar="TRITONFORGE_MODEL_REPOSITORY",
+        help="The Triton model repository.",
+    )
+
+
+model_repository = _repository()
+repository_of_model = _repository("model", is_path=_is_model_file)
+repository_of_config = _repository("model", is_path=_is_config)
+repository_of_configs = _repository("a", "b", is_path=_is_config)
 target = click.option(
     "--target",
     cls=_Target,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.model
-@options.model_repository
+@options.repository_of_model
 @options.model_version
 @options.targets
 @click.option(

@@ -17,6 +17,7 @@ from tritonforge.pbtxt.asking import (
 from tritonforge.pbtxt.composing import THREADS, add_warmup, config, instances
 from tritonforge.pbtxt.editing.differences import Difference, differences
 from tritonforge.pbtxt.editing.edits import get, held, put, unset
+from tritonforge.pbtxt.editing.refused import check_edit
 from tritonforge.pbtxt.editing.unknowns import parse_known
 from tritonforge.pbtxt.fitting import mismatch
 from tritonforge.pbtxt.reading import ModelConfig, from_json, parse, read
@@ -37,6 +38,7 @@ __all__ = [
     "ModelConfig",
     "accelerate",
     "add_warmup",
+    "check_edit",
     "check_states",
     "check_templates",
     "check_tensors",

@@ -64,6 +64,10 @@ Step = Name | Index | Key
 
 def parse(text: str) -> tuple[Step, ...]:
     """Read a path; raise `ConfigError` for what is none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError("the path is not UTF-8", hint=_HINT) from error
     steps: list[Step] = []
     at = 0
     while at < len(text):

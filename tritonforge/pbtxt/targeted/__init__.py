@@ -10,9 +10,9 @@ from tritonforge.pbtxt.targeted.fields import unknown
 from tritonforge.pbtxt.targeted.listed import tensors
 from tritonforge.pbtxt.targeted.rules import broken
 from tritonforge.pbtxt.targeted.warmed import warmup
-from tritonforge.release import Release
+from tritonforge.release import EMBEDDED, Release, find
 
-__all__ = ["Fault", "faults"]
+__all__ = ["Fault", "faults", "lasting"]
 
 _BACKEND, _PLATFORM = "onnxruntime", "onnxruntime_onnx"
 
@@ -29,6 +29,12 @@ def faults(message: Any, release: Release) -> tuple[Fault, ...]:
         found += [*_foreign(message), *_unread(message, release), *backend(message, release)]
     found += warmup(message)
     return tuple(found)
+
+
+def lasting(message: Any) -> tuple[Fault, ...]:
+    """Return what of a config every release refuses or ignores, whichever backend serves it."""
+    any_release = find(EMBEDDED)  # which tensors of ONNX Runtime alone depend on
+    return (*broken(message), *tensors(message, any_release, onnx=False), *warmup(message))
 
 
 def _is_onnx(message: Any) -> bool:
