@@ -70,6 +70,34 @@ def test_a_file_that_is_there_is_not_replaced_unasked(run):
     assert run("init", "--force").exit_code == 0
 
 
+def test_a_schema_that_is_there_is_not_replaced_unasked(run):
+    Path("tritonforge.schema.json").write_text("{}")
+    told = run("init", "--schema")
+    assert told.exit_code == 2
+    assert "tritonforge.schema.json is there already" in told.stderr
+    assert Path("tritonforge.schema.json").read_text() == "{}"
+    assert not Path("tritonforge.toml").exists()
+    assert run("init", "--schema", "--force").exit_code == 0
+    assert Path("tritonforge.schema.json").read_text() != "{}"
+
+
+def test_the_suffix_of_a_source_may_be_written_large(run):
+    tiny.save(Path("double.ONNX"), *tiny.DOUBLE)
+    Path("specs").mkdir()
+    assert run("init", "double.ONNX", "-f", "specs/team.toml").exit_code == 0
+    spec = specfile.effective("double", specfile.find(Path("specs/team.toml"))).spec
+    assert Path(spec.source).resolve() == Path("double.ONNX").resolve()
+
+
+@pytest.mark.usefixtures("run")
+def test_only_sources_are_paths_from_the_files_own_folder():
+    Path("specs").mkdir()
+    path = Path("specs/team.toml")
+    for source, read in (("a.PY:f", "specs/a.PY:f"), ("a.pt2", "a.pt2"), ("pkg:f", "pkg:f")):
+        path.write_text(f"[models.m]\nsource = '{source}'\n")
+        assert specfile.effective("m", specfile.find(path)).spec.source == read
+
+
 @pytest.mark.parametrize("words", [("no kind",), ("a.onnx", "b/a.onnx"), ("-f", "none/x.toml")])
 def test_what_cannot_begin_is_told(run, words):
     told = run("init", *words)
@@ -108,7 +136,15 @@ def test_the_schema_and_the_reader_agree():
     for text in (WHOLE, SPECS):
         assert valid(tomllib.loads(text))
     # What only a reader can know: names of releases and models, texts of ranges, contradictions.
-    unseen = ("24.99", "cannot read", "is empty", "exclude each other", "cannot name", "says dtype")
+    unseen = (
+        "24.99",
+        "cannot read",
+        "is empty",
+        "exclude each other",
+        "cannot name",
+        "unknown dtype",
+        "64 bits",
+    )
     for text, _, said, _ in WRONG:
         if not any(said in each or each in said for each in unseen):
             assert not valid(tomllib.loads(text)), text

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tritonforge import specfile
-from tritonforge.errors import SpecError
+from tritonforge import knobs, pbtxt, specfile
+from tritonforge.errors import SourceError, SpecError
 from tritonforge.spec import Domain, Range, Tolerance
 from tritonforge.specfile import Layer
 from tritonforge.specfile.lines import positions
@@ -153,14 +153,19 @@ sequence_batching.direct = true
 WRONG = [
     ("[model.a]\n", 1, "there is no table 'model'", "did you mean 'models'?"),
     ("[models.a]\nmax_batch_siz = 4\n", 2, "no key 'max_batch_siz'", "'max_batch_size'?"),
-    ("[models.a]\nmax_batch_size = '4'\n", 2, "a whole number from 0 up, not '4'", None),
-    ("[models.a]\nmax_batch_size = -1\n", 2, "a whole number from 0 up, not -1", None),
-    ("[models.a]\nmax_batch_size = true\n", 2, "a whole number from 0 up", None),
+    ("[models.a]\nmax_batch_size = '4'\n", 2, "a whole number from 0 to 2147483647, not '4'", None),
+    ("[models.a]\nmax_batch_size = -1\n", 2, "a whole number from 0 to 2147483647, not -1", None),
+    ("[models.a]\nmax_batch_size = true\n", 2, "a whole number from 0 to", None),
     ("[models.a]\naccelerator = 'tensorr'\n", 2, "not 'tensorr'", "did you mean 'tensorrt'?"),
     ("[models.a]\ntarget = '24.99'\n", 2, "24.99", None),
     ("[models.a]\n\nranges = { seq = 'x' }\n", 3, "models.a.ranges.seq: cannot read", '"1..512"'),
     ("[models.a]\nranges = { seq = '9..1' }\n", 2, "is empty", None),
-    ("[models.a]\ninputs.x = { dtype = 'FP32' }\n", 2, "says dtype and not dims", "write both"),
+    ("[models.a]\nmax_batch_size = 3000000000\n", 2, "from 0 to 2147483647, not 30", None),
+    ("[models.a]\nseed = 9223372036854775808\n", 2, "a whole number of TOML has 64 bits", None),
+    ("[models.a]\ninputs.x = { dtype = 'FP33' }\n", 2, "unknown dtype 'FP33'", None),
+    ("[models.a]\ninputs.x = { dims = ['a-b'] }\n", 2, "cannot read the dimension", None),
+    ("[models.a]\ninstance_group.kind = []\n", 2, "KIND_MODEL, not []", None),
+    (f"[models.a]\nsamples = '{'s' * 99}'\n", 2, f"not '{'s' * 59}…", None),
     ("[models.a]\ninputs.x = { dtpe = 'FP32' }\n", 2, "no key 'dtpe'", "'dtype'?"),
     ("[models.a]\ninputs.x = { domain = 'z' }\n", 2, "cannot read the domain 'z'", "mask"),
     ("[models.a]\ninputs = 3\n", 2, "it takes a table", None),
@@ -190,12 +195,16 @@ def test_what_is_wrong_is_told_with_its_line(written, tmp_path, text, line, said
         assert hint in caught.value.hint
 
 
-@pytest.mark.parametrize("content", [b"[models\n", b"\xff\xfe", b"a = " + b"[" * 3000])
+@pytest.mark.parametrize(
+    "content",
+    [b"[models\n", b"\xff\xfe", b"a = " + b"[" * 3000, b"a = " + b"9" * 5000, b"a = 1\rb = 2"],
+)
 def test_what_is_no_toml_is_told(tmp_path, content):
     path = tmp_path / "tritonforge.toml"
     path.write_bytes(content)
-    with pytest.raises(SpecError, match=r"tritonforge\.toml"):
+    with pytest.raises(SpecError, match=r"tritonforge\.toml") as caught:
         specfile.find(path)
+    assert len(caught.value.message) < len(str(path)) + 200
 
 
 def test_a_file_that_is_not_there_is_told_if_it_was_named(tmp_path, monkeypatch):
@@ -213,9 +222,65 @@ def test_an_environment_that_is_not_there_is_told(written):
     assert caught.value.hint == "did you mean 'gpu'?"
 
 
-def test_a_contradiction_of_a_whole_spec_names_the_model(written):
-    with pytest.raises(SpecError, match=r"toml:1: models\.a: --max-cpu-nodes"):
-        specfile.effective("a", written("[models.a]\nmax_cpu_nodes = 0\n"))
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[models.a]\nmax_cpu_nodes = 0\n", "{}:2: max_cpu_nodes: --max-cpu-nodes counts"),
+        ("[models.a]\n\nbake = true\n", "{}:3: bake: --bake writes half floats"),
+        ("[defaults]\nbake = true\n[models.a]\n", "{}:2: bake: --bake writes half floats"),
+        ("[models.b]\n[env.e.models.a]\nbake = true\n", "{}:3: bake: --bake"),
+        (
+            "[models.a]\ninputs.x.dtype = 'FP32'\n[env.e.models.a]\ninputs.y.dims = [2]\n",
+            "{}:2: inputs.x.dtype: it says dtype and not dims",
+        ),
+    ],
+)
+def test_a_contradiction_of_a_whole_spec_names_the_line_that_it_is_about(
+    written, tmp_path, text, said
+):
+    file = written(text)
+    with pytest.raises(SpecError) as caught:
+        specfile.effective("a", file, "e" if file.envs else None)
+    assert caught.value.message.startswith(said.format(tmp_path / "tritonforge.toml"))
+
+
+def test_a_contradiction_of_flags_names_the_flag(written):
+    flags = Layer(said={"bake": True, "cores": 2**40}, origins={("bake",): "--bake"})
+    with pytest.raises(SpecError, match=r"^cores: it takes"):
+        specfile.effective("a", written("[models.a]\n"), None, flags)
+    flags = Layer(said={"bake": True}, origins={("bake",): "--bake"})
+    with pytest.raises(SpecError, match=r"^--bake writes half floats"):
+        specfile.effective("a", written("[models.a]\n"), None, flags)
+    flags = Layer(said={"cores": 0}, origins={("cores",): "--cores"})
+    with pytest.raises(SpecError, match=r"^--cores: it takes a whole number"):
+        specfile.effective("a", written("[models.a]\n"), None, flags)
+
+
+def test_an_error_of_a_build_names_the_line_that_it_is_about(written, tmp_path):
+    found = specfile.effective("bert", written(WHOLE))
+    line = WHOLE.splitlines().index('ranges = { seq = "1..512", h = 32 }') + 1
+    told = found.located(SpecError("none", hint="h", at=("ranges", "seq")))
+    assert told.message == f"{tmp_path}/tritonforge.toml:{line}: ranges.seq: none"
+    assert (told.hint, told.at) == ("h", ("ranges", "seq"))
+    told = found.located(SpecError("--state h0:h1 is none"))
+    assert told.message.startswith(f"{tmp_path}/tritonforge.toml:{line - 3}: states.h0: --state")
+    assert found.located(SpecError("nobody said it", at=("warm",))).message == "nobody said it"
+
+
+def test_an_environment_narrows_what_the_file_says_of_an_input(written):
+    file = written(
+        "[models.a]\ninputs.x = { dtype = 'INT64', dims = ['batch', 'seq'] }\n"
+        "[env.p.models.a]\ninputs.x.dims = ['batch', 8]\n"
+    )
+    flags = Layer(said={"inputs": {"x": {"dtype": "INT32"}}}, origins={})
+    spec = specfile.effective("a", file, "p", flags).spec
+    assert spec.inputs == (TensorSpec(name="x", dtype=DType.INT32, dims=("batch", 8)),)
+
+
+def test_where_a_model_has_its_table(written, tmp_path):
+    file = written("[models.a]\n[env.e.models.a]\nseed = 1\n[env.e.models.b]\nseed = 1\n")
+    assert file.home("a", "e") == f"{tmp_path}/tritonforge.toml:1"
+    assert file.home("b", "e") == f"{tmp_path}/tritonforge.toml:4"
 
 
 @pytest.mark.parametrize(
@@ -233,10 +298,69 @@ def test_a_setting_is_a_line_of_the_file(text, path, value):
     assert specfile.setting(text) == (path, value)
 
 
-@pytest.mark.parametrize("text", ["", "a", "=3", "a b=3", "[x]=1", "a=1\nb=2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "a", "=3", "a b=3", "[x]=1", "a=1\nb=2", "a=\udcff", "a='\udcff'", "'\udcff'.b=1"),
+        *(f"a={'[' * 3000}", f"a={'[' * 3000}{']' * 3000}", f"a={'9' * 5000}", "a=" + "{b=" * 3000),
+    ],
+)
 def test_what_is_no_setting_is_told(text):
-    with pytest.raises(SpecError, match="cannot read"):
+    with pytest.raises(SpecError, match=r"cannot (be )?read") as caught:
         specfile.setting(text)
+    assert len(caught.value.message) < 200
+
+
+def test_a_setting_holds_numbers_of_64_bits():
+    with pytest.raises(SpecError, match="64 bits"):
+        specfile.setting("a=[0xfffffffffffffffff]")
+
+
+LONG = 10**400
+
+
+@pytest.mark.parametrize(
+    ("said", "at"),
+    [
+        ({"sequence_batching": {"direct": {"minimum_slot_utilization": LONG}}}, None),
+        ({"sequence_batching": {"direct": {"minimum_slot_utilization": 1e300}}}, None),
+        ({"instance_group": {"kind": {}}}, ("instance_group", "kind")),
+        ({"dynamic_batching": {"priority_queue_policy": {"9" * 5000: {}}}}, None),
+    ],
+)
+def test_values_that_no_field_holds_are_told(said, at):
+    with pytest.raises(SpecError, match="it takes") as caught:
+        pbtxt.check_wish(said)
+    assert len(caught.value.message) < 200
+    assert at is None or caught.value.at == at
+
+
+def test_what_is_read_for_other_backends_is_not_said_and_the_priority_is():
+    for path, reader in knobs.unread().items():
+        scope, name = path.split(".")
+        with pytest.raises(SpecError, match=f"{name} cannot be said: only {reader} reads it"):
+            pbtxt.check_wish({scope: {name: True}})
+    pbtxt.check_wish({"optimization": {"priority": "PRIORITY_MAX"}})
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("stt", "did you mean 'st' of"),
+        ("a b", "give a name"),
+        ("resnet5", "did you mean resnet50"),
+    ],
+)
+def test_what_is_neither_a_model_nor_a_source_is_told(written, name, hint):
+    file = written("[models.st]\nsource = 'x.onnx'\n[env.e.models.other]\nsource = 'x.onnx'\n")
+    with pytest.raises(SourceError) as caught:
+        specfile.check_source(name, file)
+    assert hint in caught.value.hint
+    with pytest.raises(SourceError, match="others") as caught:
+        specfile.check_source("others", file, "e")
+    assert "'other' of" in caught.value.hint
+    for known in ("st", "resnet18", "x.py:f", "some.onnx"):
+        specfile.check_source(known, file)
 
 
 # --- the lines of keys ----------------------------------------------------------------------------

@@ -219,6 +219,10 @@ def test_other_commands_find_the_repository_of_the_file(run):
         (("build", "one", "--set", "max_batch_siz=1"), "did you mean 'max_batch_size'?"),
         (("build", "one", "--set", "max_batch_size=x"), "max_batch_size: it takes a whole number"),
         (("build", "one", "--label", "y"), "write probs=classes.txt"),
+        (("build", "one", "--bake"), "Error: --bake writes half floats"),
+        (("build", "resnet1"), "Hint: did you mean 'resnet18' of tritonforge.toml?"),
+        (("spec", "on"), "Hint: did you mean 'one' of tritonforge.toml?"),
+        (("spec", "one", "--set", f"samples={'[' * 3000}"), "cannot be read: too many lists"),
         (("build", "one", "--set", "model_metrics=true"), "24.10 would refuse the config: model_m"),
         (("spec", "one", "--range", "a=1..2", "--range", "a=1..3"), "names 'a' twice"),
     ],
@@ -228,6 +232,65 @@ def test_wrong_use_is_told(run, words, said):
     assert told.exit_code == 2
     assert said in told.stderr
     assert not Path("made").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("ranges.sq = 3", "tritonforge.toml:8: ranges.sq: --range names 'sq', which"),
+        ("inputs.z.domain = '0..1'", "tritonforge.toml:8: inputs.z: --domain names 'z', which"),
+        ("inputs.z.optional = true", "tritonforge.toml:8: inputs.z: the model has no input 'z'"),
+        ("bake = true", "tritonforge.toml:8: bake: --bake writes half floats"),
+    ],
+)
+def test_what_a_build_refuses_is_told_with_its_line(run, key, said):
+    with Path("tritonforge.toml").open("a") as file:
+        file.write(f"[env.p.models.two]\n{key}\nsource = 'two.onnx'\n")
+    told = run("build", "two", "--env", "p")
+    assert told.exit_code == 2
+    assert f"Error: {said}" in told.stderr
+    assert "two is as tritonforge.toml:7 has it" in told.stderr or "bake" in key
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--range", "sq=1..2"), "Error: --range names 'sq', which the model does not have"),
+        (("--set", "ranges.sq=3"), "Error: --set: ranges.sq: --range names 'sq'"),
+        (("--set", "ranges.sq=3", "--dry-run"), "Error: --set: ranges.sq: --range names 'sq'"),
+    ],
+)
+def test_what_a_build_refuses_is_told_with_its_flag(run, words, said):
+    told = run("build", "one", *words)
+    assert told.exit_code == 2
+    assert said in told.stderr
+
+
+def test_a_broken_file_of_specs_is_told_where_it_is_needed_alone(run, monkeypatch):
+    run("build", "one")
+    config = "made/one/config.pbtxt"
+    apart = (
+        ("inspect", "one.onnx"),
+        ("place", "one.onnx", "--accelerator", "cpu"),
+        ("config", "get", config, "name"),
+        ("config", "diff", config, f"./{config}"),
+        ("inspect", "--help"),
+        ("inspect", "-r", "made", "one"),
+    )
+
+    def check(said):
+        for words in apart:
+            assert run(*words).exit_code == 0, words
+        for words in (("inspect", "one"), ("config", "diff", "one", config), ("build",)):
+            told = run(*words)
+            assert told.exit_code == 2
+            assert said in told.stderr
+
+    monkeypatch.setenv("TRITONFORGE_ENV", "none")
+    check("no environment 'none'")
+    monkeypatch.delenv("TRITONFORGE_ENV")
+    Path("tritonforge.toml").write_text("[models")
+    check("tritonforge.toml is no TOML")
 
 
 def test_without_a_file_there_is_nothing_to_build(tmp_path, monkeypatch):

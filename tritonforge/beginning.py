@@ -60,25 +60,26 @@ def begin(given: Sequence[str], path: Path, *, with_schema: bool) -> Begun:
 def write(begun: Begun, path: Path, *, force: bool) -> Iterator[Path]:
     """Write the file, and the schema beside it; yield what was written.
 
-    Raises `SpecError` where there is one already, unless with `force`.
+    Raises `SpecError` where either is there already, unless with `force`; then none is written.
     """
-    if path.exists() and not force:
-        raise SpecError(f"{path} is there already", hint="replace it with --force")
-    _replace(path, begun.text)
-    specfile.find(path)
-    yield path
+    texts = {path: begun.text}
     if begun.with_schema:
-        beside = path.parent / _SCHEMA
-        _replace(beside, json.dumps(schema(), indent=1) + "\n")
-        yield beside
+        texts[path.parent / _SCHEMA] = json.dumps(schema(), indent=1) + "\n"
+    for each in texts:
+        if each.exists() and not force:
+            raise SpecError(f"{each} is there already", hint="replace it with --force")
+    for each, text in texts.items():
+        _replace(each, text)
+        yield each
+    specfile.find(path)
 
 
 def _from(text: str, folder: Path) -> str:
     """Return a source as the file names it, from its own folder on."""
-    file, colon, rest = text.partition(":")
-    if not (file.endswith((".py", ".onnx")) and str(folder) != "."):
+    parts = specfile.parted(text)
+    if parts is None or str(folder) == ".":
         return text
-    return os.path.relpath(file, folder) + colon + rest
+    return os.path.relpath(parts[0], folder) + parts[1]
 
 
 def _dims(text: str) -> tuple[str, ...]:

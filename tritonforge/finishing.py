@@ -108,4 +108,5 @@ def _check_quantized(quantized: bool, spec: ModelSpec) -> None:  # noqa: FBT001 
             f"TensorRT of {spec.target.tag} computes in int8 what QuantizeLinear and"
             " DequantizeLinear frame, and the model has none",
             hint="quantize it first, or choose another --precision",
+            at=("precision",),
         )

@@ -127,6 +127,7 @@ def _check_covered(whole: Mapping[str, Range], made: Sequence[Mapping[str, Range
                 "the profiles leave out "
                 + ", ".join(f"{name} {size}" for name, size in point.items()),
                 hint="widen them, or add one: TensorRT would build an engine while it serves",
+                at=("profiles",),
             )
 
 
@@ -151,6 +152,7 @@ def _bounded(name: str, known: Range | None) -> Range:
         raise SpecError(
             f"TensorRT needs the sizes of the dimension {name!r}, which has no {what}",
             hint=f"give --range {name}={known.low if known else 1}..512",
+            at=("ranges", name),
         )
     if known.high > _WIDEST:
         raise SpecError(
@@ -170,6 +172,7 @@ def _narrowed(whole: Mapping[str, Range], part: Mapping[str, Range]) -> Iterator
             raise SpecError(
                 f"the profile's range {name}={wanted} is not part of the model's, {name}={model}",
                 hint="narrow it, or widen the model's by --range",
+                at=("profiles",),
             )
         sizes = replace(wanted, opt=None, step=step)
         if wanted.opt is not None and wanted.opt not in sizes:

@@ -24,7 +24,9 @@ def with_samples(spec: ModelSpec, loaded: Loaded) -> ModelSpec:
     for name, _ in spec.domains:
         if name in domains:
             raise SpecError(
-                f"--domain and --sample both say what {name!r} holds", hint="leave one of them out"
+                f"--domain and --sample both say what {name!r} holds",
+                hint="leave one of them out",
+                at=("inputs", name, "domain"),
             )
     return replace(
         spec,
@@ -42,14 +44,16 @@ def check_ranges(spec: ModelSpec, signature: Signature) -> None:
             f"--range cannot bound {signature.batch!r}, which is the batch",
             hint="bound it with --max-batch-size; what engines are tuned for is said by"
             f" --range {signature.batch}=1..{spec.max_batch_size}@8",
+            at=("ranges", str(signature.batch)),
         )
-    for option, pairs, known in (
-        ("--range", spec.ranges, signature.dynamic),
-        ("--domain", spec.domains, inputs),
+    for option, key, pairs, known in (
+        ("--range", "ranges", spec.ranges, signature.dynamic),
+        ("--domain", "inputs", spec.domains, inputs),
     ):
         for name, _ in pairs:
             if name not in known:
                 raise SpecError(
                     f"{option} names {name!r}, which the model does not have",
                     hint=f"it has {', '.join(known) or 'none'}",
+                    at=(key, name),
                 )

@@ -56,6 +56,7 @@ def command(
     """
     from tritonforge import specfile
     from tritonforge.build import build
+    from tritonforge.errors import SourceError, SpecError
 
     if update_config and keep_config:
         raise click.UsageError("--update-config and --keep-config contradict each other")
@@ -70,19 +71,26 @@ def command(
     def one(source: str) -> "Built":
         found = specfile.effective(source, file, env, above)
         if found.listed and file is not None and names:
-            output.aside(f"{source} is as {file.where(('models', source))} has it")
+            output.aside(f"{source} is as {file.home(source, env)} has it")
         spec = found.spec if name is None else replace(found.spec, name=name)
-        with output.progress() as progress:
-            return build(
-                spec,
-                model_repository,
-                version=model_version,
-                force=force,
-                rebuild=rebuild,
-                standing=specflags.standing(found, update=update_config, keep=keep_config),
-                dry_run=dry_run,
-                progress=progress,
-            )
+        try:
+            with output.progress() as progress:
+                return build(
+                    spec,
+                    model_repository,
+                    version=model_version,
+                    force=force,
+                    rebuild=rebuild,
+                    standing=specflags.standing(found, update=update_config, keep=keep_config),
+                    dry_run=dry_run,
+                    progress=progress,
+                )
+        except SpecError as error:
+            raise found.located(error) from error
+        except SourceError:
+            if not found.listed:
+                specfile.check_source(source, file, env)
+            raise
 
     if len(names) == 1:
         _one(partial(one, names[0]), output_format, dry_run=dry_run)

@@ -26,11 +26,15 @@ def command(
     """Show the spec that counts for MODEL, and where each value comes from.
 
     MODEL is a model of tritonforge.toml, or a source under its defaults. The flags are those of
-    build: they lie over the environment, that over the model's table, that over the defaults.
+    build: they lie over the model's table, that over the defaults; of each table, that of the
+    environment lies over the one without.
     """
     from tritonforge import specfile
 
     file = specfile.find(spec_file)
+    if file is not None:
+        file.check_env(env)
+    specfile.check_source(model, file, env)
     found = specfile.effective(model, file, env, specflags.layer(context, flags))
     values = [*found.values, *(found.defaults if with_defaults else ())]
     if output_format == "json":

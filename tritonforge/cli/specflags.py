@@ -106,6 +106,13 @@ _OPTIONS = (
         help="Write --precision fp16 into the file, as TensorRT 11 (26.06) demands.",
     ),
     click.option(
+        "--keep-float",
+        type=parsed.NAMES,
+        default="",
+        metavar="NODE,…",
+        help="Nodes that stay in float where half floats are written.",
+    ),
+    click.option(
         "--label",
         "labels",
         multiple=True,

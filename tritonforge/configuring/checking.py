@@ -10,6 +10,7 @@ from tritonforge.errors import ConfigError, SpecError
 from tritonforge.spec import ModelSpec
 from tritonforge.tensors import Signature
 
+_PARTS = re.compile(r"[^.\[\]]+")
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}\.onnx")
 # What a release takes of these depends on no tensor.
 _EARLY = ("instance_group", "model_metrics", "optimization", "parameters", "version_policy")
@@ -20,8 +21,8 @@ def check_early(name: str, spec: ModelSpec) -> None:
 
     So nobody waits for an export to learn of a misspelt option, or of labels that are not there.
     """
-    for _, path in spec.labels:
-        labels.read(path)
+    for output, path in spec.labels:
+        labels.read(output, path)
     if spec.templates is not None:
         pbtxt.check_templates(spec.templates)
     if spec.accelerator == "auto":
@@ -56,6 +57,7 @@ def check(message: Any, name: str, spec: ModelSpec, signature: Signature) -> tup
         raise SpecError(
             f"default_model_filename {file!r} is no name of a file in the version's folder",
             hint="write one that ends in .onnx, without folders",
+            at=("default_model_filename",),
         )
     misfit = pbtxt.mismatch(message, signature)
     if misfit is not None:
@@ -68,12 +70,21 @@ def check(message: Any, name: str, spec: ModelSpec, signature: Signature) -> tup
 
 
 def _refuse(found: Sequence[pbtxt.Fault], spec: ModelSpec) -> None:
-    """Raise `ConfigError` where something of a config keeps the target from loading it."""
+    """Raise `SpecError` where something of a config keeps the target from loading it."""
     errors = [each for each in found if each.severity == "error"]
     if errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise ConfigError(
+        raise SpecError(
             f"release {spec.target.tag} would refuse the config: {errors[0].path}:"
             f" {errors[0].said}{more}",
             hint="mend the spec, or choose another --target",
+            at=_key(errors[0].path),
         )
+
+
+def _key(path: str) -> tuple[str, ...]:
+    """Return the key of a spec that says a field, as far as its path tells."""
+    first, *others = _PARTS.findall(path)
+    if first == "optimization" and "parameters" in others:  # the accelerator's
+        return (others[1], others[-1])
+    return (f"{first}s" if first in {"input", "output"} else first, *others)

@@ -31,14 +31,16 @@ def write(
     return {first.name: _FILE}
 
 
-def read(path: Path) -> str:
-    """Read a file of names; raises `SpecError`."""
+def read(name: str, path: Path) -> str:
+    """Read the file of an output's names; raises `SpecError`."""
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SpecError(
-            f"the labels {path} cannot be read: {reason}", hint="give a file, one class a line"
+            f"the labels {path} cannot be read: {reason}",
+            hint="give a file, one class a line",
+            at=("labels", name),
         ) from error
 
 
@@ -51,14 +53,16 @@ def _copied(
         raise SpecError(
             f"labels are given for the output {name!r}, which the model does not have",
             hint=f"it has {', '.join(outputs)}",
+            at=("labels", name),
         )
-    text = read(path)
+    text = read(name, path)
     count, dims = len(text.splitlines()), outputs[name].dims
     if not count or (dims and isinstance(dims[-1], int) and dims[-1] != count):
         raise SpecError(
             f"{path} names {count} classes, and the output {outputs[name]} has"
             f" {dims[-1] if dims else 1}",
             hint="write one class a line",
+            at=("labels", name),
         )
     file = _FILE if len(spec.labels) == 1 else f"labels-{number}-{valid_name(name)}.txt"
     (stage.path / file).write_text(text, "utf-8")

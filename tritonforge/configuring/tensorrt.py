@@ -59,6 +59,7 @@ def _precision(spec: ModelSpec) -> Mapping[str, Any]:
                 f"TensorRT of {spec.target.tag} computes in what the file says, and tritonforge"
                 " writes no BF16",
                 hint="export the model in BF16, or choose --precision fp16",
+                at=("precision",),
             )
         return {}
     return {key.name: spec.precision.upper()}

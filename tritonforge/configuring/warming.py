@@ -34,6 +34,7 @@ def kind_of(spec: ModelSpec, message: Any) -> Warmup:
             raise SpecError(
                 "a warm-up sample belongs to no sequence, and a server dies of it",
                 hint='leave warmup out, or write warmup = "none"',
+                at=("warmup",),
             )
         return "none"
     if message.model_warmup:

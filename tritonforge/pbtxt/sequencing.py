@@ -27,9 +27,12 @@ def hold(
                     f"the state {before}:{after} names the {kind} {name!r}, which the model does"
                     f" not have: it has {', '.join(known)}",
                     hint=_HINT,
+                    at=("states", before),
                 )
         if after in [other for _, other in states[:number]]:
-            raise SpecError(f"two states take the output {after!r}", hint=_HINT)
+            raise SpecError(
+                f"two states take the output {after!r}", hint=_HINT, at=("states", before)
+            )
         _add(message, inputs[before], outputs[after], batched=batched)
     if states and message.sequence_batching.WhichOneof("strategy_choice") is None:
         message.sequence_batching.direct.SetInParent()
@@ -42,23 +45,27 @@ def _add(message: Any, before: TensorSpec, after: TensorSpec, *, batched: bool) 
         raise SpecError(
             f"the output {after} cannot become the input {before}: dtype or rank differ",
             hint=_HINT,
+            at=("states", before.name),
         )
     for here, there in zip(one, other, strict=True):
         if here != there and -1 not in {here, there}:
             raise SpecError(
                 f"the output {after} cannot become the input {before}: {there} is not {here}",
                 hint=_HINT,
+                at=("states", before.name),
             )
     if batched and len(before.dims) == 1:
         raise SpecError(
             f"the state {before} is one value a row without a dimension, and Triton gives it one",
             hint="give it a dimension of size 1",
+            at=("states", before.name),
         )
     if -1 in one:
         raise SpecError(
             f"the state {before} has a dynamic dimension, and Triton begins it as zeros of a fixed"
             " shape",
             hint="fix the dimension at export, or write sequence_batching.state yourself",
+            at=("states", before.name),
         )
     dtype = model_config_pb2.DataType.Value(before.dtype.config)
     state = message.sequence_batching.state.add(
@@ -81,6 +88,7 @@ def check_states(message: Any, states: Sequence[tuple[str, str]]) -> None:
             raise SpecError(
                 f"the state {':'.join(state)} is asked for, and the rest of the spec drops it",
                 hint="say sequence_batching without false, and without another list of states",
+                at=("sequence_batching",),
             )
 
 
@@ -126,4 +134,9 @@ def check_tensors(message: Any, signature: Signature) -> None:
             raise SpecError(
                 f"{name!r} is to be filled in by Triton, and the model has no such input",
                 hint=f"it has {', '.join(inputs)}",
+                at=(
+                    "sequence_batching"
+                    if message.sequence_batching.control_input
+                    else "batch_input",
+                ),
             )

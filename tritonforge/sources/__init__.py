@@ -1,5 +1,7 @@
 """What a user can hand in. Each kind is one module that satisfies `protocol.Source`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 from tritonforge.errors import SourceError
@@ -7,7 +9,7 @@ from tritonforge.sources import factory, onnx_file, torchvision
 from tritonforge.sources.protocol import Loaded, Source
 from tritonforge.spec import ModelSpec, valid_name
 
-__all__ = ["Loaded", "kind", "load", "model_name"]
+__all__ = ["Loaded", "check", "kind", "load", "model_name"]
 
 # In the order in which they are asked; a bare name belongs to the last.
 SOURCES = {
@@ -39,14 +41,31 @@ def model_name(spec: ModelSpec) -> str:
     return spec.name or valid_name(kind(spec.source).model_name(spec.source))
 
 
+def check(text: str) -> None:
+    """Raise `SourceError` for a name that no kind of source has; nothing is loaded.
+
+    Files are not looked for, and no code of the user's is run.
+    """
+    if kind(text) is SOURCES["torchvision"]:
+        with _libraries(text):
+            torchvision.known(torchvision.model_name(text))
+
+
 def load(spec: ModelSpec) -> Loaded:
     """Load the source of a spec; raises `SourceError`, also for a library that is missing."""
-    try:
+    with _libraries(spec.source):
         return kind(spec.source).load(spec.source, spec)
+
+
+@contextmanager
+def _libraries(text: str) -> Iterator[None]:
+    """Say which library a source needs where it is missing."""
+    try:
+        yield
     except ImportError as error:
         if error.name not in _LIBRARIES:
             raise
         raise SourceError(
-            f"{spec.source} needs {error.name}, which is not installed",
+            f"{text} needs {error.name}, which is not installed",
             hint="pip install 'tritonforge[torch]'",
         ) from error

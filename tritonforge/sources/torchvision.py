@@ -41,7 +41,7 @@ def load(text: str, spec: ModelSpec) -> Loaded:
 
     from tritonforge.sources import weights as states
 
-    name = _known(model_name(text))
+    name = known(model_name(text))
     enum = torchvision.models.get_model_weights(name)
     default = next(iter(enum), None) and enum.DEFAULT
     torch.manual_seed(spec.seed)
@@ -61,7 +61,7 @@ def load(text: str, spec: ModelSpec) -> Loaded:
     )
 
 
-def _known(name: str) -> str:
+def known(name: str) -> str:
     """Return the name where torchvision has it and Triton can serve its kind."""
     from torchvision import models
 

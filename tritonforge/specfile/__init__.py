@@ -3,22 +3,18 @@
 import json
 import tomllib
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from tritonforge.errors import SpecError
+from tritonforge import sources
+from tritonforge.errors import SourceError, SpecError
 from tritonforge.spec import ModelSpec
-from tritonforge.specfile.layering import (
-    Layer,
-    Value,
-    defaults,
-    explained,
-    layers,
-    merged,
-    spec_of,
-)
-from tritonforge.specfile.reading import FILE, SpecFile, check_model, read
+from tritonforge.specfile import blaming
+from tritonforge.specfile.layering import Layer, Value, defaults, layers, merged, parted, spec_of
+from tritonforge.specfile.reading import FILE, SpecFile, check_model, document, read
 from tritonforge.specfile.schema import rows, schema
+from tritonforge.specfile.values import check_numbers, shown
 
 __all__ = [
     "FILE",
@@ -27,8 +23,10 @@ __all__ = [
     "SpecFile",
     "Value",
     "check_model",
+    "check_source",
     "effective",
     "find",
+    "parted",
     "rows",
     "schema",
     "setting",
@@ -51,6 +49,10 @@ class Effective:
         """Return what nobody has said."""
         return tuple(defaults(self.values, self.spec))
 
+    def located(self, error: SpecError) -> SpecError:
+        """Return an error of a build from the spec that says which line or flag it is about."""
+        return blaming.located(error, self.values)
+
 
 def find(path: Path | None) -> SpecFile | None:
     """Read the file at `path`; without one that of the current folder, None where it has none."""
@@ -65,24 +67,36 @@ def setting(text: str) -> tuple[tuple[str, ...], Any]:
     Raises `SpecError`.
     """
     key, equals, value = text.partition("=")
-    path = _parts(key) if equals and "\n" not in text else ()
-    if path:
-        for written in (value, json.dumps(value.strip())):
-            try:
-                said: Any = tomllib.loads(f"{key}={written}")
-            except tomllib.TOMLDecodeError:
-                continue
-            for part in path:
-                said = said.pop(part)
-            return path, said
-    raise SpecError(f"cannot read {text!r}", hint="write max_batch_size=8")
+    path = _parts(key) if equals and "\n" not in text and _is_utf8(text) else ()
+    if not path:
+        raise SpecError(f"cannot read {shown(text)}", hint="write max_batch_size=8")
+    try:
+        said: Any = document(f"{key}={value}")
+    except SpecError as error:
+        if not isinstance(error.__cause__, tomllib.TOMLDecodeError):
+            raise SpecError(f"{shown(text)} {error.message}", hint=error.hint) from error
+        quoted = json.dumps(value.strip()).replace("\x7f", "\\u007f")
+        said = document(f"{key}={quoted}")
+    for part in path:
+        said = said.pop(part)
+    check_numbers(said, path)
+    return path, said
+
+
+def _is_utf8(text: str) -> bool:
+    """Say whether a text of the command line is one; what is not holds halves of signs."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _parts(key: str) -> tuple[str, ...]:
     """Return the parts of a dotted key; none where it is no key."""
     try:
-        found: Any = tomllib.loads(f"{key}=true")
-    except tomllib.TOMLDecodeError:
+        found: Any = document(f"{key}=true")
+    except SpecError:
         return ()
     parts: list[str] = []
     while isinstance(found, dict):
@@ -112,5 +126,24 @@ def effective(
     try:
         spec = spec_of(name, whole, named=listed)
     except SpecError as error:
-        raise (explained(file, name, error) if file is not None and listed else error) from error
+        home = file.home(name, env) if file is not None and listed else ""
+        raise blaming.located(error, values, home) from error
     return Effective(spec=spec, values=values, listed=listed)
+
+
+def check_source(name: str, file: SpecFile | None, env: str | None = None) -> None:
+    """Raise `SourceError` for what is neither a model of the file nor a source, as far as names go.
+
+    Of near misses those of the file come first.
+    """
+    listed = () if file is None else file.models(env)
+    if name in listed:
+        return
+    try:
+        sources.check(name)
+    except SourceError as error:
+        near = get_close_matches(name, listed, n=1)
+        if file is None or not near:
+            raise
+        hint = f"did you mean {near[0]!r} of {file.path}?"
+        raise SourceError(error.message, hint=hint) from error

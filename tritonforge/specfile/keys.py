@@ -11,8 +11,9 @@ from tritonforge.spec import Accelerator, Device, Exporter, Precision, Tolerance
 from tritonforge.specfile.values import Schema, inputs, options, profiles, ranges
 
 _TEXT: Schema = {"type": "string"}
-_WHOLE: Schema = {"type": "integer", "minimum": 0}
-_COUNT: Schema = {"type": "integer", "minimum": 1}
+_MOST = 2**31 - 1  # what Triton and ONNX hold such numbers in
+_WHOLE: Schema = {"type": "integer", "minimum": 0, "maximum": _MOST}
+_COUNT: Schema = {"type": "integer", "minimum": 1, "maximum": _MOST}
 _SWITCH: Schema = {"type": "boolean"}
 _AMOUNT: Schema = {"type": "number", "minimum": 0}
 _TEXTS: Schema = {"type": "array", "items": _TEXT}
@@ -89,6 +90,13 @@ _KEYS = (
         flag="--precision",
     ),
     _key("bake", _SWITCH, "Write the precision into the file.", flag="--bake"),
+    _key(
+        "keep_float",
+        _TEXTS,
+        "Nodes that stay in float where half floats are written.",
+        flag="--keep-float",
+        read=frozenset,
+    ),
     _key(
         "tensorrt",
         _named(_SCALAR),

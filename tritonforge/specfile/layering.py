@@ -1,7 +1,8 @@
-"""One spec of several layers: defaults, the model's table, an environment's, flags.
+"""One spec of several layers: the model's table lies over the defaults, flags over all.
 
-What is said above wins, table by table and key by key; a list is replaced whole. Of fields that
-exclude each other the upper one stands alone.
+Of each table, an environment's lies over the one without. What is said above wins, table by table
+and key by key; a list is replaced whole. Of fields that exclude each other the upper one stands
+alone.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,11 +10,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from tritonforge import pbtxt, release
-from tritonforge.errors import SpecError
 from tritonforge.spec import ModelSpec
 from tritonforge.specfile.keys import KEYS, ROOTED
-from tritonforge.specfile.reading import SpecFile, located, split
-from tritonforge.specfile.values import At, domains
+from tritonforge.specfile.reading import SpecFile, split, under
+from tritonforge.specfile.values import At, domains, fits
 
 _DEFAULT = "default"
 
@@ -76,12 +76,15 @@ def _rooted(said: dict[str, Any], file: SpecFile) -> dict[str, Any]:
             said[key] = [path(each) for each in value]
     if said.get("weights", "default") not in {"default", "random"}:
         said["weights"] = path(said["weights"])
-    for suffix in (".onnx", ".py", ".pt", ".pt2"):
-        text = said.get("source", "")
-        file_name, colon, rest = text.partition(":")
-        if file_name.lower().endswith(suffix):
-            said["source"] = path(file_name) + colon + rest
+    if "source" in said and (parts := parted(said["source"])) is not None:
+        said["source"] = path(parts[0]) + parts[1]
     return said
+
+
+def parted(source: str) -> tuple[str, str] | None:
+    """Part a source into its file and what follows that; None where it names no file."""
+    file, colon, rest = source.partition(":")
+    return (file, colon + rest) if file.lower().endswith((".onnx", ".py")) else None
 
 
 def merged(stack: Sequence[Layer]) -> tuple[dict[str, Any], tuple[Value, ...]]:
@@ -134,8 +137,11 @@ def spec_of(name: str, whole: Mapping[str, Any], *, named: bool) -> ModelSpec:
     ours, config = split(whole)
     wishes: dict[str, Any] = {}
     for key, value in ours.items():
-        wishes[KEYS[key].field] = KEYS[key].read(value)
-    wishes["domains"] = domains(ours.get("inputs", {}))
+        fits(value, KEYS[key].schema, (key,))
+        with under(key):
+            wishes[KEYS[key].field] = KEYS[key].read(value)
+    with under("inputs"):
+        wishes["domains"] = domains(ours.get("inputs", {}))
     standard = {"source": name, "target": release.find(release.EMBEDDED)}
     if named:
         standard["name"] = name
@@ -153,8 +159,3 @@ def defaults(values: Sequence[Value], spec: ModelSpec) -> Iterator[Value]:
                 value = spec.target.tag
             if isinstance(value, str | int | bool):
                 yield Value(at=(key.name,), value=value, origin=_DEFAULT)
-
-
-def explained(file: SpecFile, model: str, error: SpecError) -> SpecError:
-    """Return an error of a whole spec, which no one key is to blame for."""
-    return located(file, error, ("models", model))

@@ -1,5 +1,6 @@
 """Read `tritonforge.toml`, and check every key of it, those of other environments too."""
 
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from tritonforge.errors import SpecError
 from tritonforge.spec import check_name
 from tritonforge.specfile.keys import INPUT, KEYS, REPOSITORY
 from tritonforge.specfile.lines import positions
-from tritonforge.specfile.values import At, domains, fits
+from tritonforge.specfile.values import At, check_numbers, domains, fits, parts_of_inputs
 
 FILE = "tritonforge.toml"
 _TENSORS = {"inputs": "input", "outputs": "output"}
@@ -73,6 +74,11 @@ class SpecFile:
             found = found.get(part, {})
         return dict(found)
 
+    def home(self, model: str, env: str | None) -> str:
+        """Say where the table of a model stands, or that of the environment alone."""
+        tables = [at for at in self.tables(model, env) if at[-2:] == (_MODELS, model)]
+        return self.where(next((at for at in tables if at in self.lines), tables[0]))
+
     def where(self, at: At) -> str:
         """Say where a key stands: the file, and the line of the nearest key that it has."""
         for length in range(len(at), 0, -1):
@@ -84,20 +90,38 @@ class SpecFile:
 def read(path: Path) -> SpecFile:
     """Read a file and check it; raises `SpecError` with its line."""
     try:
-        text = path.read_text("utf-8")
-        said = tomllib.loads(text)
+        text = path.read_bytes().decode("utf-8")
+        said = document(text)
+        file = SpecFile(path=path, said=said, lines=positions(text))
     except FileNotFoundError as error:
         raise SpecError(f"no file {path}", hint="tritonforge init writes one") from error
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} cannot be read: {error}", hint="save it as TOML") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"{path} is no TOML: {error}", hint="mend the line") from error
-    file = SpecFile(path=path, said=said, lines=positions(text))
+    except SpecError as error:
+        raise SpecError(f"{path} {error.message}", hint=error.hint) from error
     try:
+        check_numbers(said)
         _check(said)
     except SpecError as error:
         raise located(file, error) from error
     return file
+
+
+def document(text: str) -> dict[str, Any]:
+    """Read a text of TOML; raises `SpecError`, whose message goes on behind what it is of."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"is no TOML: {error}", hint="mend the line") from error
+    except RecursionError as error:
+        raise SpecError(
+            "cannot be read: too many lists or tables lie in each other", hint="write it flatter"
+        ) from error
+    except ValueError as error:  # Python reads no number that long
+        most = sys.get_int_max_str_digits()
+        raise SpecError(
+            f"cannot be read: a number has more than {most} digits", hint="write a shorter one"
+        ) from error
 
 
 def located(file: SpecFile, error: SpecError, root: At = ()) -> SpecError:
@@ -156,7 +180,7 @@ def _check_layer(said: Mapping[str, Any], root: At) -> None:
     )
     for name, model in _tables(said, _MODELS, root):
         at = (*root, _MODELS, name)
-        with _under(*at):
+        with under(*at):
             check_name(name)
         check_model(model, at)
 
@@ -191,11 +215,13 @@ def check_model(said: Mapping[str, Any], root: At = ()) -> None:
     ours, config = split(said)
     for key, value in ours.items():
         fits(value, KEYS[key].schema, (*root, key))
-        with _under(*root, key):
-            KEYS[key].read(value)
+        with under(*root, key):
             if key == "inputs":
+                parts_of_inputs(value)
                 domains(value)
-    with _under(*root):
+            else:
+                KEYS[key].read(value)
+    with under(*root):
         pbtxt.check_wish(config)
 
 
@@ -209,7 +235,7 @@ def _no_key(key: str, known: Sequence[str], at: At, what: str = "key") -> SpecEr
 
 
 @contextmanager
-def _under(*root: str | int) -> Iterator[None]:
+def under(*root: str | int) -> Iterator[None]:
     """Put the key under which something was said before that of an error."""
     try:
         yield

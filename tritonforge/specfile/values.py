@@ -12,6 +12,9 @@ from tritonforge.tensors import TensorSpec
 At = tuple[str | int, ...]
 Schema = Mapping[str, Any]
 
+_PARTS = ("dtype", "dims")
+_LONGEST = 60  # of a value in an error
+
 
 def ranges(said: Mapping[str, Any]) -> tuple[tuple[str, Range], ...]:
     """Read ranges by dimension."""
@@ -38,20 +41,27 @@ def profiles(said: Any) -> tuple[Mapping[str, Range], ...]:
 
 
 def inputs(said: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
-    """Read those inputs whose dtype and dims were said."""
+    """Read those inputs whose dtype and dims were said; one without the other is an error."""
+    for name, each in said.items():
+        here = [key for key in _PARTS if key in each]
+        missing = [key for key in _PARTS if key not in each]
+        if here and missing:
+            raise SpecError(
+                f"it says {here[0]} and not {missing[0]}",
+                hint='say both: { dtype = "INT64", dims = ["batch", "seq"] }',
+                at=(name, here[0]),
+            )
+    return parts_of_inputs(said)
+
+
+def parts_of_inputs(said: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
+    """Read what one layer says of inputs: what it leaves out, another may say."""
     found = []
     for name, each in said.items():
-        if "dtype" in each or "dims" in each:
-            missing = {"dtype", "dims"} - each.keys()
-            if missing:
-                raise SpecError(
-                    f"it says {'dims' if 'dims' in each else 'dtype'} and not {missing.pop()}",
-                    hint='write both: { dtype = "INT64", dims = ["batch", "seq"] }',
-                    at=(name,),
-                )
-            dims = ",".join(map(str, each["dims"]))
+        if any(key in each for key in _PARTS):
+            dims = ",".join(map(str, each.get("dims", ())))
             try:
-                found.append(parse_input(f"{name}:{each['dtype']}:{dims}"))
+                found.append(parse_input(f"{name}:{each.get('dtype', 'FP32')}:{dims}"))
             except SpecError as error:
                 raise SpecError(error.message, hint=error.hint, at=(name,)) from error
     return tuple(found)
@@ -98,11 +108,11 @@ def fits(value: Any, schema: Schema, at: At) -> None:
     if "anyOf" in schema:
         if not any(_is(value, each) for each in schema["anyOf"]):
             wanted = " or ".join(map(_words, schema["anyOf"]))
-            raise SpecError(f"it takes {wanted}, not {value!r}", at=at)
+            raise SpecError(f"it takes {wanted}, not {shown(value)}", at=at)
         return
     if not _is(value, schema):
         raise SpecError(
-            f"it takes {_words(schema)}, not {value!r}", hint=_near(value, schema), at=at
+            f"it takes {_words(schema)}, not {shown(value)}", hint=_near(value, schema), at=at
         )
     if isinstance(value, list):
         for number, item in enumerate(value):
@@ -122,6 +132,25 @@ def fits(value: Any, schema: Schema, at: At) -> None:
             fits(item, inner, (*at, key))
 
 
+def check_numbers(said: Any, at: At = ()) -> None:
+    """Raise `SpecError` for a whole number that TOML has no room for, though Python has."""
+    if isinstance(said, int) and not -(2**63) <= said < 2**63:
+        raise SpecError("a whole number of TOML has 64 bits, and this one more", at=at)
+    items: Any = ()
+    if isinstance(said, Mapping):
+        items = said.items()
+    elif isinstance(said, list):
+        items = enumerate(said)
+    for key, item in items:
+        check_numbers(item, (*at, key))
+
+
+def shown(value: Any) -> str:
+    """Return a value as an error shows it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
 _TYPES: Mapping[str, Any] = {
     "string": str,
     "integer": int,
@@ -139,8 +168,10 @@ def _is(value: Any, schema: Schema) -> bool:
     kind = schema["type"]
     if isinstance(value, bool) and kind != "boolean":
         return False
-    return isinstance(value, _TYPES[kind]) and not (
-        "minimum" in schema and not value >= schema["minimum"]
+    return (
+        isinstance(value, _TYPES[kind])
+        and ("minimum" not in schema or value >= schema["minimum"])
+        and ("maximum" not in schema or value <= schema["maximum"])
     )
 
 
@@ -148,7 +179,8 @@ def _words(schema: Schema) -> str:
     """Say what a schema takes."""
     if "enum" in schema:
         return ", ".join(schema["enum"])
-    least = f" from {schema['minimum']} up" if "minimum" in schema else ""
+    least = f" from {schema['minimum']}" if "minimum" in schema else ""
+    least += f" to {schema['maximum']}" if "maximum" in schema else " up" if least else ""
     words = {
         "string": "a text",
         "integer": f"a whole number{least}",

@@ -7,6 +7,9 @@ changes the one entry that stands there; a list replaces what stands.
 """
 
 import math
+import re
+import reprlib
+import struct
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -20,6 +23,7 @@ from tritonforge.pbtxt.wished.offered import WITHHELD, bounds, is_map, offered, 
 
 At = tuple[str | int, ...]
 
+_WHOLE = re.compile("[0-9]{1,20}")
 _BY_NAME = ("input", "output")  # said as a table of tensors, by name
 
 
@@ -146,7 +150,7 @@ def _set_map(standing: Any, field: FieldDescriptor, value: Any, at: At) -> None:
         here = (*at, key)
         typed = key
         if keys.cpp_type != FieldDescriptor.CPPTYPE_STRING:
-            typed = _scalar(keys, int(key) if str(key).isdecimal() else key, here)
+            typed = _scalar(keys, int(key) if _WHOLE.fullmatch(str(key)) else key, here)
         if values.message_type is not None:
             _set_message(standing[typed], item, here)
         else:
@@ -165,7 +169,7 @@ def _scalar(field: FieldDescriptor, value: Any, at: At) -> Any:
             raise _wrong("true or false", value, at)
         return value
     if kind in {FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE}:
-        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _held(kind, value):
             raise _wrong("a number", value, at)
         return value
     low, high = bounds(field)
@@ -174,13 +178,22 @@ def _scalar(field: FieldDescriptor, value: Any, at: At) -> Any:
     return value
 
 
+def _held(kind: int, value: float) -> bool:
+    """Say whether a field of this kind holds a number, and not infinity in its place."""
+    try:
+        struct.pack("<f" if kind == FieldDescriptor.CPPTYPE_FLOAT else "<d", float(value))
+    except OverflowError:
+        return False
+    return not math.isnan(value)
+
+
 def _number(field: FieldDescriptor, value: Any, at: At) -> int:
     """Return the number of an enum's name."""
     names = field.enum_type.values_by_name
-    if value not in names:
+    if not isinstance(value, str) or value not in names:
         near = get_close_matches(str(value), list(names), n=1)
         raise SpecError(
-            f"it takes {', '.join(names)}, not {value!r}",
+            f"it takes {', '.join(names)}, not {reprlib.repr(value)}",
             hint=f"did you mean {near[0]!r}?" if near else None,
             at=at,
         )
@@ -200,4 +213,4 @@ def _text(value: Any, at: At) -> str:
 
 def _wrong(wanted: str, value: Any, at: At) -> SpecError:
     """Make the error of a value of another type."""
-    return SpecError(f"it takes {wanted}, not {value!r}", at=at)
+    return SpecError(f"it takes {wanted}, not {reprlib.repr(value)}", at=at)

@@ -4,11 +4,22 @@ from collections.abc import Iterator, Mapping
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from tritonforge import knobs
 from tritonforge.pbtxt.reading import ModelConfig
 
-# What cannot be said, by the field's full name, and why not.
 _OWN = "a build writes it itself"
 _UNREAD = "the ONNX Runtime backend does not read it"
+
+
+def _unread() -> Iterator[tuple[str, str]]:
+    """Yield the fields that are read for models of other backends only, and who reads them."""
+    for path, reader in knobs.unread().items():
+        scope, name = path.split(".")
+        descriptor = ModelConfig.DESCRIPTOR.fields_by_name[scope].message_type
+        yield descriptor.fields_by_name[name].full_name, f"only {reader} reads it"
+
+
+# What cannot be said, by the field's full name, and why not.
 WITHHELD: Mapping[str, str] = {
     "inference.ModelConfig.name": "it is the name of the model's table",
     "inference.ModelConfig.platform": _OWN,
@@ -32,14 +43,10 @@ WITHHELD: Mapping[str, str] = {
     "inference.ModelOutput.is_non_linear_format_io": _UNREAD,
     "inference.ModelOptimizationPolicy.execution_accelerators": "the keys accelerator, tensorrt and"
     " cuda say it",
-    "inference.ModelOptimizationPolicy.priority": _UNREAD,
-    "inference.ModelOptimizationPolicy.cuda": _UNREAD,
-    "inference.ModelOptimizationPolicy.gather_kernel_buffer_threshold": _UNREAD,
-    "inference.ModelOptimizationPolicy.eager_batching": _UNREAD,
     "inference.ModelSequenceBatching.iterative_sequence": _UNREAD,
-    "inference.ModelInstanceGroup.secondary_devices": _UNREAD,
     "inference.ModelInstanceGroup.profile": _UNREAD,
     "inference.ModelInstanceGroup.passive": _UNREAD,
+    **dict(_unread()),
 }
 # The names of the fields of ModelConfig, offered or not, and those of a tensor that are offered.
 FIELDS: tuple[str, ...] = tuple(field.name for field in ModelConfig.DESCRIPTOR.fields)
