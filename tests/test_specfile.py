@@ -248,6 +248,9 @@ def test_a_contradiction_of_flags_names_the_flag(written):
     flags = Layer(said={"bake": True, "cores": 2**40}, origins={("bake",): "--bake"})
     with pytest.raises(SpecError, match=r"^cores: it takes"):
         specfile.effective("a", written("[models.a]\n"), None, flags)
+    flags = Layer(said={"seed": 2**70}, origins={("seed",): "--seed"})
+    with pytest.raises(SpecError, match=r"^--seed: a whole number of TOML has 64 bits"):
+        specfile.effective("a", written("[models.a]\n"), None, flags)
     flags = Layer(said={"bake": True}, origins={("bake",): "--bake"})
     with pytest.raises(SpecError, match=r"^--bake writes half floats"):
         specfile.effective("a", written("[models.a]\n"), None, flags)

@@ -13,7 +13,7 @@ from tritonforge import pbtxt, release
 from tritonforge.spec import ModelSpec
 from tritonforge.specfile.keys import KEYS, ROOTED
 from tritonforge.specfile.reading import SpecFile, split, under
-from tritonforge.specfile.values import At, domains, fits
+from tritonforge.specfile.values import At, check_numbers, domains, fits
 
 _DEFAULT = "default"
 
@@ -134,6 +134,7 @@ def spec_of(name: str, whole: Mapping[str, Any], *, named: bool) -> ModelSpec:
 
     `name` is the model's where it is `named` so, else the source.
     """
+    check_numbers(whole)
     ours, config = split(whole)
     wishes: dict[str, Any] = {}
     for key, value in ours.items():
