@@ -33,7 +33,7 @@ def parse_size(text: str) -> tuple[str, int]:
 
 def _dim(dim: str, text: str) -> Dim:
     """Read one dimension of an `--input`."""
-    if dim.isascii() and dim.isdigit() and int(dim) > 0:
+    if re.fullmatch(r"[0-9]{1,18}", dim) and int(dim) > 0:
         return int(dim)
     if _DIM.fullmatch(dim):
         return dim
