@@ -469,3 +469,19 @@ def test_a_folder_without_templates_is_told(made, tmp_path):
         made(templates=tmp_path / "none")
     with pytest.raises(SpecError, match=r"holds no config\.pbtxt\.j2"):
         made(templates=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "at"),
+    [
+        (
+            {"accelerator": "tensorrt", "tensorrt": {"trt_dla_core": "x"}},
+            ("tensorrt", "trt_dla_core"),
+        ),
+        ({"config": {"dynamic_batching": {"preferred_batch_size": [64]}}}, ("dynamic_batching",)),
+    ],
+)
+def test_an_error_knows_the_key_that_it_is_about(made, wishes, at):
+    with pytest.raises(SpecError) as caught:
+        made(**wishes)
+    assert caught.value.at[: len(at)] == at

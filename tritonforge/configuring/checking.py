@@ -86,5 +86,5 @@ def _key(path: str) -> tuple[str, ...]:
     """Return the key of a spec that says a field, as far as its path tells."""
     first, *others = _PARTS.findall(path)
     if first == "optimization" and "parameters" in others:  # the accelerator's
-        return (others[1], others[-1])
+        return (others[others.index("parameters") - 1], others[-1])
     return (f"{first}s" if first in {"input", "output"} else first, *others)
