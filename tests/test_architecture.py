@@ -22,7 +22,8 @@ LAYERS = (
     {"costing", "placement"},
     {"opsets", "converting", "deciding"},
     {"exported"},
-    {"exporting", "mirror", "proving", "served", "standing", "wishes"} | {"specfile", "unchanged"},
+    {"exporting", "extras", "mirror", "proving", "served", "standing", "wishes"}
+    | {"specfile", "unchanged"},
     {"configuring", "finishing", "recording", "reference", "serving"},
     {"beginning", "build", "parity", "measure"},
     {"cli"},

@@ -10,6 +10,7 @@ from pathlib import Path
 from tritonforge import (
     deciding,
     exporting,
+    extras,
     finishing,
     gate,
     graph,
@@ -25,7 +26,7 @@ from tritonforge import (
 )
 from tritonforge.configuring import Configured, check_early, configure, optional
 from tritonforge.costing import row_flops
-from tritonforge.errors import GateError, RepositoryError
+from tritonforge.errors import GateError
 from tritonforge.exported import Exported
 from tritonforge.manifest import Manifest
 from tritonforge.progress import Progress, silent
@@ -33,7 +34,7 @@ from tritonforge.proving import Case, Proof
 from tritonforge.repository import MODEL, Entry, Repository, Stage
 from tritonforge.sources import Loaded
 from tritonforge.spec import ModelSpec, Range
-from tritonforge.standing import Standing, decide, kept_batch
+from tritonforge.standing import Standing, decide, kept_batch, restore, written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,19 +81,22 @@ def build(
     kept = kept_batch(repository, name, version, file) if standing == "keep" else None
     largest = spec.max_batch_size if kept is None else kept
     inputs = unchanged.inputs_of(spec, largest, kept=standing == "keep")
+    accepted = {inputs, unchanged.inputs_of(spec, largest, kept=False)}
     if not rebuild and version is None:
         progress("looking whether anything changed")
-        if (found := unchanged.standing(repository, name, spec, inputs)) is not None:
-            return _standing(*found)
+        if (found := unchanged.standing(repository, name, spec, accepted)) is not None:
+            return _standing(
+                *found, restore(repository, *found, standing=standing, dry_run=dry_run)
+            )
     check_early(name, spec)
     progress(f"loading {spec.source}")
     loaded = sources.load(spec)
     with _workplace(repository, name, dry_run=dry_run) as stage:
-        made = _make(name, spec, loaded, stage, largest, progress)
-        entry, number, record = _place(
+        made = _make(name, spec, loaded, stage, largest, inputs, progress)
+        entry, number, record, kept_notes = _place(
             repository,
             stage,
-            replace(made, record=replace(made.record, inputs=inputs)),
+            made,
             version,
             force=force,
             standing=standing,
@@ -106,7 +110,7 @@ def build(
         unbatched=made.unbatched,
         chosen=made.chosen,
         decided=made.decided,
-        notes=made.notes,
+        notes=(*made.notes, *kept_notes),
     )
 
 
@@ -123,19 +127,20 @@ class _Made:
 
 
 def _make(
-    name: str, spec: ModelSpec, loaded: Loaded, stage: Stage, largest: int, progress: Progress
+    name: str,
+    spec: ModelSpec,
+    loaded: Loaded,
+    stage: Stage,
+    largest: int,
+    inputs: str,
+    progress: Progress,
 ) -> _Made:
-    """Write the model of a spec to a stage, and prove it."""
+    """Write the model of a spec to a stage, and prove it; `inputs` is the hash of the build."""
     read = unchanged.stamps((*_files(loaded), *unchanged.named_files(spec)))
-    spec = wishes.with_samples(spec, loaded)
     path = stage.version_dir / MODEL
-    exported = exporting.make(loaded, spec, path, progress)
-    wishes.check_ranges(spec, exported.signature)
-    spec = deciding.under(spec, exported.decision)
-    finished = finishing.finish(path, exported, spec, progress)
-    exported, spec = finished.exported, finished.judged(spec)
-    placed = opsets.check(path, spec)
-    proof, judged = _prove(loaded, exported, _case(path, spec, exported, largest), progress)
+    with sources.opened(spec.source) as late:  # a module imports and reads while it is run, too
+        exported, spec, proof, told = _proven(path, spec, loaded, largest, progress)
+    unseen = loaded.unseen or late.unseen
     flops = row_flops(path, proof.signature, spec)
     config = configure(
         name,
@@ -155,9 +160,11 @@ def _make(
     record = replace(
         recording.record(spec, loaded, exported, proof),
         files=manifest.stamps(stage.version_dir),
-        beside=unchanged.beside(stage),
-        read=read,
+        inputs="" if unseen else inputs,
+        read={**unchanged.late(late, stage), **read},
     )
+    if unseen:
+        told += (f"each build makes it again: {unseen}",)
     unbatched = proof.unbatched if exported.fixed is None else exported.fixed
     return _Made(
         config=config,
@@ -165,8 +172,23 @@ def _make(
         unbatched=unbatched if proof.max_batch_size == 0 else None,
         chosen=exported.chosen,
         decided=None if exported.decision is None else exported.decision.reason,
-        notes=(*exported.notes, *placed, *judged, *proof.notes, *config.notes),
+        notes=(*told, *config.notes),
     )
+
+
+def _proven(
+    path: Path, spec: ModelSpec, loaded: Loaded, largest: int, progress: Progress
+) -> tuple[Exported, ModelSpec, Proof, tuple[str, ...]]:
+    """Write the model and prove it; return what was made, the spec as it came out, and notes."""
+    spec = wishes.with_samples(spec, loaded)
+    exported = exporting.make(loaded, spec, path, progress)
+    wishes.check_ranges(spec, exported.signature)
+    spec = deciding.under(spec, exported.decision)
+    finished = finishing.finish(path, exported, spec, progress)
+    exported, spec = finished.exported, finished.judged(spec)
+    placed = opsets.check(path, spec)
+    proof, judged = _prove(loaded, exported, _case(path, spec, exported, largest), progress)
+    return exported, spec, proof, (*exported.notes, *placed, *judged, *proof.notes)
 
 
 def _files(loaded: Loaded) -> tuple[Path, ...]:
@@ -177,7 +199,7 @@ def _files(loaded: Loaded) -> tuple[Path, ...]:
     return (loaded.path, *(loaded.path.parent / part for part in parts))
 
 
-def _standing(entry: Entry, record: Manifest) -> Built:
+def _standing(entry: Entry, record: Manifest, notes: tuple[str, ...]) -> Built:
     """Tell of a version that stands already."""
     return Built(
         name=entry.model,
@@ -186,7 +208,7 @@ def _standing(entry: Entry, record: Manifest) -> Built:
         manifest=record,
         unbatched=None,
         chosen=None,
-        notes=(),
+        notes=notes,
         unchanged=True,
     )
 
@@ -242,8 +264,8 @@ def _place(
     force: bool,
     standing: Standing,
     dry_run: bool,
-) -> tuple[Entry | None, int, Manifest]:
-    """Decide config and number under the lock, write the manifest and publish."""
+) -> tuple[Entry | None, int, Manifest, tuple[str, ...]]:
+    """Decide config and number under the lock, write the manifest and publish; return notes too."""
     name = made.config.message.name
     with contextlib.nullcontext() if dry_run else repository.locked():
         number = repository.next_version(name) if version is None else version
@@ -255,21 +277,20 @@ def _place(
             made.record.signature,
             standing=standing,
             version=number,
-            written=_written(repository, name),
+            written=written(repository, name),
         )
-        record = replace(made.record, config=text)
+        keep = standing == "keep" and stands is not None
+        brought, notes = extras.bring(repository, name, stage, text, keep=keep)
+        record = replace(made.record, config=text, beside=brought)
         if dry_run:
-            return None, number, record
+            return None, number, record, notes
         manifest.write(record, stage.version_dir)
         entry = repository.publish(
-            stage, name, config=text, version=number, force=force, keep=standing == "keep"
+            stage,
+            name,
+            config=text,
+            version=number,
+            force=force,
+            obsolete=extras.obsolete(repository, name, stage, text),
         )
-    return entry, number, record
-
-
-def _written(repository: Repository, name: str) -> str | None:
-    """Return the config that the newest version was built with, None where that is not known."""
-    with contextlib.suppress(RepositoryError):  # no version, or a manifest that is damaged
-        known = manifest.read(repository.entry(name).version_dir)
-        return None if known is None else known.config
-    return None
+    return entry, number, record, notes

@@ -61,9 +61,11 @@ class Manifest:
     the version; `config` is the text of `config.pbtxt` that the version was proven under;
     `reference` says what the gate compared with (`torch` or `onnx`), `loaded_by` which version of
     the target's own ONNX Runtime has loaded the file, None where it was not at hand. `opset` and
-    `ir` are read back from the file. `inputs` is the hash of what was wished and of every version
-    that took part; `read` and `beside` are the files that it was made from and those of the model's
-    folder that it brought, with `files` all that a later build compares to see whether to build.
+    `ir` are read back from the file. `inputs` is the hash of what was wished and of
+    tritonforge itself, empty where not all that took part is known; `tools` maps every library that
+    was loaded to its version, an empty one where it was not there; `read` and `beside` are the
+    files that it was made from and those of the model's folder that it brought, with `files` all
+    that a later build compares to see whether to build.
     `accelerator` is the one that it was built for, empty in manifests from before it was written.
     """
 
@@ -94,6 +96,7 @@ class Manifest:
     inputs: str = ""
     read: Mapping[str, Stamp] = field(default_factory=dict)
     beside: Mapping[str, Stamp] = field(default_factory=dict)
+    tools: Mapping[str, str] = field(default_factory=dict)
 
 
 def write(manifest: Manifest, version_dir: Path) -> None:

@@ -7,7 +7,7 @@ import platform
 from datetime import UTC, datetime
 from importlib import metadata
 
-from tritonforge import __version__
+from tritonforge import __version__, sources, unchanged
 from tritonforge.exported import Exported
 from tritonforge.manifest import Manifest
 from tritonforge.proving import Proof
@@ -46,6 +46,7 @@ def record(
         tolerance=spec.tolerance,
         gate=proof.report,
         input_specs=tuple(str(tensor) for tensor in spec.inputs),
+        tools=sources.libraries(unchanged.TOOLS),
     )
 
 

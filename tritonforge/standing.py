@@ -4,12 +4,15 @@ Between adapters and use cases: a new model's config is held against the standin
 never replaced unasked and never kept where a server could not load the new version under it.
 """
 
+import contextlib
 import difflib
 from typing import Any, Literal
 
-from tritonforge import pbtxt
-from tritonforge.errors import ConfigError
-from tritonforge.repository import CONFIG, MODEL, Repository
+from tritonforge import manifest, pbtxt
+from tritonforge.errors import ConfigError, RepositoryError
+from tritonforge.manifest import Manifest
+from tritonforge.repository import CONFIG, MODEL, Entry, Repository
+from tritonforge.repository.configs import ConfigFile
 from tritonforge.tensors import Signature
 
 # `follow` replaces what the last build wrote, and stops at what a person has edited.
@@ -65,6 +68,42 @@ def decide(
     if there.max_batch_size > ours.max_batch_size:
         _refuse(f"max_batch_size is {there.max_batch_size}, proven is {ours.max_batch_size}")
     return stands
+
+
+def restore(
+    repository: Repository, entry: Entry, known: Manifest, *, standing: Standing, dry_run: bool
+) -> tuple[str, ...]:
+    """Settle which config stands over a version that is not built again; return notes.
+
+    Raises `ConfigError` where a person has edited it and nothing says what to do.
+    """
+    if repository.config(entry.model) == known.config:
+        return ()
+    with contextlib.nullcontext() if dry_run else repository.locked():
+        stands = repository.config(entry.model)
+        text = decide(
+            stands,
+            _parse(known.config, entry.model),
+            known.config,
+            known.signature,
+            standing=standing,
+            version=entry.version,
+            written=known.config,
+        )
+        if text == stands:
+            return ()
+        if dry_run:
+            return ("the config would be written again as that build made it",)
+        ConfigFile(path=entry.config_path, model=entry.model, repository=repository).write(text)
+    return ("the config is written again as that build made it",)
+
+
+def written(repository: Repository, name: str) -> str | None:
+    """Return the config that the newest version was built with, None where that is not known."""
+    with contextlib.suppress(RepositoryError):  # no version, or a manifest that is damaged
+        known = manifest.read(repository.entry(name).version_dir)
+        return None if known is None else known.config
+    return None
 
 
 def _parse(stands: str, name: str) -> Any:

@@ -7,38 +7,46 @@ against what the next one would be made from. Nothing heavy is loaded for it.
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from importlib import metadata
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tritonforge import __version__, manifest
+from tritonforge import manifest, pbtxt, sources, toolchain
 from tritonforge.errors import RepositoryError
 from tritonforge.manifest import Manifest, Stamp
+from tritonforge.release import Release
 from tritonforge.repository import Entry, Repository, Stage
 from tritonforge.spec import ModelSpec
+from tritonforge.toolchain import home
 
-# What a build is made with, beside the target: any of them may make another file.
-_TOOLS = (
+# Libraries that take part once they are installed, so that one which is not is remembered too.
+TOOLS = (
     *("jinja2", "numpy", "onnx", "onnxruntime", "onnxscript"),
     *("protobuf", "safetensors", "torch", "torchvision"),
 )
 
 
 def inputs_of(spec: ModelSpec, largest: int, *, kept: bool) -> str:
-    """Return the hash of all that a build depends on beside the files that it reads.
+    """Return the hash of all that a build depends on beside files that it reads, and libraries.
 
     `largest` is the batch that it proves, `kept` says that it is for a config that stands.
     """
-    versions = {"tritonforge": __version__, "python": platform.python_version()}
-    for tool in _TOOLS:
-        try:
-            versions[tool] = metadata.version(tool)
-        except metadata.PackageNotFoundError:
-            versions[tool] = ""
-    text = json.dumps([_plain(spec), largest, kept, versions], sort_keys=True)
+    who = {"source": sources.identity(spec.source), "python": platform.python_version()}
+    text = json.dumps([{**_plain(spec), **who}, largest, kept, _ourselves()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _ourselves() -> str:
+    """Return the hash of tritonforge's own files, which tells a checkout from its next state."""
+    digest = hashlib.sha256()
+    for folder in (Path(__file__).parent, pbtxt.templates()):
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                digest.update(f"{path.relative_to(folder)}:{manifest.sha256(path)};".encode())
+    return digest.hexdigest()
 
 
 def _plain(value: Any) -> Any:
@@ -71,36 +79,51 @@ def stamps(paths: Iterable[Path]) -> dict[str, Stamp]:
     return {str(path.absolute()): Stamp.of(path) for path in paths if path.is_file()}
 
 
-def beside(stage: Stage) -> dict[str, Stamp]:
-    """Stamp what a stage brings beside its version, as the model's folder will hold it."""
-    return {
-        str(path.relative_to(stage.path)): Stamp.of(path)
-        for extra in stage.extras
-        for path in (sorted(extra.rglob("*")) if extra.is_dir() else (extra,))
-        if path.is_file()
-    }
+def late(reads: sources.Reads, stage: Stage) -> dict[str, Stamp]:
+    """Stamp what a user's code has read while it was run; what we make and load then is not its."""
+    ours = (stage.path.absolute(), home.folder())
+    return stamps(
+        path for path in reads.paths if not any(path.is_relative_to(each) for each in ours)
+    )
 
 
 def standing(
-    repository: Repository, name: str, spec: ModelSpec, inputs: str
+    repository: Repository, name: str, spec: ModelSpec, inputs: Collection[str]
 ) -> tuple[Entry, Manifest] | None:
     """Return the newest version where a build of `spec` would make it again, else None.
 
-    `inputs` is the hash of that build.
+    `inputs` are the hashes that such a build may have. Its config may have been edited since.
     """
-    if name not in repository.models():
+    if name not in repository.models() or repository.config(name) is None:
         return None
     try:
         entry = repository.entry(name)
         known = manifest.read(entry.version_dir)
     except RepositoryError:  # no version, or a damaged one: it is to be built
         return None
-    if known is None or not known.inputs or known.inputs != inputs:
+    if known is None or not known.inputs or known.inputs not in inputs:
         return None
-    if repository.config(name) != known.config:
-        return None
+    same = (
+        all(sources.version(each) == version for each, version in known.tools.items())
+        and _has_read(known, spec)
+        and _stand(entry, known)
+        and not (known.loaded_by is None and _is_at_hand(spec.target))
+    )
+    return (entry, known) if same else None
+
+
+def _has_read(known: Manifest, spec: ModelSpec) -> bool:
+    """Say whether a build has read what a spec names now, its source before all."""
     named = {str(path.absolute()) for path in named_files(spec)}
-    same = named <= known.read.keys() and all(
+    if sources.is_a_file(spec.source):
+        own = sources.file(spec.source)
+        named.add("" if own is None else str(own.absolute()))
+    return named <= known.read.keys()
+
+
+def _stand(entry: Entry, known: Manifest) -> bool:
+    """Say whether all files are those that a build has read and made."""
+    return all(
         stamp.fits(Path(folder, path))
         for folder, files in (
             ("/", known.read),
@@ -109,4 +132,9 @@ def standing(
         )
         for path, stamp in files.items()
     )
-    return (entry, known) if same else None
+
+
+def _is_at_hand(target: Release) -> bool:
+    """Say whether a file could be tried on the target's own ONNX Runtime now."""
+    tools = toolchain.installed(target)
+    return tools is not None and tools.onnxruntime == target.onnxruntime

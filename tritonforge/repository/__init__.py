@@ -8,7 +8,7 @@ locked by its owner, so that the next build can tell a dead one and sweep it.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -187,26 +187,26 @@ class Repository:
         config: str,
         version: int,
         force: bool = False,
-        keep: bool = False,
+        obsolete: Collection[Path] = (),
     ) -> Entry:
         """Make the staged version visible under `config` by one rename; call it under the lock.
 
         `version` that exists is replaced only with `force`. What the stage brings beside it
-        (labels) replaces what stands there, unless with `keep`. Raises `RepositoryError`.
+        (labels) replaces what stands there, and the files that are `obsolete`, by relative path,
+        are gone with the same rename. Raises `RepositoryError`.
         """
         entry = Entry(model=model, version=version, model_dir=self.model_dir(model))
         if not force:
             self.check_free(model, version)
-        for each in stage.extras:
-            if keep and (entry.model_dir / each.name).exists():
-                shutil.rmtree(each) if each.is_dir() else each.unlink()
         if not entry.model_dir.exists():
             _complete(stage.path, version, config)
             stage.path.rename(entry.model_dir)
-        elif self.config(model) != config or not all(
-            _same(each, entry.model_dir / each.name) for each in stage.extras
+        elif (
+            obsolete
+            or self.config(model) != config
+            or not all(_same(each, entry.model_dir / each.name) for each in stage.extras)
         ):
-            _replace(stage, entry, config)
+            _replace(stage, entry, config, obsolete)
         elif entry.version_dir.exists():
             exchange(stage.version_dir, entry.version_dir)
         else:
@@ -214,16 +214,26 @@ class Repository:
         return entry
 
 
-def _replace(stage: Stage, entry: Entry, config: str) -> None:
-    """Trade the model folder for one with the new config and version, and all else it held."""
+def _replace(stage: Stage, entry: Entry, config: str, obsolete: Collection[Path]) -> None:
+    """Trade the model folder for one with the new config and version, and what else it held."""
     model = entry.model_dir.resolve()
     whole = apart(stage.path, model)
     try:
         _complete(whole, entry.version, config)
         fill(whole, model)
+        for each in obsolete:
+            _remove(whole / each, whole)
         trade(whole, model)
     finally:
         shutil.rmtree(whole, ignore_errors=True)  # the old folder, or what came of a failure
+
+
+def _remove(path: Path, root: Path) -> None:
+    """Remove a file, and the folders below the root that are empty then."""
+    path.unlink(missing_ok=True)
+    for folder in path.relative_to(root).parents:
+        if folder != Path() and not any((root / folder).iterdir()):
+            (root / folder).rmdir()
 
 
 def _complete(folder: Path, version: int, config: str) -> None:

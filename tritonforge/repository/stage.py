@@ -34,6 +34,12 @@ class Stage:
         """Return what it brings beside the version, such as labels."""
         return tuple(each for each in self.path.iterdir() if each != self.version_dir)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Return the files of the extras, those in folders too."""
+        found = (each.rglob("*") if each.is_dir() else (each,) for each in self.extras)
+        return tuple(sorted(path for paths in found for path in paths if path.is_file()))
+
 
 def begin(root: Path, model: Path) -> tuple[Stage, int | None]:
     """Sweep what dead builds left and open a stage for `model`; call it under the lock.

@@ -2,14 +2,30 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import cast
 
 from tritonforge.errors import SourceError
-from tritonforge.sources import factory, onnx_file, torchvision
+from tritonforge.sources import factory, onnx_file, torchvision, watched
+from tritonforge.sources.installed import libraries, version
 from tritonforge.sources.protocol import Loaded, Source
+from tritonforge.sources.watched import Reads
 from tritonforge.spec import ModelSpec, valid_name
 
-__all__ = ["Loaded", "check", "kind", "load", "model_name"]
+__all__ = [
+    "Loaded",
+    "Reads",
+    "check",
+    "file",
+    "identity",
+    "is_a_file",
+    "kind",
+    "libraries",
+    "load",
+    "model_name",
+    "opened",
+    "version",
+]
 
 # In the order in which they are asked; a bare name belongs to the last.
 SOURCES = {
@@ -49,6 +65,35 @@ def check(text: str) -> None:
     if kind(text) is SOURCES["torchvision"]:
         with _libraries(text):
             torchvision.known(torchvision.model_name(text))
+
+
+def file(text: str) -> Path | None:
+    """Return the file that a source is, None where it is none or cannot be found."""
+    return kind(text).file(text)
+
+
+def is_a_file(text: str) -> bool:
+    """Say whether a source is a file of the user's, also where it cannot be found."""
+    return kind(text) is not SOURCES["torchvision"]
+
+
+def identity(text: str) -> tuple[str, ...]:
+    """Return what tells a source from all others, whatever the folder it is named from."""
+    path = file(text)
+    if path is None:
+        return (text,)
+    place = str(path.resolve())
+    return (place, text.rsplit(":", 1)[1]) if kind(text) is SOURCES["factory"] else (place,)
+
+
+@contextmanager
+def opened(text: str) -> Iterator[Reads]:
+    """Collect what a user's code reads while it is run, nothing for a source that has none."""
+    if kind(text) is not SOURCES["factory"]:
+        yield Reads()
+        return
+    with watched.opened(file(text)) as found:
+        yield found
 
 
 def load(spec: ModelSpec) -> Loaded:

@@ -12,6 +12,7 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,35 @@ def model_name(text: str) -> str:
     return f"{stem}_{factory}"
 
 
+def file(text: str) -> Path | None:
+    """Return the module's file, None where no finder of Python's knows it; nothing is imported."""
+    name = text.rsplit(":", 1)[0]
+    if name.endswith(".py"):
+        return Path(name).resolve()
+    if (loaded := sys.modules.get(name)) is not None:
+        origin = getattr(loaded, "__file__", None)
+    else:
+        origin = _origin(name)
+    return None if origin is None else Path(origin)
+
+
+def _origin(name: str) -> str | None:
+    """Return where a module would be imported from, the current folder included."""
+    folders: Any = None
+    found = None
+    for end in [at for at, letter in enumerate(name + ".") if letter == "."]:
+        if found is not None and folders is None:  # no package
+            return None
+        specs = (finder.find_spec(name[:end], folders) for finder in sys.meta_path)
+        found = next((spec for spec in specs if spec is not None), None)
+        if found is None and "." not in name[:end]:
+            found = PathFinder.find_spec(name[:end], [str(Path.cwd())])
+        if found is None:
+            return None
+        folders = found.submodule_search_locations
+    return found.origin if found is not None and found.has_location else None
+
+
 def load(text: str, spec: ModelSpec) -> Loaded:
     """Call the factory under the seed and read its inputs from examples or from `--input`."""
     import torch
@@ -47,8 +77,9 @@ def load(text: str, spec: ModelSpec) -> Loaded:
 
     module_name, factory_name = text.rsplit(":", 1)
     torch.manual_seed(spec.seed)
-    with watched.opened() as read, contextlib.redirect_stdout(sys.stderr):  # not our answer
-        made = _call(text, _find(module_name, factory_name))
+    unseen = _imported_before(module_name)
+    with watched.opened(file(text)) as reads, contextlib.redirect_stdout(sys.stderr):
+        made = _call(text, _find(module_name, factory_name))  # what it prints is not our answer
     module, given = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     if not isinstance(module, torch.nn.Module):
         raise SourceError(
@@ -70,8 +101,18 @@ def load(text: str, spec: ModelSpec) -> Loaded:
         else f"file {spec.weights}",
         weights_sha256=states.fingerprint(module),
         versions={"torch": torch.__version__},
-        read=tuple(sorted(read)),
+        read=tuple(sorted(reads.paths)),
+        unseen=unseen or reads.unseen,
     )
+
+
+def _imported_before(name: str) -> str | None:
+    """Say why what a module reads when it is imported was not seen, None where it is."""
+    parts = name.split(".")
+    names = {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
+    if name.endswith(".py") or not any(map(watched.was_before, names)):
+        return None
+    return f"{name} was imported before, and nobody saw what it read then"
 
 
 def _find(module_name: str, factory_name: str) -> Any:
@@ -110,6 +151,7 @@ def _import(name: str) -> Any:
         raise SourceError(f"{name} cannot be imported as Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[alias] = module
+    watched.alone(alias)
     if (folder := str(path.parent)) not in sys.path:
         sys.path.append(folder)  # so that it may import its neighbours; last, as above
     spec.loader.exec_module(module)

@@ -26,6 +26,11 @@ def model_name(text: str) -> str:
     return folder.parent.name if folder.name.isdecimal() and folder.parent.name else folder.name
 
 
+def file(text: str) -> Path:
+    """Return its path."""
+    return Path(text)
+
+
 def load(text: str, spec: ModelSpec) -> Loaded:
     """Take the file as it is; its signature and domains are read from the file itself."""
     path = Path(text)

@@ -1,4 +1,4 @@
-"""What every kind of source offers: a module with these three functions."""
+"""What every kind of source offers: a module with these functions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Loaded:
     was asked for by the user: then one that the exporter freezes fails the build, where otherwise
     it only costs the batching. `weights` says in words where the weights come from, `labels` name
     the classes of the first output. `versions` are the libraries that took part. `read` are the
-    files that say what the model is, those of the weights included.
+    files that a user's code reads to make the model, `unseen` says why those may not be all.
     """
 
     module: "nn.Module | None" = None
@@ -35,6 +35,7 @@ class Loaded:
     weights_sha256: str | None
     versions: Mapping[str, str] = field(default_factory=dict)
     read: tuple[Path, ...] = ()
+    unseen: str | None = None
 
 
 class Source(Protocol):
@@ -45,6 +46,9 @@ class Source(Protocol):
 
     def model_name(self, text: str) -> str:
         """Return the text from which the default model name is made."""
+
+    def file(self, text: str) -> Path | None:
+        """Return the file that the source is, None where it is none; nothing is loaded."""
 
     def load(self, text: str, spec: ModelSpec) -> Loaded:
         """Load the model; raises `SourceError`."""

@@ -1,59 +1,146 @@
 """Which files a user's code reads: what it imports and what it opens.
 
-Python tells every file that it opens to its audit hooks (PEP 578); native code that opens files by
-itself, such as safetensors, does not.
+Python tells every file that it opens to its audit hooks (PEP 578), and `native` has the loaders of
+models tell of theirs. What a module reads while it is imported, or keeps once it has read it, is
+not read again for a second model in the same process: it is remembered for each module.
 """
 
 import importlib.util
 import os
 import sys
-import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-# What an installation brings is known by its version.
-_INSTALLED = (
-    *{sysconfig.get_path(each) for each in ("stdlib", "platstdlib", "purelib", "platlib")},
-    *(sys.prefix, sys.base_prefix, str(Path(__file__).parents[1])),
-    *("/usr/", "/lib", "/etc/", "/proc/", "/sys/", "/dev/"),
-)
+from tritonforge.sources import native
+from tritonforge.sources.installed import is_the_users
+
+_PROGRAMS = frozenset({"subprocess.Popen", "os.system", "os.posix_spawn", "os.exec"})
+_READS = frozenset({"open", "ctypes.dlopen", "sqlite3.connect"})
+
+
+@dataclass(slots=True, kw_only=True)
+class Reads:
+    """The files that were read, and why that may not be all of them: None where it is.
+
+    Both are filled when the watch ends.
+    """
+
+    paths: set[Path] = field(default_factory=set)
+    unseen: str | None = None
+
+
 _watching: list[set[str]] = []
-_hooked: list[bool] = []
+_read_by: dict[str, set[str]] = {}  # what was read by the code of a file, or while it was imported
+_starts_programs: set[str] = set()
+_before: set[str] = set()  # the modules that were loaded when nobody watched
+_alone: set[str] = set()  # modules that no other can import, since their name is made up
 
 
 @contextmanager
-def opened() -> Iterator[set[Path]]:
+def opened(own: Path | None) -> Iterator[Reads]:
     """Collect the files that are read meanwhile, and the user's modules that are loaded then.
 
-    The set is filled at the end.
+    `own` is the file of the source, which is always among them.
     """
-    if not _hooked:
+    if not _before:
+        _before.update(sys.modules)
         sys.addaudithook(_hear)  # which cannot be taken off again
-        _hooked.append(True)
+    native.tell()
     names: set[str] = set()
-    found: set[Path] = set()
+    found = Reads()
     _watching.append(names)
     try:
         yield found
     finally:
         _watching.remove(names)
-        names.update(filter(None, (getattr(m, "__file__", None) for m in [*sys.modules.values()])))
-        found.update(path for path in map(_source, names) if _is_the_users(path))
+        files = set(_loaded(own))
+        names.update(files, *(_read_by.get(file, ()) for file in files))
+        kept = {path for path in map(_source, names) if is_the_users(str(path)) and _is_file(path)}
+        found.paths.update(kept, () if own is None else (own,))
+        found.unseen = _unseen(files)
+
+
+def alone(name: str) -> None:
+    """Say that a module is of one source alone, since its name is made up."""
+    _alone.add(name)
+
+
+def was_before(name: str) -> bool:
+    """Say whether a module was loaded before anybody watched what it reads."""
+    return name in _before
+
+
+def _loaded(own: Path | None) -> Iterator[str]:
+    """Yield the files of all modules but those that other sources have for themselves."""
+    for name, module in [*sys.modules.items()]:
+        file = getattr(module, "__file__", None)
+        if name == "__main__" or not isinstance(file, str):
+            continue
+        if name not in _alone or file == str(own):
+            yield file
+
+
+def _unseen(files: set[str]) -> str | None:
+    """Say why the watch may have missed a file, None where it has not."""
+    if (library := native.silent()) is not None:
+        return f"{library} may read files, and nobody sees which"
+    if started := files & _starts_programs:
+        return f"{Path(min(started)).name} starts a program, and nobody sees what that reads"
+    return None
 
 
 def _hear(event: str, arguments: tuple[Any, ...]) -> None:
-    """Note a file that is opened for reading."""
-    if event != "open" or not _watching:
+    """Note a file that is opened for reading, and a program that is started."""
+    if not _watching or event not in _READS | _PROGRAMS:
         return
-    path, mode, flags = arguments
+    if event in _PROGRAMS:
+        _starts_programs.update(_directly(sys._getframe(1)))  # noqa: SLF001 - no other way
+        return
+    path = arguments[0]
+    if not isinstance(path, str | bytes | os.PathLike) or (event == "open" and _writes(*arguments)):
+        return
+    name = str(Path(os.fsdecode(path)).absolute())
+    for names in _watching:
+        names.add(name)
+    for owner in _owners(sys._getframe(1)):  # noqa: SLF001 - likewise
+        _read_by.setdefault(owner, set()).add(name)
+
+
+def _writes(_: Any, mode: Any, flags: Any) -> bool:
+    """Say whether a file is opened for anything but reading."""
     writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR)
-    if writes or (isinstance(mode, str) and set(mode) & set("wax+")):
-        return
-    if isinstance(path, str | bytes | os.PathLike):
-        for names in _watching:
-            names.add(os.fsdecode(path))
+    return bool(writes) or (isinstance(mode, str) and bool(set(mode) & set("wax+")))
+
+
+def _owners(frame: FrameType | None) -> Iterator[str]:
+    """Yield the files whose code keeps what is read: the user's, and those being imported."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "<module>" or _is_code(code.co_filename):
+            yield code.co_filename
+        frame = frame.f_back
+
+
+def _directly(frame: FrameType | None) -> Iterator[str]:
+    """Yield the user's file that calls Python itself; what a library calls, it answers for."""
+    while frame is not None and frame.f_code.co_filename.startswith((_PYTHON, "<frozen")):
+        frame = frame.f_back
+    if frame is not None and _is_code(frame.f_code.co_filename):
+        yield frame.f_code.co_filename
+
+
+_PYTHON = str(Path(os.__file__).parent) + os.sep + "subprocess"
+
+
+@lru_cache(maxsize=65536)
+def _is_code(name: str) -> bool:
+    """Say whether code is the user's, by the name of its file."""
+    return name.startswith(os.sep) and is_the_users(name)
 
 
 def _source(name: str) -> Path:
@@ -65,8 +152,7 @@ def _source(name: str) -> Path:
     return path
 
 
-def _is_the_users(path: Path) -> bool:
-    """Say whether a file is no part of what is installed."""
+def _is_file(path: Path) -> bool:
     with suppress(OSError):
-        return not str(path).startswith(_INSTALLED) and path.is_file()
+        return path.is_file()
     return False
