@@ -139,18 +139,28 @@ def test_another_config_takes_the_place_of_the_old_one_with_the_new_version(repo
     assert leftovers(repository) == []
 
 
-def test_other_labels_replace_those_that_stand_unless_they_are_kept(repository):
+def test_other_labels_replace_those_that_stand(repository):
     entry = publish(repository, labels="cat")
     publish(repository, labels="dog")
     assert (entry.model_dir / "labels.txt").read_text() == "dog"
-    publish(repository, labels="cow", keep=True)
+    publish(repository, config="two")
     assert (entry.model_dir / "labels.txt").read_text() == "dog"
-    publish(repository, config="two", labels="cow", keep=True)
-    assert (entry.model_dir / "labels.txt").read_text() == "dog"
-    (entry.model_dir / "labels.txt").unlink()
-    publish(repository, config="two", labels="cow", keep=True)
-    assert (entry.model_dir / "labels.txt").read_text() == "cow"
-    assert repository.versions("net") == (1, 2, 3, 4, 5)
+    assert repository.versions("net") == (1, 2, 3)
+
+
+def test_what_is_obsolete_goes_with_the_same_rename(repository):
+    entry = publish(repository, labels="cat")
+    for name in ("old", "mine"):
+        (entry.model_dir / "warmup").mkdir(exist_ok=True)
+        (entry.model_dir / "warmup" / name).write_text("data")
+    publish(repository, obsolete=[Path("warmup/old"), Path("labels.txt")])
+    left = {str(path.relative_to(entry.model_dir)) for path in entry.model_dir.rglob("*")}
+    assert "labels.txt" not in left
+    assert "warmup/old" not in left
+    assert "warmup/mine" in left
+    publish(repository, obsolete=[Path("warmup/mine")])
+    assert not (entry.model_dir / "warmup").exists()
+    assert leftovers(repository) == []
 
 
 def test_a_failure_in_the_stage_leaves_nothing(repository):

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +12,17 @@ import numpy as np
 import onnx
 import pytest
 import tiny
+import torch
 from click.testing import CliRunner
 from onnx import numpy_helper
+from safetensors.torch import save_file
 
-from tritonforge import release, unchanged
+from tritonforge import release, sources, toolchain, unchanged
 from tritonforge.build import build
 from tritonforge.cli import main
 from tritonforge.errors import ConfigError
 from tritonforge.repository import Repository
+from tritonforge.sources import installed
 from tritonforge.spec import ModelSpec, Range
 
 NETS = """
@@ -107,10 +112,205 @@ def test_a_version_that_was_altered_is_built_again(repository, spec, name):
     assert not build(spec, repository).unchanged
 
 
-def test_a_config_that_was_edited_is_not_passed_over(repository, spec):
-    entry = build(spec, repository).entry
-    entry.config_path.write_text(entry.config_path.read_text() + "# mine\n")
+# --- a config that was edited ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def edited(repository, spec):
+    """Build a model and edit its config; return the path of that."""
+    path = build(spec, repository).entry.config_path
+    path.write_text(path.read_text() + "response_cache { enable: true }\n")
+    return path
+
+
+@pytest.mark.parametrize("how", ["stop", "follow"])
+def test_an_edited_config_is_told_at_once(repository, spec, edited, how):
+    told, stands = [], edited.read_text()
+    with pytest.raises(ConfigError, match=r"(?s)another config.*\n-response_cache") as caught:
+        build(spec, repository, standing=how, progress=lambda *what: told.append(what[0]))
+    assert "--update-config" in caught.value.hint
+    assert told == ["looking whether anything changed"]
+    assert edited.read_text() == stands
+
+
+def test_an_edited_config_is_written_again_where_that_is_asked(repository, spec, edited):
+    edited.chmod(0o640)
+    tried = build(spec, repository, standing="update", dry_run=True)
+    assert "would be written" in tried.notes[0]
+    assert "response_cache" in edited.read_text()
+    again = build(spec, repository, standing="update")
+    assert (again.unchanged, again.version) == (True, 1)
+    assert "is written again" in again.notes[0]
+    assert edited.read_text() == again.manifest.config
+    assert edited.stat().st_mode & 0o777 == 0o640
+    assert build(spec, repository, standing="update").notes == ()
+
+
+def test_an_edited_config_is_kept_where_that_is_asked_and_fits(repository, spec, edited):
+    stands = edited.read_text()
+    assert build(spec, repository, standing="keep").unchanged
+    assert edited.read_text() == stands
+    edited.write_text(stands.replace('name: "y"', 'name: "z"'))
+    with pytest.raises(ConfigError, match="the model has no output 'z'"):
+        build(spec, repository, standing="keep")
+
+
+def test_a_comment_in_a_config_is_no_change(repository, spec):
+    path = build(spec, repository).entry.config_path
+    path.write_text(path.read_text() + "# mine\n")
+    assert build(spec, repository).unchanged
+    assert path.read_text().endswith("# mine\n")
+    path.unlink()
     assert not build(spec, repository).unchanged
+
+
+# --- what stands beside a config ------------------------------------------------------------------
+
+
+def labelled(spec, tmp_path, *names):
+    """Wish for labels."""
+    path = tmp_path / "classes.txt"
+    path.write_text("\n".join(names) + "\n")
+    return replace(spec, labels=(("y", path),))
+
+
+def test_labels_that_stand_are_kept_with_the_config_and_it_is_said_once(repository, spec, tmp_path):
+    entry = build(labelled(spec, tmp_path, *"abcd"), repository).entry
+    other = labelled(spec, tmp_path, *"efgh")
+    built = build(other, repository, standing="keep")
+    assert "kept beside the config as they stand: labels.txt" in built.notes
+    assert (entry.model_dir / "labels.txt").read_text() == "a\nb\nc\nd\n"
+    again = build(other, repository, standing="keep")
+    assert (again.unchanged, again.version) == (True, 2)
+    (entry.model_dir / "labels.txt").unlink()
+    build(other, repository, standing="keep")
+    assert (entry.model_dir / "labels.txt").read_text() == "e\nf\ng\nh\n"
+
+
+def test_a_kept_config_gets_no_files_that_it_does_not_name(repository, spec, tmp_path):
+    entry = build(spec, repository).entry
+    build(labelled(spec, tmp_path, *"abcd"), repository, standing="keep")
+    assert not (entry.model_dir / "labels.txt").exists()
+
+
+def test_files_that_no_config_names_any_more_are_removed(repository, spec, tmp_path):
+    entry = build(replace(labelled(spec, tmp_path, *"abcd"), warmup="random"), repository).entry
+    assert (entry.model_dir / "warmup" / "0-x").is_file()
+    (entry.model_dir / "warmup" / "mine").write_bytes(b"data")
+    build(replace(spec, warmup="random"), repository, standing="update")
+    assert (entry.model_dir / "warmup" / "0-x").is_file()
+    assert not (entry.model_dir / "labels.txt").exists()
+    build(spec, repository, standing="update")
+    assert [path.name for path in (entry.model_dir / "warmup").iterdir()] == ["mine"]
+
+
+def test_a_file_that_a_person_has_changed_is_theirs(repository, spec, tmp_path):
+    entry = build(labelled(spec, tmp_path, *"abcd"), repository).entry
+    (entry.model_dir / "labels.txt").write_text("my\nown\nfour\nclasses\n")
+    build(spec, repository, standing="update")
+    assert (entry.model_dir / "labels.txt").read_text().startswith("my\n")
+
+
+# --- where it was made, and with what -------------------------------------------------------------
+
+
+def test_the_same_name_in_another_folder_is_another_source(repository, spec, tmp_path, monkeypatch):
+    for number, folder in enumerate(("one", "two")):
+        (tmp_path / folder / "pkg").mkdir(parents=True)
+        shutil.copy(spec.source, tmp_path / folder / "m.onnx")
+        (tmp_path / folder / "pkg" / "deep.py").write_text(f"N = {number}\n")
+    wish, hashes = replace(spec, source="m.onnx"), []
+    for folder in ("one", "two"):
+        monkeypatch.chdir(tmp_path / folder)
+        assert not build(wish, repository).unchanged
+        assert build(replace(wish, source="./m.onnx"), repository).unchanged
+        wishes = [replace(spec, source=each) for each in ("pkg/deep.py:f", "pkg.deep:f")]
+        hashes += [unchanged.inputs_of(each, 2, kept=False) for each in wishes]
+    assert len(set(hashes)) == 2
+
+
+def test_a_build_that_was_not_tried_is_made_again_once_it_can_be(
+    repository, spec, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TRITONFORGE_TOOLCHAIN", str(tmp_path / "none"))
+    assert build(spec, repository).manifest.loaded_by is None
+    assert build(spec, repository).unchanged
+    monkeypatch.delenv("TRITONFORGE_TOOLCHAIN")
+    toolchain.own(spec.target)
+    built = build(spec, repository)
+    assert (built.unchanged, built.manifest.loaded_by) == (False, spec.target.onnxruntime)
+    assert build(spec, repository).unchanged
+
+
+def test_another_version_of_any_library_that_took_part_is_a_change(
+    repository, tmp_path, monkeypatch
+):
+    site = tmp_path / "lib" / "site-packages"
+    facts = site / "taking_part-1.0.dist-info"
+    facts.mkdir(parents=True)
+    (site / "taking_part.py").write_text("WIDTH = 4\n")
+    (site / "nobodys.py").write_text("WIDTH = 4\n")
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: taking-part\nVersion: 1.0\n")
+    (facts / "RECORD").write_text("taking_part.py,,\n")
+    monkeypatch.syspath_prepend(site)
+    code = PLAIN.format(more="import taking_part, nobodys", width="taking_part.WIDTH")
+    spec = factory(tmp_path, code)
+    read = build(spec, repository).manifest.read
+    assert {Path(path).name for path in read} >= {"nets.py", "nobodys.py"}
+    assert "taking_part.py" not in {Path(path).name for path in read}
+    assert build(spec, repository).unchanged
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: taking-part\nVersion: 2.0\n")
+    facts.rename(site / "taking_part-2.0.dist-info")
+    assert not build(spec, repository).unchanged
+
+
+def test_another_state_of_tritonforge_itself_is_a_change(tmp_path):
+    here = Path(unchanged.__file__).parents[1]
+    for each in ("tritonforge", "templates"):
+        shutil.copytree(here / each, tmp_path / each, ignore=shutil.ignore_patterns("*.pyc"))
+    code = (
+        "from tritonforge import release, unchanged; from tritonforge.spec import ModelSpec;"
+        "spec = ModelSpec(source='resnet18', target=release.find('24.10'));"
+        "print(unchanged.inputs_of(spec, 2, kept=False))"
+    )
+    found = []
+    for changed in (None, "tritonforge/graph/halves.py", "templates/config.pbtxt.j2"):
+        if changed is not None:
+            with (tmp_path / changed).open("a") as file:
+                file.write("\n")
+        ended = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        found.append(ended.stdout)
+    assert len(set(found)) == 3
+
+
+# --- a user's code --------------------------------------------------------------------------------
+
+
+PLAIN = """
+import torch
+from pathlib import Path
+from torch import nn
+{more}
+HERE = Path(__file__).parent
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Linear({width}, 3)
+    def forward(self, x):
+        return self.one(x)
+def net():
+    return Net().eval(), (torch.randn(2, 4),)
+def other():
+    return Net().eval(), (torch.randn(2, 4),)
+"""
+
+
+def factory(tmp_path, code, name="net"):
+    """Write a file of factories and wish for one of them."""
+    (tmp_path / "nets.py").write_text(code)
+    return ModelSpec(source=f"{tmp_path}/nets.py:{name}", target=release.find("24.10"))
 
 
 def test_a_copy_of_a_repository_is_known_by_its_content(repository, spec, tmp_path):
@@ -133,6 +333,104 @@ def test_what_a_factory_reads_is_a_part_of_it(repository, tmp_path):
     (folder / "width.txt").write_text("4")
     with pytest.raises(ConfigError):  # it gives another shape now
         build(spec, repository)
+
+
+def test_what_a_neighbour_read_for_one_model_is_a_part_of_the_next(repository, tmp_path):
+    (tmp_path / "width.txt").write_text("4")
+    (tmp_path / "other.py").write_text(PLAIN.format(more="", width="4"))
+    (tmp_path / "reading_neighbour.py").write_text(
+        "from pathlib import Path\nfrom functools import cache\n"
+        "WIDTH = int((Path(__file__).parent / 'width.txt').read_text())\n"
+        "@cache\ndef late(name):\n    return (Path(__file__).parent / name).read_text()\n"
+    )
+    (tmp_path / "late.txt").write_text("")
+    more = "import reading_neighbour; reading_neighbour.late('late.txt')"
+    spec = factory(tmp_path, PLAIN.format(more=more, width="reading_neighbour.WIDTH"))
+    alone = replace(spec, source=f"{tmp_path}/other.py:net")
+    build(alone, repository)
+    for source in (spec.source, f"{tmp_path}/nets.py:other"):
+        read = build(replace(spec, source=source), repository).manifest.read
+        files = {path.name for path in map(Path, read) if path.parent == tmp_path}
+        assert files == {"nets.py", "reading_neighbour.py", "width.txt", "late.txt"}
+    (tmp_path / "nets.py").write_text((tmp_path / "nets.py").read_text() + "#\n")
+    assert not build(spec, repository).unchanged
+    assert build(alone, repository).unchanged
+
+
+def test_what_is_read_while_the_module_is_run_is_a_part_of_it(repository, tmp_path):
+    (tmp_path / "imported_late.py").write_text("FACTOR = 2.0\n")
+    (tmp_path / "late.txt").write_text("1")
+    code = PLAIN.format(more="", width="4").replace(
+        "return self.one(x)",
+        "import imported_late; "
+        "return self.one(x) * imported_late.FACTOR * self.scale()\n"
+        "    @torch.jit.ignore\n    def scale(self):\n"
+        "        return float((HERE / 'late.txt').read_text())",
+    )
+    spec = replace(factory(tmp_path, code), exporter="torchscript")
+    read = {Path(path).name for path in build(spec, repository).manifest.read}
+    assert read >= {"nets.py", "imported_late.py", "late.txt"}
+    assert not [path for path in read if path.endswith(".onnx")]
+    assert build(spec, repository).unchanged
+    (tmp_path / "imported_late.py").write_text("FACTOR = 3.0\n")
+    assert not build(spec, repository).unchanged
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("way", ["jit", "safetensors"])
+def test_what_native_code_loads_is_a_part_of_it(repository, tmp_path, way):
+    path = tmp_path / f"weights.{way}"
+    load = {
+        "jit": f"state = torch.jit.load({str(path)!r}).state_dict()",
+        "safetensors": f"from safetensors.torch import load_file; state = load_file({str(path)!r})",
+    }[way]
+
+    def save(seed):
+        torch.manual_seed(seed)
+        one = torch.nn.Linear(4, 3)
+        if way == "jit":
+            torch.jit.save(torch.jit.trace(one, torch.ones(1, 4)), path)
+        else:
+            save_file(one.state_dict(), path)
+
+    code = PLAIN.format(more="", width="4").replace(
+        "    return Net().eval()", f"    {load}; n = Net(); n.one.load_state_dict(state); return n"
+    )
+    spec = factory(tmp_path, code)
+    save(1)
+    assert str(path) in build(spec, repository).manifest.read
+    assert build(spec, repository).unchanged
+    save(2)
+    assert not build(spec, repository).unchanged
+
+
+def test_what_cannot_be_seen_is_made_again_each_time(repository, tmp_path):
+    more = "import subprocess; subprocess.run(['true'], check=True)"
+    spec = factory(tmp_path, PLAIN.format(more=more, width="4"))
+    built = build(spec, repository)
+    assert "each build makes it again: nets.py starts a program" in "\n".join(built.notes)
+    assert not build(spec, repository).unchanged
+    # These tests themselves have imported it.
+    assert "was imported before" in str(sources.factory._imported_before("tiny"))
+
+
+@pytest.mark.parametrize(
+    ("path", "users"),
+    [
+        ("/usr/src/app/nets.py", True),
+        (f"{sys.prefix}/nets.py", True),
+        (f"{sys.base_prefix}/project/data.txt", True),
+        (f"{Path(unchanged.__file__).parent}-models/nets.py", True),
+        ("/opt/other/lib/python3.11/site-packages/net.py", True),
+        (torch.__file__, False),
+        (os.__file__, False),
+        (unchanged.__file__, False),
+        ("/proc/cpuinfo", False),
+    ],
+)
+def test_what_is_installed_is_told_from_what_is_the_users(path, users):
+    assert installed.is_the_users(path) is users
 
 
 # --- a file of specs ------------------------------------------------------------------------------

@@ -231,9 +231,10 @@ def _replace(stage: Stage, entry: Entry, config: str, obsolete: Collection[Path]
 def _remove(path: Path, root: Path) -> None:
     """Remove a file, and the folders below the root that are empty then."""
     path.unlink(missing_ok=True)
-    for folder in path.relative_to(root).parents:
-        if folder != Path() and not any((root / folder).iterdir()):
-            (root / folder).rmdir()
+    for folder in path.parents:
+        if folder == root or not folder.is_dir() or any(folder.iterdir()):
+            return
+        folder.rmdir()
 
 
 def _complete(folder: Path, version: int, config: str) -> None:

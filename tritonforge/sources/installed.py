@@ -28,6 +28,11 @@ def is_the_users(path: str) -> bool:
     return not path.startswith(_STANDARD) or any(f"/{site}/" in path for site in _SITES)
 
 
+def is_in_a_library(path: str) -> bool:
+    """Say whether a file lies where Python and libraries do; nothing is read to tell."""
+    return path.startswith((_OURS, *_STANDARD)) or any(f"/{site}/" in path for site in _SITES)
+
+
 def _imported_by(path: str) -> str | None:
     """Return the first name of a file below a folder of libraries, None where it is in none."""
     for site in _SITES:

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 from tritonforge.sources import native
-from tritonforge.sources.installed import is_the_users
+from tritonforge.sources.installed import is_in_a_library, is_the_users
 
 _PROGRAMS = frozenset({"subprocess.Popen", "os.system", "os.posix_spawn", "os.exec"})
 _READS = frozenset({"open", "ctypes.dlopen", "sqlite3.connect"})
@@ -59,7 +59,10 @@ def opened(own: Path | None) -> Iterator[Reads]:
     finally:
         _watching.remove(names)
         files = set(_loaded(own))
-        names.update(files, *(_read_by.get(file, ()) for file in files))
+        remembered = {name for file in files for name in _read_by.get(file, ())}
+        # Tracebacks read the source of whoever imports a library first.
+        names.update(files, remembered - (_own_files() - files))
+        names.discard(_started_with())
         kept = {path for path in map(_source, names) if is_the_users(str(path)) and _is_file(path)}
         found.paths.update(kept, () if own is None else (own,))
         found.unseen = _unseen(files)
@@ -83,6 +86,17 @@ def _loaded(own: Path | None) -> Iterator[str]:
             continue
         if name not in _alone or file == str(own):
             yield file
+
+
+def _own_files() -> set[str]:
+    """Return the files of the modules that are of one source alone."""
+    modules = (sys.modules.get(name) for name in _alone)
+    return {str(getattr(module, "__file__", "")) for module in modules}
+
+
+def _started_with() -> str:
+    """Return the file of the program itself, which a traceback reads: it is no part of a model."""
+    return str(Path(getattr(sys.modules["__main__"], "__file__", None) or "").absolute())
 
 
 def _unseen(files: set[str]) -> str | None:
@@ -139,8 +153,8 @@ _PYTHON = str(Path(os.__file__).parent) + os.sep + "subprocess"
 
 @lru_cache(maxsize=65536)
 def _is_code(name: str) -> bool:
-    """Say whether code is the user's, by the name of its file."""
-    return name.startswith(os.sep) and is_the_users(name)
+    """Say whether code is the user's, by the name of its file: to look further would read files."""
+    return name.startswith(os.sep) and not is_in_a_library(name)
 
 
 def _source(name: str) -> Path:
