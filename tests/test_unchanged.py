@@ -25,6 +25,7 @@ from tritonforge.repository import Repository
 from tritonforge.sources import installed
 from tritonforge.spec import ModelSpec, Range
 
+LIBRARIES = str(Path(torch.__file__).parents[1])
 NETS = """
 from pathlib import Path
 import torch
@@ -328,7 +329,7 @@ def test_what_a_factory_reads_is_a_part_of_it(repository, tmp_path):
     spec = ModelSpec(source=f"{folder}/nets.py:net", target=release.find("24.10"))
     read = build(spec, repository).manifest.read
     assert {Path(path).name for path in read} >= {"nets.py", "neighbour.py", "width.txt"}
-    assert not [path for path in read if "site-packages" in path or path.endswith(".pyc")]
+    assert not [path for path in read if path.startswith(LIBRARIES) or path.endswith(".pyc")]
     assert build(spec, repository).unchanged
     (folder / "width.txt").write_text("4")
     with pytest.raises(ConfigError):  # it gives another shape now
@@ -341,9 +342,12 @@ def test_what_a_neighbour_read_for_one_model_is_a_part_of_the_next(repository, t
     (tmp_path / "reading_neighbour.py").write_text(
         "from pathlib import Path\nfrom functools import cache\n"
         "WIDTH = int((Path(__file__).parent / 'width.txt').read_text())\n"
+        "from safetensors.torch import load_file\n"
+        "HELD = load_file(Path(__file__).parent / 'held.safetensors')\n"
         "@cache\ndef late(name):\n    return (Path(__file__).parent / name).read_text()\n"
     )
     (tmp_path / "late.txt").write_text("")
+    save_file({"a": torch.ones(1)}, tmp_path / "held.safetensors")
     more = "import reading_neighbour; reading_neighbour.late('late.txt')"
     spec = factory(tmp_path, PLAIN.format(more=more, width="reading_neighbour.WIDTH"))
     alone = replace(spec, source=f"{tmp_path}/other.py:net")
@@ -351,7 +355,8 @@ def test_what_a_neighbour_read_for_one_model_is_a_part_of_the_next(repository, t
     for source in (spec.source, f"{tmp_path}/nets.py:other"):
         read = build(replace(spec, source=source), repository).manifest.read
         files = {path.name for path in map(Path, read) if path.parent == tmp_path}
-        assert files == {"nets.py", "reading_neighbour.py", "width.txt", "late.txt"}
+        known = {"width.txt", "late.txt", "held.safetensors"}
+        assert files == {"nets.py", "reading_neighbour.py", *known}
     (tmp_path / "nets.py").write_text((tmp_path / "nets.py").read_text() + "#\n")
     assert not build(spec, repository).unchanged
     assert build(alone, repository).unchanged

@@ -12,7 +12,7 @@ from pathlib import Path
 
 _SITES = ("site-packages", "dist-packages")
 _FACTS = re.compile(r".+\.(dist|egg)-info")
-_OURS = str(Path(__file__).parents[1]) + os.sep
+OURS = str(Path(__file__).parents[1]) + os.sep
 _STANDARD = tuple({sysconfig.get_path(each) + os.sep for each in ("stdlib", "platstdlib")})
 _SYSTEM = ("/proc/", "/sys/", "/dev/")
 
@@ -20,7 +20,7 @@ _SYSTEM = ("/proc/", "/sys/", "/dev/")
 @lru_cache(maxsize=65536)
 def is_the_users(path: str) -> bool:
     """Say whether a file is no part of Python, of tritonforge or of an installed library."""
-    if path.startswith((_OURS, *_SYSTEM)):
+    if path.startswith((OURS, *_SYSTEM)):
         return False
     name = _imported_by(path)
     if name is not None:
@@ -30,7 +30,7 @@ def is_the_users(path: str) -> bool:
 
 def is_in_a_library(path: str) -> bool:
     """Say whether a file lies where Python and libraries do; nothing is read to tell."""
-    return path.startswith((_OURS, *_STANDARD)) or any(f"/{site}/" in path for site in _SITES)
+    return path.startswith((OURS, *_STANDARD)) or any(f"/{site}/" in path for site in _SITES)
 
 
 def _imported_by(path: str) -> str | None:

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 from tritonforge.sources import native
-from tritonforge.sources.installed import is_in_a_library, is_the_users
+from tritonforge.sources.installed import OURS, is_in_a_library, is_the_users
 
 _PROGRAMS = frozenset({"subprocess.Popen", "os.system", "os.posix_spawn", "os.exec"})
 _READS = frozenset({"open", "ctypes.dlopen", "sqlite3.connect"})
@@ -132,8 +132,13 @@ def _writes(_: Any, mode: Any, flags: Any) -> bool:
 
 
 def _owners(frame: FrameType | None) -> Iterator[str]:
-    """Yield the files whose code keeps what is read: the user's, and those being imported."""
-    while frame is not None:
+    """Yield the files whose code may keep what is read: the user's, and those being imported.
+
+    Whoever calls us is none of them.
+    """
+    while frame is not None and frame.f_code.co_filename == native.__file__:  # the one that tells
+        frame = frame.f_back
+    while frame is not None and not frame.f_code.co_filename.startswith(OURS):
         code = frame.f_code
         if code.co_name == "<module>" or _is_code(code.co_filename):
             yield code.co_filename
