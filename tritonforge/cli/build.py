@@ -166,6 +166,8 @@ def _print(built: "Built", *, dry_run: bool) -> None:
             f"{built.name} {built.version}: unchanged since {record.created}, not built again"
             " (--rebuild builds it)"
         )
+        for note in built.notes:
+            click.echo(f"Note: {note}")
         click.echo(built.entry.version_dir)
         return
     if dry_run:
