@@ -196,10 +196,10 @@ def test_a_kept_config_gets_no_files_that_it_does_not_name(repository, spec, tmp
 
 def test_files_that_no_config_names_any_more_are_removed(repository, spec, tmp_path):
     entry = build(replace(labelled(spec, tmp_path, *"abcd"), warmup="random"), repository).entry
-    assert (entry.model_dir / "warmup" / "0-x").is_file()
+    assert (entry.model_dir / "warmup" / "0-0-x").is_file()
     (entry.model_dir / "warmup" / "mine").write_bytes(b"data")
     build(replace(spec, warmup="random"), repository, standing="update")
-    assert (entry.model_dir / "warmup" / "0-x").is_file()
+    assert (entry.model_dir / "warmup" / "0-0-x").is_file()
     assert not (entry.model_dir / "labels.txt").exists()
     build(spec, repository, standing="update")
     assert [path.name for path in (entry.model_dir / "warmup").iterdir()] == ["mine"]
