@@ -18,28 +18,43 @@ _SILENT = frozenset(
     }
 )
 _told: list[bool] = []
+_missing: list[str] = []
 
 
 def tell() -> None:
-    """Have the loaders of torch and of safetensors tell which file they open, from now on."""
+    """Have the loaders of torch and of safetensors tell which file they open, from now on.
+
+    They are no public interface: where one has gone, `silent` names it, and nothing is trusted.
+    """
     if _told:
         return
     import torch
 
     _told.append(True)
-    torch._C.import_ir_module = _telling(torch._C.import_ir_module)  # noqa: SLF001 - jit.load
-    reader = torch._C.PyTorchFileReader  # noqa: SLF001 - torch.package and torch.export
-    reader.__init__ = _telling(reader.__init__)  # type: ignore[method-assign]
+    reader = getattr(torch._C, "PyTorchFileReader", None)  # noqa: SLF001
+    for owner, name in (
+        (torch._C, "import_ir_module"),  # noqa: SLF001 - torch.jit.load
+        (reader, "__init__"),  # torch.package and torch.export
+    ):
+        load = getattr(owner, name, None)
+        if owner is None or load is None:
+            _missing.append("torch")
+        else:
+            setattr(owner, name, _telling(load))
     if find_spec("safetensors") is not None:
-        from safetensors import safe_open
+        import safetensors
 
-        # The type itself, since others hold it under names of their own; it has no `__init__`.
-        safe_open.__init__ = _told_of  # type: ignore[assignment,method-assign]
+        opener = getattr(safetensors, "safe_open", None)
+        if isinstance(opener, type):
+            # The type itself, since others hold it under names of their own; it has no `__init__`.
+            opener.__init__ = _told_of  # type: ignore[misc]
+        else:
+            _missing.append("safetensors")
 
 
 def silent() -> str | None:
     """Name a loaded library that reads files unseen, None where there is none."""
-    return min(_SILENT & sys.modules.keys(), default=None)
+    return min({*_missing, *(_SILENT & sys.modules.keys())}, default=None)
 
 
 def _telling(load: Any) -> Any:
