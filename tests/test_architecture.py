@@ -25,6 +25,7 @@ LAYERS = (
     {"exporting", "extras", "mirror", "proving", "served", "standing", "wishes"}
     | {"specfile", "unchanged"},
     {"configuring", "finishing", "recording", "reference", "serving"},
+    {"making"},
     {"beginning", "build", "parity", "measure"},
     {"cli"},
 )
