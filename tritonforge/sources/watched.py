@@ -8,6 +8,7 @@ not read again for a second model in the same process: it is remembered for each
 import importlib.util
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ _watching: list[set[str]] = []
 _read_by: dict[str, set[str]] = {}  # what was read by the code of a file, or while it was imported
 _starts_programs: set[str] = set()
 _before: set[str] = set()  # the modules that were loaded when nobody watched
+_hearing = threading.local()
 _alone: set[str] = set()  # modules that no other can import, since their name is made up
 
 
@@ -110,10 +112,19 @@ def _unseen(files: set[str]) -> str | None:
 
 def _hear(event: str, arguments: tuple[Any, ...]) -> None:
     """Note a file that is opened for reading, and a program that is started."""
-    if not _watching or event not in _READS | _PROGRAMS:
+    if not _watching or event not in _READS | _PROGRAMS or getattr(_hearing, "busy", False):
         return
+    _hearing.busy = True  # whatever is looked up here may open files, and would be heard again
+    try:
+        _note(event, arguments, sys._getframe(1))  # noqa: SLF001 - no other way
+    finally:
+        _hearing.busy = False
+
+
+def _note(event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
+    """Note what was heard of the code that runs in `frame`."""
     if event in _PROGRAMS:
-        _starts_programs.update(_directly(sys._getframe(1)))  # noqa: SLF001 - no other way
+        _starts_programs.update(_directly(frame))
         return
     path = arguments[0]
     if not isinstance(path, str | bytes | os.PathLike) or (event == "open" and _writes(*arguments)):
@@ -121,7 +132,7 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
     name = str(Path(os.fsdecode(path)).absolute())
     for names in _watching:
         names.add(name)
-    for owner in _owners(sys._getframe(1)):  # noqa: SLF001 - likewise
+    for owner in _owners(frame):
         _read_by.setdefault(owner, set()).add(name)
 
 
