@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "tritonforge"
 
 # A module imports lower layers only. A package (`sources`, `perf`, …) is one member of its layer.
 LAYERS = (
-    {"errors", "progress"},
+    {"errors", "figures", "progress"},
     {"tensors", "process", "release", "kernels", "presence"},
     {"knobs", "spec", "explain", "ports", "leftovers", "instances", "serverflags", "serverlog"},
     {"samples", "profiles", "endpoint"},

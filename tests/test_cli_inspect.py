@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from graphs import node
 from test_outline import layers
 
-from tritonforge.cli import main, output
+from tritonforge import figures
+from tritonforge.cli import main
 
 
 def run(*words):
@@ -168,4 +169,4 @@ def test_bad_files_are_one_sentence_and_a_hint(tmp_path, more):
     [(0, "0"), (999, "999"), (1000, "1 k"), (999_999, "1 M"), (8_206_518_248, "8.21 G")],
 )
 def test_large_numbers_have_three_figures(count, written):
-    assert output.short(count) == written
+    assert figures.short(count) == written

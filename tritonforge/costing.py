@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tritonforge import graph, samples
+from tritonforge import figures, graph, samples
 from tritonforge.spec import ModelSpec
 from tritonforge.tensors import Signature
 
@@ -16,13 +16,8 @@ def row_flops(path: Path, signature: Signature, spec: ModelSpec) -> int | None:
     return None if found.uncounted else found.flops
 
 
-def short(flops: int | None) -> str:
+def said(flops: int | None) -> str:
     """Say what a row costs, in three figures."""
     if flops is None:
         return "what a row takes is not known"
-    scaled = float(flops)
-    for unit in ("", "k", "M", "G"):
-        if scaled < 999.5:
-            return f"a row takes {scaled:.3g} {unit}FLOPs"
-        scaled /= 1000
-    return f"a row takes {scaled:.3g} TFLOPs"
+    return f"a row takes {figures.of(flops, 'FLOPs')}"

@@ -72,7 +72,7 @@ def _reasons(
     spec: ModelSpec, flops: int | None, placed: Placement, wild: str | None
 ) -> Iterator[tuple[Accelerator, str]]:
     """Yield what speaks for an accelerator, the strongest reason first."""
-    cost = f"{costing.short(flops)} in batches up to {spec.max_batch_size}"
+    cost = f"{costing.said(flops)} in batches up to {spec.max_batch_size}"
     share = (placed.shares or {}).get("tensorrt", 0.0)
     takes = f"TensorRT {spec.target.parser} takes {share:.0%} of them"
     if placed.refusal is not None:
@@ -83,7 +83,7 @@ def _reasons(
     if wild is not None:
         yield "cuda", wild
     if flops is not None and flops < _SMALL:
-        yield "cpu", f"{costing.short(flops)}: a CPU may answer before a GPU does; measure both"
+        yield "cpu", f"{costing.said(flops)}: a CPU may answer before a GPU does; measure both"
     if share < _MOST or len(placed.lost) > _CUT * len(placed.nodes):
         ops = dict.fromkeys(node.op for node in placed.lost)
         yield "cuda", f"{cost}; {takes}, without {', '.join([*ops][:_NAMED])}: it would be cut up"

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tritonforge import figures
 from tritonforge.cli import options, output, tree
-from tritonforge.cli.output import in_bytes, short
+from tritonforge.figures import short
 
 if TYPE_CHECKING:
     from tritonforge.graph import External, Inspection
@@ -61,7 +62,7 @@ def command(
     if output_format == "json":
         output.as_json({"path": str(path), **asdict(facts)})
         return
-    click.echo(f"{path}, {in_bytes(facts.bytes)}")
+    click.echo(f"{path}, {figures.of(facts.bytes, 'B')}")
     _print(facts)
 
 
@@ -81,7 +82,7 @@ def _print(found: "Inspection") -> None:
     large = [each for each in found.largest if each.bytes >= _COMMON * found.weight_bytes]
     if len(large) > 1:
         rows = [
-            (each.name, f"{each.dtype} {list(each.dims)}", in_bytes(each.bytes))
+            (each.name, f"{each.dtype} {list(each.dims)}", figures.of(each.bytes, "B"))
             for each in large[:_SHOWN]
         ]
         output.table(("largest weights", "type", "size"), rows, left=2)
@@ -117,7 +118,7 @@ def _cost(found: "Inspection") -> list[tuple[str, str]]:
     return [
         *(("subgraph", _subgraph(each)) for each in found.subgraphs),
         ("FLOPs", _flops(found)),
-        ("activations", "unknown" if memory is None else in_bytes(memory)),
+        ("activations", "unknown" if memory is None else figures.of(memory, "B")),
         *([("at sizes", sizes)] if sizes else []),
     ]
 
@@ -129,12 +130,12 @@ def _value(value: "Value") -> str:
 
 def _weights(weights: "Weights") -> str:
     tensors = "1 tensor" if weights.tensors == 1 else f"{weights.tensors} tensors"
-    return f"{in_bytes(weights.bytes)} of {weights.dtype} in {tensors}"
+    return f"{figures.of(weights.bytes, 'B')} of {weights.dtype} in {tensors}"
 
 
 def _external(external: "External") -> str:
     """Name a file of weights, and what is wrong with it."""
-    held = "" if external.bytes is None else f", {in_bytes(external.bytes)}"
+    held = "" if external.bytes is None else f", {figures.of(external.bytes, 'B')}"
     return f"{external.location}{held}{' (fault)' if external.fault else ''}"
 
 

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from tritonforge.progress import Progress
     from tritonforge.repository import Repository
 
-_UNITS = ("", "k", "M", "G", "T", "P")
-
 
 def as_json(answer: Any) -> None:
     """Print an answer as JSON; numbers that JSON cannot hold (NaN, infinity) become null."""
@@ -66,19 +64,6 @@ def _harmless(text: str) -> str:
     return "".join(
         each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text
     )
-
-
-def short(count: int) -> str:
-    """Write a number with three figures and a unit."""
-    scaled, unit = float(count), 0
-    while scaled >= 999.5 and unit < len(_UNITS) - 1:
-        scaled, unit = scaled / 1000, unit + 1
-    return f"{scaled:.3g} {_UNITS[unit]}" if unit else str(count)
-
-
-def in_bytes(count: int) -> str:
-    """Write bytes with three figures and a unit."""
-    return f"{short(count)}B" if count >= 1000 else f"{count} B"
 
 
 @contextmanager

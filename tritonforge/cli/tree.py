@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tritonforge import figures
 from tritonforge.cli import output
-from tritonforge.cli.output import in_bytes, short
+from tritonforge.figures import short
 
 if TYPE_CHECKING:
     from tritonforge.graph import Outline
@@ -67,7 +68,7 @@ def _row(part: "Outline", lead: str, root: "Outline") -> Row:
     if len(label) > place:
         label = f"{label[: place // 2]}…{label[-(place // 2) :]}"
     if part is root:
-        cost, held = short(part.flops), in_bytes(part.bytes)
+        cost, held = short(part.flops), figures.of(part.bytes, "B")
     else:
         cost, held = _share(part.flops, root.flops), _share(part.bytes, root.bytes)
     cost = f"{cost} + ?" if part.uncounted else cost

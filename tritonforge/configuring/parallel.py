@@ -7,7 +7,7 @@ other's way.
 
 from dataclasses import dataclass
 
-from tritonforge.costing import short
+from tritonforge.costing import said
 from tritonforge.spec import ON_GPU, ModelSpec
 
 # FLOPs of a row below which one thread is faster than several; measured by scripts/bench.
@@ -37,7 +37,7 @@ def parallel(flops: int | None, spec: ModelSpec) -> Parallel:
             threads=None,
             reason="one instance on the CPU: OpenVINO shares the cores out by itself",
         )
-    cost = short(flops)
+    cost = said(flops)
     if flops is not None and flops < SMALL:
         return Parallel(
             count=max((spec.cores or 1) // 2, 1),
