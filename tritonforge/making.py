@@ -61,7 +61,7 @@ def make(
     with sources.opened(spec.source) as late:  # a module imports and reads while it is run, too
         exported, spec, proof, told = _proven(path, spec, loaded, largest, progress)
     unseen = loaded.unseen or late.unseen
-    flops = row_flops(path, proof.signature, spec)
+    flops, wanted = row_flops(path, proof.signature, spec), optional(spec)
     config = configure(
         name,
         spec,
@@ -70,7 +70,7 @@ def make(
         exported.domains,
         flops,
         stage,
-        graph.spare(graph.load(path), optional(spec)),
+        graph.spare(graph.load(path), wanted) if wanted else (),
     )
     if config.message.default_model_filename:
         path = path.rename(path.with_name(config.message.default_model_filename))
