@@ -17,6 +17,7 @@
         └── GateError           the numbers differ by more than the tolerance
 """
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -92,3 +93,11 @@ class GateError(VerdictError):
     def __init__(self, message: str, *, hint: str | None = None, report: object = None) -> None:
         super().__init__(message, hint=hint)
         self.report = report
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """Return the hint that names what was probably meant, None where nothing is near."""
+    from difflib import get_close_matches  # not on the way to every help
+
+    near = get_close_matches(name, [*known], n=1)
+    return f"did you mean {near[0]!r}?" if near else None

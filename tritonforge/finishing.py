@@ -4,12 +4,11 @@ Between adapters and use cases: it changes the file that an export wrote, and re
 """
 
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from tritonforge import graph, knobs
-from tritonforge.errors import SpecError
+from tritonforge.errors import SpecError, did_you_mean
 from tritonforge.exported import Exported, read_back
 from tritonforge.progress import Progress
 from tritonforge.spec import ModelSpec
@@ -87,10 +86,9 @@ def _check_names(model: Any, spec: ModelSpec) -> None:
     """Raise `SpecError` for nodes to be kept in float that there are not."""
     names = {node.name for node in model.graph.node}
     for name in sorted(spec.keep_float - names):
-        near = get_close_matches(name, names, n=1)
         raise SpecError(
             f"keep_float names {name!r}, which is no node of the model",
-            hint=f"did you mean {near[0]!r}?" if near else "tritonforge place --nodes lists them",
+            hint=did_you_mean(name, names) or "tritonforge place --nodes lists them",
             at=("keep_float",),
         )
 

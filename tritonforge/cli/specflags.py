@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tritonforge.specfile import Effective, Layer, SpecFile
     from tritonforge.standing import Standing
 
-Path = tuple[str, ...]
+Keys = tuple[str, ...]
 
 spec_file = click.option(
     "-f",
@@ -226,7 +226,7 @@ def layer(context: click.Context, given: Mapping[str, Any]) -> "Layer":
     return Layer(said=said, origins=origins)
 
 
-def _entries(name: str, value: Any) -> Iterator[tuple[Path, Any]]:
+def _entries(name: str, value: Any) -> Iterator[tuple[Keys, Any]]:
     """Yield the keys of a flag with their values, as the file would say them."""
     if name == "inputs":
         for tensor in value:
@@ -257,7 +257,7 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool) else str(value)
 
 
-def _put(said: dict[str, Any], path: Path, value: Any) -> None:
+def _put(said: dict[str, Any], path: Keys, value: Any) -> None:
     """Set a value under a path of keys."""
     table = said
     for part in path[:-1]:
@@ -267,7 +267,7 @@ def _put(said: dict[str, Any], path: Path, value: Any) -> None:
     table[path[-1]] = value
 
 
-def _wrong(context: click.Context, path: Path, error: ForgeError) -> click.BadParameter:
+def _wrong(context: click.Context, path: Keys, error: ForgeError) -> click.BadParameter:
     """Make a usage error of a setting that no file could hold."""
     hint = f" ({error.hint})" if error.hint else ""
     text = f"{'.'.join(path)}: {error.message}{hint}"

@@ -11,10 +11,9 @@ import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
-from tritonforge.errors import RepositoryError, SpecError
+from tritonforge.errors import RepositoryError, SpecError, did_you_mean
 from tritonforge.repository import stage as stages
 from tritonforge.repository.stage import Stage
 from tritonforge.repository.trade import apart, exchange, fill, trade
@@ -89,8 +88,7 @@ class Repository:
     def entry(self, model: str, version: int | None = None) -> Entry:
         """Find a version, the newest by default; a `RepositoryError` names near misses."""
         if model not in self.models():
-            near = get_close_matches(model, self.models(), n=1)
-            hint = f"did you mean {near[0]!r}?" if near else self._hint()
+            hint = did_you_mean(model, self.models()) or self._hint()
             raise RepositoryError(f"no model {model!r} in {self.path}", hint=hint)
         versions = self.versions(model)
         if not versions:

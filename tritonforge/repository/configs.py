@@ -7,10 +7,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
-from tritonforge.errors import RepositoryError, SpecError
+from tritonforge.errors import RepositoryError, SpecError, did_you_mean
 from tritonforge.repository import CONFIG, Repository
 
 
@@ -79,11 +78,10 @@ def find(model: str, repository: Repository) -> ConfigFile:
         return _at(Path(model), repository)
     names = repository.models()
     if model not in names:
-        near = get_close_matches(model, names, n=1)
         listed = f"the models are {', '.join(names)}" if names else "name another -r"
         raise RepositoryError(
             f"no model {model!r} in {repository.path}",
-            hint=f"did you mean {near[0]!r}?" if near else listed,
+            hint=did_you_mean(model, names) or listed,
         )
     path = repository.model_dir(model) / CONFIG
     if not path.is_file():

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from tritonforge.errors import SpecError
 from tritonforge.specfile.keys import KEYS
 from tritonforge.specfile.layering import Value
-from tritonforge.specfile.values import At
+from tritonforge.specfile.lines import At
 
 _FLAG = re.compile(r"--[a-z]+(?:-[a-z]+)*")
 _SET = "--set"

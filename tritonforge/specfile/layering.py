@@ -12,8 +12,9 @@ from typing import Any
 from tritonforge import pbtxt, release
 from tritonforge.spec import ModelSpec
 from tritonforge.specfile.keys import KEYS, ROOTED
+from tritonforge.specfile.lines import At
 from tritonforge.specfile.reading import SpecFile, split, under
-from tritonforge.specfile.values import At, check_numbers, domains, fits
+from tritonforge.specfile.values import check_numbers, domains, fits
 
 _DEFAULT = "default"
 
@@ -50,7 +51,7 @@ class Layer:
 def layers(file: SpecFile, model: str | None, env: str | None) -> Iterator[Layer]:
     """Yield what a file says of a model, the lowest layer first; None for its defaults alone."""
     for table in file.tables(model, env):
-        said = dict(file.table(table))
+        said = file.table(table)
         said.pop("repository", None)
         origins = {
             at[len(table) :]: f"{file.path}:{line}"

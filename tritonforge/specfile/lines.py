@@ -77,11 +77,14 @@ def _opened(said: Any, counts: Counter[At]) -> At:
 
 def _paths(said: Any, at: At) -> Iterator[At]:
     """Yield the path of everything below a place of a document, outer first."""
-    items: Any = ()
-    if isinstance(said, Mapping):
-        items = said.items()
-    elif isinstance(said, list):
-        items = enumerate(said)
-    for key, item in items:
+    for key, item in entries(said):
         yield (*at, key)
         yield from _paths(item, (*at, key))
+
+
+def entries(said: Any) -> Iterator[tuple[str | int, Any]]:
+    """Yield what a table or a list holds, by key or number; nothing of what is neither."""
+    if isinstance(said, Mapping):
+        yield from said.items()
+    elif isinstance(said, list):
+        yield from enumerate(said)

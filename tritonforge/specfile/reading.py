@@ -5,16 +5,15 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from tritonforge import pbtxt
-from tritonforge.errors import SpecError
+from tritonforge.errors import SpecError, did_you_mean
 from tritonforge.spec import check_name
 from tritonforge.specfile.keys import INPUT, KEYS, REPOSITORY
-from tritonforge.specfile.lines import positions
-from tritonforge.specfile.values import At, check_numbers, domains, fits, parts_of_inputs
+from tritonforge.specfile.lines import At, positions
+from tritonforge.specfile.values import check_numbers, domains, fits, parts_of_inputs
 
 FILE = "tritonforge.toml"
 _TENSORS = {"inputs": "input", "outputs": "output"}
@@ -52,11 +51,10 @@ class SpecFile:
     def check_env(self, env: str | None) -> None:
         """Raise `SpecError` where there is no such environment."""
         if env is not None and env not in self.envs:
-            near = get_close_matches(env, self.envs, n=1)
             listed = f"it has {', '.join(self.envs)}" if self.envs else "it has none"
             raise SpecError(
                 f"{self.path} has no environment {env!r}",
-                hint=f"did you mean {near[0]!r}?" if near else listed,
+                hint=did_you_mean(env, self.envs) or listed,
             )
 
     def tables(self, model: str | None, env: str | None) -> Iterator[At]:
@@ -67,8 +65,8 @@ class SpecFile:
             for root in roots:
                 yield (*root, *last)
 
-    def table(self, at: At) -> Mapping[str, Any]:
-        """Return a table of the file, empty where it has none."""
+    def table(self, at: At) -> dict[str, Any]:
+        """Return a copy of a table of the file, empty where it has none."""
         found: Any = self.said
         for part in at:
             found = found.get(part, {})
@@ -137,16 +135,17 @@ def split(said: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     config: dict[str, Any] = {}
     for key, value in said.items():
         if key in _TENSORS:
-            own = {
-                name: {k: v for k, v in each.items() if k in INPUT} for name, each in value.items()
-            }
+            own = INPUT if key == "inputs" else {}
+            if own:
+                ours[key] = {
+                    name: {k: v for k, v in each.items() if k in own}
+                    for name, each in value.items()
+                }
             rest = {
-                name: {k: v for k, v in each.items() if k not in own[name] or key == "outputs"}
+                name: {k: v for k, v in each.items() if k not in own}
                 for name, each in value.items()
             }
             config[_TENSORS[key]] = {name: each for name, each in rest.items() if each}
-            if key == "inputs":
-                ours[key] = own
         elif key in KEYS:
             ours[key] = value
         else:
@@ -227,11 +226,8 @@ def check_model(said: Mapping[str, Any], root: At = ()) -> None:
 
 def _no_key(key: str, known: Sequence[str], at: At, what: str = "key") -> SpecError:
     """Make the error of a key, or a table, that there is not."""
-    near = get_close_matches(key, known, n=1)
     listed = "README.md lists the keys" if len(known) > _FEW else f"there are {', '.join(known)}"
-    return SpecError(
-        f"there is no {what} {key!r}", hint=f"did you mean {near[0]!r}?" if near else listed, at=at
-    )
+    return SpecError(f"there is no {what} {key!r}", hint=did_you_mean(key, known) or listed, at=at)
 
 
 @contextmanager

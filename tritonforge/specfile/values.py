@@ -1,15 +1,14 @@
 """Values of TOML: whether they are of the right type, and what they say of a model."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, Literal
 
 from tritonforge import knobs
-from tritonforge.errors import SpecError
+from tritonforge.errors import SpecError, did_you_mean
 from tritonforge.spec import Domain, Range, parse_input
+from tritonforge.specfile.lines import At, entries
 from tritonforge.tensors import TensorSpec
 
-At = tuple[str | int, ...]
 Schema = Mapping[str, Any]
 
 _PARTS = ("dtype", "dims")
@@ -89,12 +88,9 @@ def options(provider: Literal["tensorrt", "cuda"], said: Mapping[str, Any]) -> d
     known = knobs.known(provider)
     for key in said:
         if key not in known:
-            near = get_close_matches(key, known, n=1)
             raise SpecError(
                 f"{provider} has no option {key!r}",
-                hint=f"did you mean {near[0]!r}?"
-                if near
-                else "README.md says where they are listed",
+                hint=did_you_mean(key, known) or "README.md says where they are listed",
                 at=(key,),
             )
     return {
@@ -112,7 +108,9 @@ def fits(value: Any, schema: Schema, at: At) -> None:
         return
     if not _is(value, schema):
         raise SpecError(
-            f"it takes {_words(schema)}, not {shown(value)}", hint=_near(value, schema), at=at
+            f"it takes {_words(schema)}, not {shown(value)}",
+            hint=did_you_mean(str(value), schema.get("enum", ())),
+            at=at,
         )
     if isinstance(value, list):
         for number, item in enumerate(value):
@@ -122,11 +120,10 @@ def fits(value: Any, schema: Schema, at: At) -> None:
         for key, item in value.items():
             inner = known.get(key, schema["additionalProperties"])
             if inner is False:
-                near = get_close_matches(key, known, n=1)
                 listed = f"there are {', '.join(known)}" if known else None
                 raise SpecError(
                     f"there is no key {key!r}",
-                    hint=f"did you mean {near[0]!r}?" if near else listed,
+                    hint=did_you_mean(key, known) or listed,
                     at=(*at, key),
                 )
             fits(item, inner, (*at, key))
@@ -136,12 +133,7 @@ def check_numbers(said: Any, at: At = ()) -> None:
     """Raise `SpecError` for a whole number that TOML has no room for, though Python has."""
     if isinstance(said, int) and not -(2**63) <= said < 2**63:
         raise SpecError("a whole number of TOML has 64 bits, and this one more", at=at)
-    items: Any = ()
-    if isinstance(said, Mapping):
-        items = said.items()
-    elif isinstance(said, list):
-        items = enumerate(said)
-    for key, item in items:
+    for key, item in entries(said):
         check_numbers(item, (*at, key))
 
 
@@ -190,9 +182,3 @@ def _words(schema: Schema) -> str:
         "object": "a table",
     }
     return words[schema["type"]]
-
-
-def _near(value: Any, schema: Schema) -> str | None:
-    """Suggest the choice that was meant."""
-    near = get_close_matches(str(value), schema.get("enum", ()), n=1)
-    return f"did you mean {near[0]!r}?" if near else None

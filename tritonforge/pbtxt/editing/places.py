@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tritonforge.errors import ConfigError
+from tritonforge.errors import ConfigError, did_you_mean
 from tritonforge.pbtxt.editing import paths, schema
 from tritonforge.pbtxt.editing.paths import Index, Key, Name, Step
 from tritonforge.pbtxt.editing.tokens import fault
@@ -209,7 +209,7 @@ def _by_name(elements: tuple[Element, ...], leg: Leg, name: str) -> tuple[Elemen
     if len(found) > 1:
         raise ConfigError(f"{len(found)} of {leg.name} are named {name!r}", hint="use an index")
     names = [each for each in (named(one.value) for one in elements) if each is not None]
-    hint = None if found else schema.near(name, names)
+    hint = None if found else did_you_mean(name, names)
     if hint is not None:
         raise ConfigError(f"{leg.name} has none named {name!r}", hint=hint)
     return found

@@ -6,14 +6,13 @@ reader takes, which is stricter than protobuf's for Python: no `1_000`, no `0b1`
 
 import re
 from collections.abc import Collection
-from difflib import get_close_matches
 from typing import Any
 
 from google.protobuf import text_encoding, text_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
-from tritonforge.errors import ConfigError
+from tritonforge.errors import ConfigError, did_you_mean
 from tritonforge.pbtxt.editing import tree
 
 _F = FieldDescriptor
@@ -60,16 +59,12 @@ def lone_scalar(field: Any) -> Any | None:
     return None if only.is_repeated or is_message(only) else only
 
 
-def near(name: str, names: Collection[str]) -> str | None:
-    """Return the hint that names what was probably meant."""
-    found = get_close_matches(name, list(names), n=1)
-    return f"did you mean {found[0]!r}?" if found else None
-
-
 def unknown(name: str, descriptor: Any) -> ConfigError:
     """Return the error of a field that the schema has not."""
     names = [field.name for field in descriptor.fields]
-    hint = near(name, names) or (f"it has {', '.join(names)}" if names else "it has no fields")
+    hint = did_you_mean(name, names) or (
+        f"it has {', '.join(names)}" if names else "it has no fields"
+    )
     return ConfigError(f"{descriptor.name} has no field {name!r}", hint=hint)
 
 
@@ -174,7 +169,7 @@ def refusal(field: Any, text: str) -> ConfigError:
         wanted = "true or false"
     elif field.type == _F.TYPE_ENUM:
         names = field.enum_type.values_by_name
-        hint = near(text, names) or f"it takes {', '.join(names)}"
+        hint = did_you_mean(text, names) or f"it takes {', '.join(names)}"
         return ConfigError(f"{field.name} has no value {text!r}", hint=hint)
     elif is_message(field):
         names = ", ".join(each.name for each in field.message_type.fields)

@@ -11,13 +11,12 @@ import re
 import reprlib
 import struct
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from tritonforge.errors import SpecError
+from tritonforge.errors import SpecError, did_you_mean
 from tritonforge.pbtxt.reading import ModelConfig
 from tritonforge.pbtxt.wished.offered import WITHHELD, bounds, is_map, offered, sole
 
@@ -89,8 +88,7 @@ def _field(descriptor: Descriptor, name: str, at: At) -> FieldDescriptor:
     field = descriptor.fields_by_name.get(name)
     if field is None:
         known = [each.name for each in offered(descriptor)]
-        near = get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
         raise SpecError(f"{descriptor.name} has no field {name!r}", hint=hint, at=(*at, name))
     if field.full_name in WITHHELD:
         raise SpecError(
@@ -191,10 +189,9 @@ def _number(field: FieldDescriptor, value: Any, at: At) -> int:
     """Return the number of an enum's name."""
     names = field.enum_type.values_by_name
     if not isinstance(value, str) or value not in names:
-        near = get_close_matches(str(value), list(names), n=1)
         raise SpecError(
             f"it takes {', '.join(names)}, not {reprlib.repr(value)}",
-            hint=f"did you mean {near[0]!r}?" if near else None,
+            hint=did_you_mean(str(value), names),
             at=at,
         )
     return int(names[value].number)
