@@ -8,6 +8,7 @@ from google.protobuf import text_format
 from google.protobuf.message_factory import GetMessageClass
 
 from tritonforge.errors import ConfigError
+from tritonforge.pbtxt.descriptors import is_message
 from tritonforge.pbtxt.editing import schema, tree
 from tritonforge.pbtxt.editing.tokens import lex
 from tritonforge.pbtxt.editing.tree import Listing, Scalar
@@ -33,7 +34,7 @@ def one(value: str, field: Any, *, old: str | None = None, kept: Collection[str]
     try:
         node = tree.read_value(value)
     except ConfigError as error:
-        if schema.is_message(field) and value.lstrip().startswith(("{", "<")):
+        if is_message(field) and value.lstrip().startswith(("{", "<")):
             raise
         raise schema.refusal(field, value) from error
     if isinstance(node, Listing):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tritonforge.errors import ConfigError, did_you_mean
+from tritonforge.pbtxt.descriptors import is_map, is_message
 from tritonforge.pbtxt.editing import paths, schema
 from tritonforge.pbtxt.editing.paths import Index, Key, Name, Step
 from tritonforge.pbtxt.editing.tokens import fault
@@ -24,7 +25,7 @@ class Leg:
     @property
     def is_map(self) -> bool:
         """Say whether it leads into a map."""
-        return self.field is not None and schema.is_map(self.field)
+        return self.field is not None and is_map(self.field)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +201,7 @@ def _chosen(elements: tuple[Element, ...], leg: Leg) -> tuple[Element, ...]:
 def _by_name(elements: tuple[Element, ...], leg: Leg, name: str) -> tuple[Element, ...]:
     """Return the element of that name; raise `ConfigError` where two have it, or one nearly."""
     if leg.field is not None and (
-        not schema.is_message(leg.field) or "name" not in leg.field.message_type.fields_by_name
+        not is_message(leg.field) or "name" not in leg.field.message_type.fields_by_name
     ):
         raise ConfigError(
             f"what {leg.name} holds has no names", hint=f"count them from 0: {leg.name}[0]"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tritonforge.errors import ConfigError
+from tritonforge.pbtxt.descriptors import is_map, is_message
 from tritonforge.pbtxt.editing import schema
 from tritonforge.pbtxt.editing.places import fields_of, key_of
 from tritonforge.pbtxt.editing.tokens import lex
@@ -27,7 +28,7 @@ def plain_field(text: str, fields: Sequence[Field], field: Any, *, is_sparse: bo
         is_list = len(values) != 1 or isinstance(fields[-1].value, Listing)
         found = [_as_written(text, each) for each in values]
         return found if is_list else found[0]
-    if schema.is_map(field):
+    if is_map(field):
         return _map(text, values, field, is_sparse=is_sparse)
     read = [plain_value(text, each, field, is_sparse=is_sparse) for each in values]
     return read if field.is_repeated else read[-1]
@@ -58,7 +59,7 @@ def _map(text: str, entries: Sequence[Value], field: Any, *, is_sparse: bool) ->
     found: dict[str, Any] = {}
     for each in entries:
         held = fields_of(each, "value") if isinstance(each, Message) else ()
-        empty: Any = {} if schema.is_message(value) else value.default_value
+        empty: Any = {} if is_message(value) else value.default_value
         key = str(key_of(each, field))
         found[key] = plain_field(text, held, value, is_sparse=is_sparse) if held else empty
         others = [one for one in _others(each) if one.name not in {"key", "value"}]

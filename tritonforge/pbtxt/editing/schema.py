@@ -13,17 +13,12 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
 from tritonforge.errors import ConfigError, did_you_mean
+from tritonforge.pbtxt.descriptors import bounds, is_message, is_whole
 from tritonforge.pbtxt.editing import tree
 
 _F = FieldDescriptor
 _STRINGS = frozenset({_F.TYPE_STRING, _F.TYPE_BYTES})
 _FLOATS = frozenset({_F.TYPE_FLOAT, _F.TYPE_DOUBLE})
-_WHOLE = {
-    _F.TYPE_INT32: (-(2**31), 2**31 - 1),
-    _F.TYPE_INT64: (-(2**63), 2**63 - 1),
-    _F.TYPE_UINT32: (0, 2**32 - 1),
-    _F.TYPE_UINT64: (0, 2**64 - 1),
-}
 _WHOLE_TEXT = re.compile(r"-?(?:0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]{0,19})")
 _FLOAT_TEXT = re.compile(
     r"-?(?:(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?"
@@ -34,16 +29,6 @@ _ESCAPE = re.compile(  # Triton also takes \?, of which protobuf's reader for Py
     r"\\(?:[abfnrtv\\'\"]|[0-7]{1,3}|x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{4}|U00(?:0[0-9a-fA-F]|10)"
     r"[0-9a-fA-F]{4})"
 )
-
-
-def is_message(field: Any) -> bool:
-    """Say whether a field holds messages."""
-    return bool(field.type == _F.TYPE_MESSAGE)
-
-
-def is_map(field: Any) -> bool:
-    """Say whether a field is a map, whose text is a repeated message of `key` and `value`."""
-    return is_message(field) and bool(field.message_type.GetOptions().map_entry)
 
 
 def is_string(field: Any) -> bool:
@@ -136,8 +121,8 @@ def _fields_fit(text: str, node: tree.Message, descriptor: Any, kept: Collection
 
 def _is_of(field: Any, text: str) -> bool:
     """Say whether a text is written as Triton reads that kind of scalar."""
-    if field.type in _WHOLE:
-        low, high = _WHOLE[field.type]
+    if is_whole(field):
+        low, high = bounds(field)
         return _WHOLE_TEXT.fullmatch(text) is not None and low <= _number(text) <= high
     if field.type in _FLOATS:
         return _FLOAT_TEXT.fullmatch(text) is not None
@@ -160,8 +145,8 @@ def _number(text: str) -> int:
 
 def refusal(field: Any, text: str) -> ConfigError:
     """Return the error of a value that a field does not take."""
-    if field.type in _WHOLE:
-        low, high = _WHOLE[field.type]
+    if is_whole(field):
+        low, high = bounds(field)
         wanted = f"a whole number from {low} to {high}"
     elif field.type in _FLOATS:
         wanted = "a number"

@@ -6,6 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from tritonforge.pbtxt.descriptors import is_map
 from tritonforge.pbtxt.targeted.fault import Fault, error, told_apart
 from tritonforge.release import Release, images
 
@@ -38,7 +39,7 @@ def unknown(message: Any, release: Release, prefix: str = "") -> Iterator[Fault]
 
 def _inside(path: str, field: Any, value: Any) -> Iterator[tuple[str, Any]]:
     """Yield the messages that a field holds, each with its place."""
-    if field.message_type.GetOptions().map_entry:
+    if is_map(field):
         if field.message_type.fields_by_name["value"].message_type is not None:
             yield from ((f"{path}.{key}", value[key]) for key in sorted(value))
     elif field.is_repeated:

@@ -17,8 +17,9 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from tritonforge.errors import SpecError, did_you_mean
+from tritonforge.pbtxt.descriptors import bounds, is_map
 from tritonforge.pbtxt.reading import ModelConfig
-from tritonforge.pbtxt.wished.offered import WITHHELD, bounds, is_map, offered, sole
+from tritonforge.pbtxt.wished.offered import WITHHELD, offered, sole
 
 At = tuple[str | int, ...]
 

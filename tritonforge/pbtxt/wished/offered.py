@@ -69,22 +69,7 @@ TENSOR_FIELDS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def is_map(field: FieldDescriptor) -> bool:
-    """Say whether a field is a map."""
-    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
-
-
 def sole(descriptor: Descriptor) -> FieldDescriptor | None:
     """Return the one field of a message that has one; None where it has more or none."""
     fields = list(offered(descriptor))
     return fields[0] if len(fields) == 1 else None
-
-
-def bounds(field: FieldDescriptor) -> tuple[int, int]:
-    """Return the least and the largest number that a field of whole numbers holds."""
-    wide = {FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64}
-    bits = 64 if field.cpp_type in wide else 32
-    unsigned = {FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64}
-    if field.cpp_type in unsigned:
-        return 0, 2**bits - 1
-    return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1

@@ -5,8 +5,9 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from tritonforge.pbtxt.descriptors import bounds, is_map
 from tritonforge.pbtxt.reading import ModelConfig
-from tritonforge.pbtxt.wished.offered import bounds, is_map, offered, sole
+from tritonforge.pbtxt.wished.offered import offered, sole
 
 _TEXT: Mapping[str, Any] = {"type": ["string", "number", "boolean"]}
 
