@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tritonforge.cli import options, output, specflags
+from tritonforge.cli.group import Shown
 from tritonforge.errors import ForgeError, GateError
 
 if TYPE_CHECKING:
@@ -134,8 +135,7 @@ def _several(
             report: Any = getattr(error, "report", None)
             if report is not None and output_format != "json":
                 gate_table(report, f"{source}: the gate failed")
-            hint = f" Hint: {error.hint}" if error.hint else ""
-            output.aside(f"Error: {source}: {error.message}.{hint}")
+            Shown(f"{source}: {error.message}", hint=error.hint).show()
             continue
         documents.append(_document(built))
         if output_format != "json":
