@@ -119,7 +119,7 @@ def test_a_gate_that_fails_is_exit_1_with_its_numbers(run):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["build", "resnet5", "--weights", "random"], "did you mean resnet"),
+        (["build", "resnet5", "--weights", "random"], "did you mean 'resnet"),
         (["build", "fasterrcnn_resnet50_fpn"], "takes a list of images"),
         (["build", "nothing here"], "cannot tell what kind of source"),
         (["build", "x.onnx"], "no file x.onnx"),

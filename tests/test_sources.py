@@ -63,6 +63,7 @@ def written(tmp_path):
         ("resnet50", "torchvision", "resnet50"),
         ("torchvision:resnet50", "torchvision", "resnet50"),
         ("efficientnet_b0", "torchvision", "efficientnet_b0"),
+        ("timm:resnet10t.c3_in1k", "timm", "resnet10t.c3_in1k"),
         ("nets.py:mlp", "factory", "nets_mlp"),
         ("some/where/nets.py:mlp", "factory", "nets_mlp"),
         ("pkg.module:make", "factory", "module_make"),
@@ -450,9 +451,9 @@ def test_inputs_that_are_stated_count_for_torchvision_too():
 @pytest.mark.parametrize(
     ("name", "said", "hint"),
     [
-        ("resnet5", "torchvision has no model 'resnet5'", "resnet50"),
+        ("resnet5", "torchvision and timm have no model 'resnet5'", "resnet50"),
         ("torchvision:Resnet50", "torchvision has no model 'Resnet50'", "resnet50"),
-        ("zzzzzz", "torchvision has no model 'zzzzzz'", "model.onnx"),
+        ("zzzzzz", "torchvision and timm have no model 'zzzzzz'", "model.onnx"),
         ("fasterrcnn_resnet50_fpn", "takes a list of images", "file.py:factory"),
         ("raft_small", "takes image pairs", "file.py:factory"),
         ("quantized_mobilenet_v2", "quantized kernels", "'mobilenet_v2'"),
@@ -493,7 +494,8 @@ def test_a_cached_file_that_is_damaged_or_runs_code_is_told(offline, monkeypatch
     path = offline / "squeezenet1_1-b8a52dc0.pth"
     path.write_bytes(pickle.dumps(Bomb(), protocol=2) if content == "code" else b"damaged")
     error = refusal("squeezenet1_1")
-    assert "the cached pretrained weights SqueezeNet1_1_Weights" in str(error)
+    assert "the pretrained weights SqueezeNet1_1_Weights.IMAGENET1K_V1" in str(error)
+    assert "lie in the cache but cannot be read" in str(error)
     assert str(offline.parent) in error.hint
     assert not Path("exploded").exists()
 

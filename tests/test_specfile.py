@@ -351,7 +351,7 @@ def test_what_is_read_for_other_backends_is_not_said_and_the_priority_is():
     [
         ("stt", "did you mean 'st' of"),
         ("a b", "give a name"),
-        ("resnet5", "did you mean resnet50"),
+        ("resnet5", "did you mean 'resnet50'"),
     ],
 )
 def test_what_is_neither_a_model_nor_a_source_is_told(written, name, hint):

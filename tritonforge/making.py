@@ -108,7 +108,7 @@ def _proven(
     exported, spec = finished.exported, finished.judged(spec)
     placed = opsets.check(path, spec)
     proof, judged = _prove(loaded, exported, _case(path, spec, exported, largest), progress)
-    return exported, spec, proof, (*exported.notes, *placed, *judged, *proof.notes)
+    return exported, spec, proof, (*loaded.notes, *exported.notes, *placed, *judged, *proof.notes)
 
 
 def _files(loaded: Loaded) -> tuple[Path, ...]:

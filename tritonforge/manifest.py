@@ -66,6 +66,7 @@ class Manifest:
     was loaded to its version, an empty one where it was not there; `read` and `beside` are the
     files that it was made from and those of the model's folder that it brought, with `files` all
     that a later build compares to see whether to build.
+    `preprocessing` says of inputs, by name, how they are made of what a person has.
     `accelerator` is the one that it was built for, empty in manifests from before it was written.
     """
 
@@ -97,6 +98,7 @@ class Manifest:
     read: Mapping[str, Stamp] = field(default_factory=dict)
     beside: Mapping[str, Stamp] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
+    preprocessing: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def write(manifest: Manifest, version_dir: Path) -> None:

@@ -47,6 +47,7 @@ def record(
         gate=proof.report,
         input_specs=tuple(str(tensor) for tensor in spec.inputs),
         tools=sources.libraries(unchanged.TOOLS),
+        preprocessing=loaded.preprocessing,
     )
 
 

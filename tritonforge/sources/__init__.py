@@ -1,12 +1,14 @@
 """What a user can hand in. Each kind is one module that satisfies `protocol.Source`."""
 
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from tritonforge.errors import SourceError
-from tritonforge.sources import factory, onnx_file, torchvision, watched
+from tritonforge.errors import SourceError, did_you_mean
+from tritonforge.sources import factory, onnx_file, timm, torchvision, watched
 from tritonforge.sources.installed import libraries, version
 from tritonforge.sources.protocol import Loaded, Source
 from tritonforge.sources.watched import Reads
@@ -27,32 +29,70 @@ __all__ = [
     "version",
 ]
 
-# In the order in which they are asked; a bare name belongs to the last.
+# In the order in which they are asked.
 SOURCES = {
     "onnx": cast("Source", onnx_file),
     "torchvision": cast("Source", torchvision),
+    "timm": cast("Source", timm),
     "factory": cast("Source", factory),
 }
 
-_LIBRARIES = {"torch", "torchvision", "safetensors", "onnxscript"}
+# Where a bare name is looked up, in this order.
+_NAMED = {"torchvision": torchvision, "timm": timm}
+_BARE = re.compile(r"[A-Za-z0-9_.-]+")
+
+# Which extra brings a library.
+_EXTRAS = {
+    **dict.fromkeys(("torch", "torchvision", "safetensors", "onnxscript"), "torch"),
+    **dict.fromkeys(("timm", "huggingface_hub"), "timm"),
+}
 
 
 def kind(text: str) -> Source:
-    """Find the kind of source that reads `text`; raises `SourceError`."""
+    """Find the kind of source that reads `text`; raises `SourceError`.
+
+    A bare name is torchvision's as far as its form goes.
+    """
     for source in SOURCES.values():
         if source.claims(text):
             return source
+    if _BARE.fullmatch(text):
+        return SOURCES["torchvision"]
     raise SourceError(
         f"cannot tell what kind of source {text!r} is",
         hint="give a name (resnet50), file.py:factory, pkg.module:factory or model.onnx",
     )
 
 
+def _named(text: str) -> str:
+    """Put before a bare name the library that has it; raises `SourceError` where none has."""
+    if kind(text).claims(text):
+        return text
+    asked: dict[str, list[str]] = {}
+    for prefix, library in _NAMED.items():
+        with suppress(ModuleNotFoundError):
+            asked[prefix] = library.names()
+            if text in asked[prefix]:
+                return f"{prefix}:{text}"
+    if not asked:
+        raise _missing(text, "torch")
+    known = [name for names in asked.values() for name in names]
+    absent = next((prefix for prefix in _NAMED if prefix not in asked), None)
+    instead = "a file is named with its suffix (model.onnx), a factory file.py:factory"
+    if absent is not None:
+        instead = f"{absent} may have it: pip install 'tritonforge[{_EXTRAS[absent]}]'"
+    raise SourceError(
+        f"{' and '.join(asked)} {'have' if len(asked) > 1 else 'has'} no model {text!r}",
+        hint=did_you_mean(text, known) or instead,
+    )
+
+
 def model_name(spec: ModelSpec) -> str:
     """Return `--name`, else the source's own name made valid.
 
-    A torchvision model is named like itself, an `.onnx` file by its stem, a factory by the stem of
-    its file or the last part of its module and the factory: `nets.py:tiny` gives `nets_tiny`.
+    A torchvision or timm model is named like itself, an `.onnx` file by its stem, a factory by the
+    stem of its file or the last part of its module and the factory: `nets.py:tiny` gives
+    `nets_tiny`.
     """
     return spec.name or valid_name(kind(spec.source).model_name(spec.source))
 
@@ -62,9 +102,11 @@ def check(text: str) -> None:
 
     Files are not looked for, and no code of the user's is run.
     """
-    if kind(text) is SOURCES["torchvision"]:
-        with _libraries(text):
-            torchvision.known(torchvision.model_name(text))
+    with _libraries(text):
+        text = _named(text)
+        for library in _NAMED.values():
+            if kind(text) is library:
+                library.known(library.model_name(text))
 
 
 def file(text: str) -> Path | None:
@@ -74,7 +116,7 @@ def file(text: str) -> Path | None:
 
 def is_a_file(text: str) -> bool:
     """Say whether a source is a file of the user's, also where it cannot be found."""
-    return kind(text) is not SOURCES["torchvision"]
+    return kind(text) not in _NAMED.values()
 
 
 def identity(text: str) -> tuple[str, ...]:
@@ -97,9 +139,16 @@ def opened(text: str) -> Iterator[Reads]:
 
 
 def load(spec: ModelSpec) -> Loaded:
-    """Load the source of a spec; raises `SourceError`, also for a library that is missing."""
+    """Load the source of a spec; raises `SourceError`, also for a library that is missing.
+
+    Where it is a bare name, a note says whose it is.
+    """
     with _libraries(spec.source):
-        return kind(spec.source).load(spec.source, spec)
+        text = _named(spec.source)
+        loaded = kind(text).load(text, spec)
+    if text == spec.source:
+        return loaded
+    return replace(loaded, notes=(f"{spec.source} is taken from {text}", *loaded.notes))
 
 
 @contextmanager
@@ -108,9 +157,14 @@ def _libraries(text: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        if error.name not in _LIBRARIES:
+        if error.name not in _EXTRAS:
             raise
-        raise SourceError(
-            f"{text} needs {error.name}, which is not installed",
-            hint="pip install 'tritonforge[torch]'",
-        ) from error
+        raise _missing(text, error.name) from error
+
+
+def _missing(text: str, library: str) -> SourceError:
+    """Return the error of a library that is not installed."""
+    return SourceError(
+        f"{text} needs {library}, which is not installed",
+        hint=f"pip install 'tritonforge[{_EXTRAS[library]}]'",
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tritonforge.spec import Domain, ModelSpec
 from tritonforge.tensors import Arrays, TensorSpec
@@ -22,6 +22,8 @@ class Loaded:
     it only costs the batching. `weights` says in words where the weights come from, `labels` name
     the classes of the first output. `versions` are the libraries that took part. `read` are the
     files that a user's code reads to make the model, `unseen` says why those may not be all.
+    `preprocessing` says of inputs, by name, how they are made of what a person has: facts for the
+    manifest. `notes` are for the user.
     """
 
     module: "nn.Module | None" = None
@@ -36,6 +38,8 @@ class Loaded:
     versions: Mapping[str, str] = field(default_factory=dict)
     read: tuple[Path, ...] = ()
     unseen: str | None = None
+    preprocessing: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class Source(Protocol):

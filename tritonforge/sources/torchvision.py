@@ -1,32 +1,31 @@
-"""Models by their torchvision name: `resnet50`, `torchvision:resnet50`."""
+"""Models by their torchvision name: `torchvision:resnet50`."""
 
-import os
-import re
-import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
-from difflib import get_close_matches
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
-from tritonforge.errors import SourceError
+from tritonforge.errors import SourceError, did_you_mean
+from tritonforge.sources import images
 from tritonforge.sources.protocol import Loaded
-from tritonforge.spec import Domain, ModelSpec
+from tritonforge.spec import ModelSpec
 from tritonforge.tensors import DType, TensorSpec
 
 _PREFIX = "torchvision:"
-_DOWNLOAD_TIMEOUT = 30.0  # seconds without a byte
 # What the video architectures were trained on, where their weights do not say.
 _FRAMES = {"mvit": 16, "swin3d": 32}
 _DEFAULT_FRAMES = 16
 
 
 def claims(text: str) -> bool:
-    """Take `torchvision:NAME` and every bare name."""
-    return text.startswith(_PREFIX) or re.fullmatch(r"[A-Za-z0-9_.-]+", text) is not None
+    """Take `torchvision:NAME`."""
+    return text.startswith(_PREFIX)
+
+
+def names() -> list[str]:
+    """List the architectures that torchvision has."""
+    from torchvision import models
+
+    return list(models.list_models())
 
 
 def model_name(text: str) -> str:
@@ -52,16 +51,17 @@ def load(text: str, spec: ModelSpec) -> Loaded:
     module = _make(name, default, spec).eval()
     if spec.weights not in {"default", "random"}:
         states.load_file(module, Path(spec.weights))
-    side = _facts(name, module, default)
+    side, facts = _input(name, module, default), _preprocessing(default)
     return Loaded(
         module=module,
         inputs=spec.inputs or (side,),
-        domains={side.name: _domain(default)},
+        domains={side.name: images.domain(facts["mean"], facts["std"])},
         asked=bool(spec.inputs),
         labels=tuple(default.meta.get("categories", ())) if default else (),
         weights=_words(spec, default),
         weights_sha256=states.fingerprint(module),
         versions={"torch": torch.__version__, "torchvision": torchvision.__version__},
+        preprocessing={side.name: facts} if default else {},
     )
 
 
@@ -69,15 +69,9 @@ def known(name: str) -> str:
     """Return the name where torchvision has it and Triton can serve its kind."""
     from torchvision import models
 
-    listed = models.list_models()
+    listed = names()
     if name not in listed:
-        near = get_close_matches(name, listed, n=3)
-        raise SourceError(
-            f"torchvision has no model {name!r}",
-            hint=f"did you mean {', '.join(near)}?"
-            if near
-            else "a file is named with its suffix (model.onnx), a factory file.py:factory",
-        )
+        raise SourceError(f"torchvision has no model {name!r}", hint=did_you_mean(name, listed))
     unfit = {models.detection: "takes a list of images", models.optical_flow: "takes image pairs"}
     for package, reason in unfit.items():
         if name in models.list_models(package):
@@ -98,7 +92,7 @@ def _make(name: str, default: Any, spec: ModelSpec) -> Any:
     import torch
     from torchvision import models
 
-    from tritonforge.sources import weights as states
+    from tritonforge.sources import pretrained
 
     if spec.weights != "default":
         # Said outright because these two warn that their default will change.
@@ -113,39 +107,12 @@ def _make(name: str, default: Any, spec: ModelSpec) -> Any:
             f"torchvision has no pretrained weights for {name!r}",
             hint="use --weights random, or --weights FILE",
         )
-    try:
-        with _safe_download():
-            return models.get_model(name, weights=default, progress=sys.stderr.isatty())
-    except (URLError, HTTPException, OSError, RuntimeError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise SourceError(
-            f"cannot download the pretrained weights {default} of {name!r}: {reason}",
-            hint="check the network, give --weights FILE, or use --weights random",
-        ) from error
-    except Exception as error:  # torch refuses what is damaged, or would run code, in many ways
-        raise SourceError(
-            f"the cached pretrained weights {default} of {name!r} cannot be read:"
-            f" {states.reason(error)}",
-            hint=f"delete their file below {torch.hub.get_dir()} and build again",
-        ) from error
+    what = f"the pretrained weights {default} of {name!r}"
+    with pretrained.fetched(what, kept=torch.hub.get_dir()):
+        return models.get_model(name, weights=default, progress=sys.stderr.isatty())
 
 
-@contextmanager
-def _safe_download() -> Iterator[None]:
-    """Bound the wait for the network, let torch unpickle nothing but tensors and print aside."""
-    before, forced = socket.getdefaulttimeout(), os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD")
-    socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT)
-    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
-    try:
-        with redirect_stdout(sys.stderr):  # stdout carries the answer alone
-            yield
-    finally:
-        socket.setdefaulttimeout(before)
-        if forced is None:
-            del os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"]
-
-
-def _facts(name: str, module: Any, default: Any) -> TensorSpec:
+def _input(name: str, module: Any, default: Any) -> TensorSpec:
     """Describe the one input: images, or clips for video models."""
     from torchvision import models
 
@@ -166,14 +133,17 @@ def _crop(default: Any) -> list[int]:
     return list(size) * 2 if len(size) == 1 else list(size)
 
 
-def _domain(default: Any) -> Domain:
-    """Return the range of normalised pixels: (0 - mean) / std to (1 - mean) / std."""
+def _preprocessing(default: Any) -> dict[str, Any]:
+    """Return what the preset that belongs to the weights does to an image."""
     preset = default.transforms() if default is not None else None
-    mean = getattr(preset, "mean", None) or [0.485, 0.456, 0.406]
-    std = getattr(preset, "std", None) or [0.229, 0.224, 0.225]
-    low = min(-m / s for m, s in zip(mean, std, strict=True))
-    high = max((1 - m) / s for m, s in zip(mean, std, strict=True))
-    return Domain(kind="uniform", low=round(low, 4), high=round(high, 4))
+    mode = getattr(preset, "interpolation", None)
+    return images.facts(
+        resize=getattr(preset, "resize_size", None) or (),
+        crop=_crop(default),
+        interpolation=getattr(mode, "value", "bilinear"),
+        mean=getattr(preset, "mean", None) or images.MEAN,
+        std=getattr(preset, "std", None) or images.STD,
+    )
 
 
 def _words(spec: ModelSpec, default: Any) -> str:
