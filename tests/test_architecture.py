@@ -46,6 +46,7 @@ DOORS = {
     "timm": {"sources"},
     "torch": {"sources", "export"},
     "torchvision": {"sources"},
+    "transformers": {"sources"},
     "tritonclient": {"pbtxt", "client"},
 }
 

@@ -100,7 +100,7 @@ def _proven(
     path: Path, spec: ModelSpec, loaded: Loaded, largest: int, progress: Progress
 ) -> tuple[Exported, ModelSpec, Proof, tuple[str, ...]]:
     """Write the model and prove it; return what was made, the spec as it came out, and notes."""
-    spec = wishes.with_samples(spec, loaded)
+    spec = wishes.with_sizes(wishes.with_samples(spec, loaded), loaded)
     exported = exporting.make(loaded, spec, path, progress)
     wishes.check_ranges(spec, exported.signature)
     spec = deciding.under(spec, exported.decision)

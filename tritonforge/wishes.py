@@ -9,6 +9,13 @@ from tritonforge.spec import ModelSpec
 from tritonforge.tensors import Signature
 
 
+def with_sizes(spec: ModelSpec, loaded: Loaded) -> ModelSpec:
+    """Wish for the sizes that the source knows, of dimensions that no range is stated for."""
+    dynamic = Signature(inputs=loaded.inputs, outputs=()).dynamic
+    known = {name: each for name, each in loaded.ranges.items() if name in dynamic}
+    return replace(spec, ranges=tuple({**known, **dict(spec.ranges)}.items()))
+
+
 def with_samples(spec: ModelSpec, loaded: Loaded) -> ModelSpec:
     """Read the recorded samples and wish for what they hold: their values, and their sizes.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from tritonforge.errors import SourceError, did_you_mean
-from tritonforge.sources import factory, onnx_file, timm, torchvision, watched
+from tritonforge.sources import factory, hf, onnx_file, timm, torchvision, watched
 from tritonforge.sources.installed import libraries, version
 from tritonforge.sources.protocol import Loaded, Source
 from tritonforge.sources.watched import Reads
@@ -34,6 +34,7 @@ SOURCES = {
     "onnx": cast("Source", onnx_file),
     "torchvision": cast("Source", torchvision),
     "timm": cast("Source", timm),
+    "hf": cast("Source", hf),
     "factory": cast("Source", factory),
 }
 
@@ -44,7 +45,8 @@ _BARE = re.compile(r"[A-Za-z0-9_.-]+")
 # Which extra brings a library.
 _EXTRAS = {
     **dict.fromkeys(("torch", "torchvision", "safetensors", "onnxscript"), "torch"),
-    **dict.fromkeys(("timm", "huggingface_hub"), "timm"),
+    "timm": "timm",
+    **dict.fromkeys(("transformers", "huggingface_hub"), "hf"),
 }
 
 
@@ -60,7 +62,7 @@ def kind(text: str) -> Source:
         return SOURCES["torchvision"]
     raise SourceError(
         f"cannot tell what kind of source {text!r} is",
-        hint="give a name (resnet50), file.py:factory, pkg.module:factory or model.onnx",
+        hint="give a name (resnet50), hf:ID, file.py:factory, pkg.module:factory or model.onnx",
     )
 
 
@@ -116,16 +118,13 @@ def file(text: str) -> Path | None:
 
 def is_a_file(text: str) -> bool:
     """Say whether a source is a file of the user's, also where it cannot be found."""
-    return kind(text) not in _NAMED.values()
+    return kind(text).names_a_file(text)
 
 
 def identity(text: str) -> tuple[str, ...]:
     """Return what tells a source from all others, whatever the folder it is named from."""
     path = file(text)
-    if path is None:
-        return (text,)
-    place = str(path.resolve())
-    return (place, text.rsplit(":", 1)[1]) if kind(text) is SOURCES["factory"] else (place,)
+    return (text,) if path is None else (str(path.resolve()), kind(text).part(text))
 
 
 @contextmanager

@@ -52,6 +52,16 @@ def file(text: str) -> Path | None:
     return None if origin is None else Path(origin)
 
 
+def names_a_file(_: str) -> bool:
+    """Say that it is in one, also where no finder knows it."""
+    return True
+
+
+def part(text: str) -> str:
+    """Return the factory's name."""
+    return text.rsplit(":", 1)[1]
+
+
 def _origin(name: str) -> str | None:
     """Return where a module would be imported from, the current folder included."""
     folders: Any = None

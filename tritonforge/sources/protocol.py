@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tritonforge.spec import Domain, ModelSpec
+from tritonforge.spec import Domain, ModelSpec, Range
 from tritonforge.tensors import Arrays, TensorSpec
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class Loaded:
     it only costs the batching. `weights` says in words where the weights come from, `labels` name
     the classes of the first output. `versions` are the libraries that took part. `read` are the
     files that a user's code reads to make the model, `unseen` says why those may not be all.
+    `ranges` are the sizes of dynamic dimensions that the source knows, for which none are wished.
     `preprocessing` says of inputs, by name, how they are made of what a person has: facts for the
     manifest. `notes` are for the user.
     """
@@ -38,6 +39,7 @@ class Loaded:
     versions: Mapping[str, str] = field(default_factory=dict)
     read: tuple[Path, ...] = ()
     unseen: str | None = None
+    ranges: Mapping[str, Range] = field(default_factory=dict)
     preprocessing: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -53,6 +55,12 @@ class Source(Protocol):
 
     def file(self, text: str) -> Path | None:
         """Return the file that the source is, None where it is none; nothing is loaded."""
+
+    def names_a_file(self, text: str) -> bool:
+        """Say whether the source is a file of the user's, also where it cannot be found."""
+
+    def part(self, text: str) -> str:
+        """Return what of its file the source is, empty where that is all of it."""
 
     def load(self, text: str, spec: ModelSpec) -> Loaded:
         """Load the model; raises `SourceError`."""

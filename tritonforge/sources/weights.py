@@ -32,13 +32,26 @@ def load_file(module: nn.Module, path: Path) -> None:
     if state and not own and all(str(key).startswith(_PARALLEL) for key in state):
         state = {str(key).removeprefix(_PARALLEL): value for key, value in state.items()}
     try:
-        module.load_state_dict(state, strict=True)
+        module.load_state_dict(_shared(module, state), strict=True)
     except Exception as error:  # RuntimeError for what does not fit, others for what is no tensor
         lines = [line.strip() for line in str(error).splitlines()]
         raise SourceError(
             f"{path} does not fit the model: {' '.join(lines[1:3] or lines)[:400]}",
             hint="use weights of this very architecture",
         ) from error
+
+
+def _shared(module: nn.Module, state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give each name of a shared tensor what one of its names is given: a file may hold it once."""
+    names: dict[tuple[int, torch.Size], list[str]] = {}
+    for name, tensor in module.state_dict().items():
+        if isinstance(tensor, torch.Tensor) and tensor.numel():
+            names.setdefault((tensor.data_ptr(), tensor.shape), []).append(name)
+    given = dict(state)
+    for group in names.values():
+        held = [name for name in group if name in state]
+        given |= {name: state[held[0]] for name in group if held and name not in state}
+    return given
 
 
 def _read(path: Path) -> Mapping[str, Any]:

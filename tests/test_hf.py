@@ -1,0 +1,337 @@
+"""Models of transformers: where they are, which class, what they take, how they fail, and built."""
+
+import json
+
+import pytest
+import safetensors.torch
+import torch
+import transformers
+from test_sources import load, refusal, spec
+
+from tritonforge import release, sources
+from tritonforge.build import build
+from tritonforge.errors import SourceError
+from tritonforge.repository import Repository
+from tritonforge.spec import Domain, ModelSpec, Range
+from tritonforge.tensors import DType, TensorSpec
+
+SMALL = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 37,
+    "vocab_size": 99,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+T5 = {"d_model": 32, "d_kv": 8, "d_ff": 37, "num_layers": 2, "num_heads": 4, "vocab_size": 99}
+VIT = {key: SMALL[key] for key in list(SMALL)[:4]} | {"image_size": 32, "patch_size": 8}
+WAV2VEC2 = SMALL | {
+    "conv_dim": [16, 16],
+    "conv_stride": [5, 4],
+    "conv_kernel": [10, 8],
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 2,
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a maker of folders that hold a config, and what else is given."""
+
+    def make(kind, config=None, name="model", **files):
+        made = tmp_path / name
+        made.mkdir()
+        transformers.AutoConfig.for_model(kind, **(config or SMALL)).save_pretrained(made)
+        for file, said in files.items():
+            (made / f"{file}.json").write_text(json.dumps(said))
+        return made
+
+    return make
+
+
+def change(folder, **said):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | said))
+
+
+# --- where it is ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("hf:bert-base-uncased", "bert-base-uncased"),
+        ("hf:org/some.model", "some.model"),
+        ("hf:org/model@v1.0", "model"),
+        ("hf:org/model#fill-mask", "model-fill-mask"),
+        ("hf:org/model@main#BertModel", "model-BertModel"),
+    ],
+)
+def test_a_model_of_the_hub_is_named_by_its_id(text, name):
+    assert sources.kind(text) is sources.SOURCES["hf"]
+    assert sources.model_name(spec(text)) == name
+    assert not sources.is_a_file(text)
+    assert sources.identity(text) == (text,)
+
+
+def test_a_folder_is_named_by_itself_and_is_known_by_its_path(folder, monkeypatch):
+    made = folder("bert", name="mine")
+    monkeypatch.chdir(made)
+    assert sources.model_name(spec("hf:.")) == "mine"
+    assert sources.is_a_file("hf:.")
+    assert sources.identity("hf:.#fill-mask") == (str(made / "config.json"), "fill-mask")
+    assert sources.identity("hf:.") == sources.identity(f"hf:{made}")
+
+
+@pytest.mark.parametrize("text", ["hf:", "hf:a/b/c", "hf:../x", "hf:/no/such", "hf:a b"])
+def test_what_is_neither_is_told(text):
+    assert "neither a folder nor the ID" in str(refusal(text))
+
+
+# --- which class ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("named", "task", "made"),
+    [
+        (None, "", "BertModel"),
+        ("BertForMaskedLM", "", "BertForMaskedLM"),
+        ("BertForMaskedLM", "#text-classification", "BertForSequenceClassification"),
+        ("BertForMaskedLM", "#feature-extraction", "BertModel"),
+        (None, "#BertForQuestionAnswering", "BertForQuestionAnswering"),
+    ],
+)
+def test_the_config_names_the_class_and_a_task_another(folder, named, task, made):
+    place = folder("bert")
+    change(place, architectures=[named] if named else None)
+    assert type(load(f"hf:{place}{task}", weights="random").module).__name__ == made
+
+
+@pytest.mark.parametrize(
+    ("task", "said", "hint"),
+    [
+        ("#text-clasification", "no task 'text-clasification'", "mean 'text-classification'?"),
+        ("#zzz", "no task 'zzz'", "it has "),
+        ("#image-classification", "no class for the task", "fill-mask"),
+        ("#AutoConfig", "no task 'AutoConfig'", ""),
+    ],
+)
+def test_a_task_that_there_is_not_is_told(folder, task, said, hint):
+    error = refusal(f"hf:{folder('bert')}{task}", weights="random")
+    assert said in str(error)
+    assert hint in error.hint
+
+
+def test_code_that_comes_with_a_model_is_not_run(folder):
+    place = folder("bert")
+    change(place, architectures=["MyModel"], auto_map={"AutoModel": "mine.MyModel"})
+    (place / "mine.py").write_text("raise SystemExit('run')")
+    error = refusal(f"hf:{place}", weights="random")
+    assert "no class MyModel" in str(error)
+    assert "never run" in error.hint
+    change(place, model_type="of_my_own", auto_map={"AutoConfig": "mine.MyConfig"})
+    assert "does not know the config" in str(refusal(f"hf:{place}", weights="random"))
+
+
+# --- what it takes --------------------------------------------------------------------------------
+
+
+def described(place, task=""):
+    loaded = load(f"hf:{place}{task}", weights="random")
+    return loaded, {each.name: (each.dtype, each.dims) for each in loaded.inputs}
+
+
+def test_texts_have_ids_masks_and_types(folder):
+    loaded, inputs = described(folder("bert"))
+    ids = (DType.INT64, ("batch", "seq"))
+    assert inputs == {"input_ids": ids, "attention_mask": ids, "token_type_ids": ids}
+    assert loaded.domains["input_ids"] == Domain(kind="integers", low=0, high=99)
+    assert loaded.domains["attention_mask"] == Domain(kind="mask")
+    assert loaded.domains["token_type_ids"] == Domain(kind="integers", low=0, high=2)
+    assert loaded.ranges == {"seq": Range(low=1, high=512)}
+    assert loaded.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "files", "most", "said"),
+    [
+        ("roberta", SMALL | {"max_position_embeddings": 514, "pad_token_id": 1}, {}, 512, ""),
+        ("bert", SMALL | {"max_position_embeddings": 40}, {}, 40, ""),
+        ("bert", SMALL, {"tokenizer_config": {"model_max_length": 128}}, 128, ""),
+        ("bert", SMALL, {"tokenizer_config": {"model_max_length": 1e30}}, 512, ""),
+        ("bert", SMALL | {"max_position_embeddings": 2048}, {}, 512, "the model goes to 2048"),
+        ("t5", T5, {}, 512, "no end that it knows"),
+    ],
+)
+def test_a_text_is_as_long_as_model_and_tokenizer_take_it(folder, kind, config, files, most, said):
+    loaded, _ = described(folder(kind, config, **files))
+    assert loaded.ranges["seq"] == Range(low=1, high=most)
+    assert said in " ".join(loaded.notes)
+
+
+def test_a_decoder_has_ids_of_its_own(folder):
+    loaded, inputs = described(folder("t5", T5), "#T5ForConditionalGeneration")
+    assert inputs["decoder_input_ids"] == (DType.INT64, ("batch", "decoder_seq"))
+    assert loaded.ranges["decoder_seq"] == Range(low=1, high=64)
+
+
+def test_images_are_as_large_as_the_config_says_and_normalised_as_beside_it(folder):
+    beside = {
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+        "size": {"shortest_edge": 36},
+        "crop_size": {"height": 32, "width": 32},
+        "resample": 3,
+    }
+    loaded, inputs = described(folder("vit", VIT, preprocessor_config=beside))
+    assert inputs == {"pixel_values": (DType.FP32, ("batch", 3, 32, 32))}
+    assert loaded.domains["pixel_values"] == Domain(kind="uniform", low=-1.0, high=1.0)
+    assert loaded.preprocessing["pixel_values"] == {
+        "kind": "image",
+        "resize": [36],
+        "crop": [32, 32],
+        "crop_mode": "center",
+        "interpolation": "bicubic",
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.5, 0.5, 0.5],
+    }
+
+
+def test_sounds_have_samples(folder):
+    loaded, inputs = described(folder("wav2vec2", WAV2VEC2))
+    assert inputs["input_values"] == (DType.FP32, ("batch", "samples"))
+    assert loaded.ranges["samples"].opt == 16000
+
+
+def test_inputs_that_are_stated_count(folder):
+    from tritonforge.spec import parse_input
+
+    wish = (parse_input("input_ids:INT32:batch,12"),)
+    loaded = load(f"hf:{folder('bert')}", weights="random", inputs=wish)
+    assert (loaded.inputs, loaded.asked) == (wish, True)
+    assert loaded.inputs[0] == TensorSpec(name="input_ids", dtype=DType.INT32, dims=("batch", 12))
+
+
+def test_labels_are_those_of_a_classifier(folder):
+    place = folder("bert")
+    change(place, id2label={"0": "no", "1": "yes"})
+    assert load(f"hf:{place}#text-classification", weights="random").labels == ("no", "yes")
+    assert load(f"hf:{place}", weights="random").labels == ()
+    change(place, id2label={"0": "LABEL_0", "1": "LABEL_1"})
+    assert load(f"hf:{place}#text-classification", weights="random").labels == ()
+
+
+# --- weights --------------------------------------------------------------------------------------
+
+
+def save(place, made, dtype=torch.float32):
+    torch.manual_seed(7)
+    module = made(transformers.AutoConfig.from_pretrained(place)).to(dtype)
+    module.config.dtype = dtype
+    module.save_pretrained(place)
+    return module
+
+
+def test_the_weights_of_a_folder_are_taken_in_fp32_which_is_said(folder):
+    place = folder("bert")
+    made = save(place, transformers.BertForMaskedLM, torch.bfloat16)
+    loaded = load(f"hf:{place}")
+    assert type(loaded.module).__name__ == "BertForMaskedLM"
+    state = loaded.module.state_dict()
+    assert {each.dtype for each in state.values() if each.is_floating_point()} == {torch.float32}
+    for name, tensor in made.state_dict().items():
+        assert torch.equal(state[name], tensor.to(state[name].dtype))
+    assert loaded.notes == ("the weights are bfloat16, exported in FP32",)
+    assert loaded.weights == f"folder {place}"
+    assert place / "model.safetensors" in loaded.read
+    assert loaded.unseen is None
+
+
+def test_weights_that_lack_what_the_task_needs_are_told(folder):
+    place = folder("bert")
+    save(place, transformers.BertForMaskedLM)
+    error = refusal(f"hf:{place}#text-classification")
+    assert "lack bert.pooler" in str(error)
+    assert "which BertForSequenceClassification needs" in str(error)
+    assert "--weights random" in error.hint
+
+
+def test_a_folder_without_weights_is_told(folder):
+    place = folder("bert")
+    error = refusal(f"hf:{place}")
+    assert "holds no weights" in str(error)
+    assert "--weights random" in error.hint
+    (place / "config.json").unlink()
+    assert "holds no config.json" in str(refusal(f"hf:{place}"))
+
+
+@pytest.mark.parametrize("damage", ["cut", "another"])
+def test_weights_that_are_damaged_or_anothers_are_told(folder, damage):
+    place = folder("bert")
+    save(place, transformers.BertModel)
+    path = place / "model.safetensors"
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:1000])
+    else:
+        safetensors.torch.save_file(
+            {"embeddings.word_embeddings.weight": torch.zeros(3, 3)}, path, {"format": "pt"}
+        )
+    error = refusal(f"hf:{place}")
+    assert f"the weights of {place}" in str(error)
+    assert "\n" not in str(error)
+
+
+def test_weights_come_from_a_file_tied_ones_too(folder, tmp_path):
+    place = folder("bert")
+    save(place, transformers.BertForMaskedLM)
+    (place / "model.safetensors").rename(tmp_path / "w.safetensors")
+    loaded = load(f"hf:{place}", weights=str(tmp_path / "w.safetensors"))
+    assert loaded.weights == f"file {tmp_path}/w.safetensors"
+
+
+def test_a_download_that_fails_is_told_with_the_way_out(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    error = refusal("hf:bert-base-uncased")
+    assert "cannot read the config of bert-base-uncased" in str(error)
+    assert "a folder that is on this machine" in error.hint
+
+
+# --- built ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "task"),
+    [
+        ("bert", SMALL, "#text-classification"),
+        ("gpt2", {"n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 99}, "#text-generation"),
+        ("t5", T5, "#T5ForConditionalGeneration"),
+        ("vit", VIT, "#image-classification"),
+    ],
+)
+def test_a_model_is_built(folder, tmp_path, kind, config, task):
+    source = f"hf:{folder(kind, config)}{task}"
+    wish = ModelSpec(
+        source=source,
+        target=release.find("24.10"),
+        weights="random",
+        max_batch_size=4,
+        ranges=(("seq", Range(low=1, high=24)),) if kind != "vit" else (),
+    )
+    built = build(wish, Repository(tmp_path / "models"))
+    assert built.manifest.gate.passed
+    assert {each.name for each in built.manifest.signature.inputs} == {
+        each.name for each in sources.load(wish).inputs
+    }
+    again = build(wish, Repository(tmp_path / "models"))
+    assert again.unchanged
+
+
+def test_a_config_that_cannot_be_is_told(folder):
+    place = folder("bert")
+    change(place, num_attention_heads=5)
+    with pytest.raises(SourceError, match="cannot be made from its config") as caught:
+        load(f"hf:{place}", weights="random")
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,87 @@
+"""Models of Hugging Face, from the hub or a folder: `hf:bert-base-uncased`, `hf:folder#fill-mask`.
+
+`hf:ID@REVISION` pins a commit, a tag or a branch; behind `#` stands a task as transformers names
+it, or one of its classes.
+"""
+
+from pathlib import Path
+
+from tritonforge.sources.hf.place import Place, claims, parse
+from tritonforge.sources.protocol import Loaded
+from tritonforge.spec import ModelSpec
+
+__all__ = ["claims", "file", "load", "model_name", "names_a_file", "part"]
+
+
+def model_name(text: str) -> str:
+    """Return the last part of the ID, or the folder's name, and the task where one is asked."""
+    place = parse(text)
+    name = place.folder.resolve().name if place.folder else place.name.rsplit("/", 1)[-1]
+    return f"{name}-{place.task}" if place.task else name
+
+
+def names_a_file(text: str) -> bool:
+    """Say whether it is a folder of the user's."""
+    return parse(text).folder is not None
+
+
+def file(text: str) -> Path | None:
+    """Return the config of a folder, None for what comes from the hub."""
+    folder = parse(text).folder
+    return None if folder is None else folder / "config.json"
+
+
+def part(text: str) -> str:
+    """Return the task."""
+    return parse(text).task or ""
+
+
+def load(text: str, spec: ModelSpec) -> Loaded:
+    """Make the model that its config describes, with the weights that are wished."""
+    import torch
+    import transformers
+
+    from tritonforge.sources import weights as states
+    from tritonforge.sources.hf import facts, inputs, making
+
+    place = parse(text)
+    torch.manual_seed(spec.seed)
+    module, notes = making.make(place, spec)
+    found = inputs.of(module, facts.preprocessor(place), facts.tokenizer(place))
+    return Loaded(
+        module=module,
+        inputs=spec.inputs or found.tensors,
+        domains=found.domains,
+        ranges=found.ranges,
+        asked=bool(spec.inputs),
+        labels=facts.labels(module),
+        weights=_words(place, spec, module),
+        weights_sha256=states.fingerprint(module),
+        versions={"torch": torch.__version__, "transformers": transformers.__version__},
+        read=_files(place),
+        unseen=None if place.is_pinned else _MOVES.format(place.name),
+        preprocessing=facts.preprocessing(found.tensors, place),
+        notes=(*notes, *found.notes),
+    )
+
+
+_MOVES = "{0} may have moved on the hub since; hf:{0}@COMMIT would not"
+
+
+def _files(place: Place) -> tuple[Path, ...]:
+    """Return the files of a folder that a build reads: all that lie in it."""
+    if place.folder is None:
+        return ()
+    return tuple(sorted(each.absolute() for each in place.folder.iterdir() if each.is_file()))
+
+
+def _words(place: Place, spec: ModelSpec, module: object) -> str:
+    """Say where the weights come from."""
+    if spec.weights == "random":
+        return f"random, seed {spec.seed}"
+    if spec.weights != "default":
+        return f"file {spec.weights}"
+    if place.folder is not None:
+        return f"folder {place.name}"
+    commit = getattr(getattr(module, "config", None), "_commit_hash", None)
+    return f"pretrained {place.name}" + (f", commit {commit}" if commit else "")

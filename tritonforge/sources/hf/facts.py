@@ -1,0 +1,133 @@
+"""What lies beside a model: how its texts, images and sounds are prepared, and its labels."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tritonforge.sources import images
+from tritonforge.sources.hf.place import Place
+from tritonforge.tensors import TensorSpec
+
+# How Pillow numbers its filters, which is how configs name them.
+_FILTERS = dict(enumerate(("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")))
+_UNBOUNDED = 10**6  # a tokenizer that knows no end says so by a huge number
+
+
+def preprocessor(place: Place) -> Mapping[str, Any]:
+    """Return `preprocessor_config.json`, empty where there is none."""
+    return _json(place, "preprocessor_config.json")
+
+
+def tokenizer(place: Place) -> Mapping[str, Any]:
+    """Return `tokenizer_config.json`, empty where there is none."""
+    return _json(place, "tokenizer_config.json")
+
+
+def longest(tokenizer: Mapping[str, Any]) -> int | None:
+    """Return how many tokens a tokenizer makes at most, None where it does not say."""
+    said = tokenizer.get("model_max_length")
+    return int(said) if isinstance(said, int | float) and said < _UNBOUNDED else None
+
+
+def crop(preprocessor: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return height and width of the image that comes out, None where they are not fixed."""
+    for key in ("crop_size", "size"):
+        if key == "crop_size" and not preprocessor.get("do_center_crop", True):
+            continue
+        if (sides := _sides(preprocessor.get(key))) is not None:
+            return sides
+    return None
+
+
+def normalised(preprocessor: Mapping[str, Any]) -> tuple[Sequence[float], Sequence[float]]:
+    """Return mean and deviation by channel; 0 and 1 where pixels are not normalised."""
+    if not preprocessor.get("do_normalize", True):
+        return (0.0,), (1.0,)
+    mean, std = (preprocessor.get(key) for key in ("image_mean", "image_std"))
+    return mean or images.MEAN, std or images.STD
+
+
+def preprocessing(tensors: Sequence[TensorSpec], place: Place) -> dict[str, Mapping[str, Any]]:
+    """Return the facts of each input that something beside the model speaks of."""
+    told: dict[str, Mapping[str, Any]] = {}
+    names = {tensor.name for tensor in tensors}
+    images_by, texts_by = preprocessor(place), tokenizer(place)
+    if "pixel_values" in names and images_by:
+        told["pixel_values"] = _image(images_by)
+    if "input_ids" in names and texts_by:
+        told["input_ids"] = _text(texts_by)
+    for name in names & {"input_values", "input_features"}:
+        if "sampling_rate" in images_by:
+            told[name] = {"kind": "audio", "sampling_rate": images_by["sampling_rate"]}
+    return told
+
+
+def labels(module: Any) -> tuple[str, ...]:
+    """Return the names of the classes of a classifier, where its config gives real ones."""
+    found = getattr(module.config, "id2label", None) or {}
+    names = tuple(str(found[index]) for index in sorted(found))
+    generic = all(name == f"LABEL_{index}" for index, name in enumerate(names))
+    is_classifier = type(module).__name__.endswith(
+        ("ForSequenceClassification", "ForImageClassification", "ForAudioClassification")
+    )
+    return names if is_classifier and not generic else ()
+
+
+def _image(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of an image."""
+    mean, std = normalised(said)
+    size = said.get("size")
+    resize: Sequence[int] = _sides(size) or ()
+    if isinstance(size, Mapping) and "shortest_edge" in size:
+        resize = (size["shortest_edge"],)
+    kind: Any = said.get("resample")
+    return images.facts(
+        resize=resize,
+        crop=crop(said) or (),
+        interpolation=_FILTERS.get(kind, "bilinear"),
+        mean=mean,
+        std=std,
+    )
+
+
+def _text(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of a text."""
+    return {
+        "kind": "text",
+        "tokenizer": said.get("tokenizer_class"),
+        "max_length": longest(said),
+        "lower_case": said.get("do_lower_case"),
+    }
+
+
+def _sides(size: Any) -> tuple[int, int] | None:
+    """Read a size as configs write it: a number, a pair, or height and width."""
+    if isinstance(size, int):
+        return size, size
+    if isinstance(size, Mapping):
+        height, width = size.get("height"), size.get("width")
+        return (int(height), int(width)) if height and width else None
+    if isinstance(size, Sequence) and len(size) == 2:
+        return int(size[0]), int(size[1])
+    return None
+
+
+def _json(place: Place, name: str) -> Mapping[str, Any]:
+    """Read a file beside the config, from the folder or from the hub's cache."""
+    if place.folder is not None:
+        path = place.folder / name
+        found = str(path) if path.is_file() else None
+    else:
+        from transformers.utils import cached_file
+
+        found = cached_file(
+            place.name, name, revision=place.revision, _raise_exceptions_for_missing_entries=False
+        )
+    if found is None:
+        return {}
+    try:
+        said = json.loads(Path(found).read_text("utf-8"))
+    except ValueError:
+        return {}
+    return said if isinstance(said, Mapping) else {}

@@ -1,0 +1,160 @@
+"""The inputs of a transformers model: by its signature, its config and what lies beside it."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tritonforge.errors import SourceError
+from tritonforge.sources import images
+from tritonforge.sources.hf import facts
+from tritonforge.spec import Domain, Range
+from tritonforge.tensors import Dim, DType, TensorSpec
+
+# As far as a proof goes unless --range says more: attention grows by the square.
+_LONGEST, _LONGEST_ANSWER = 512, 64
+_SAMPLES = Range(low=4000, high=32000, opt=16000)  # a quarter to two seconds at 16 kHz
+_FRAMES = Range(low=32, high=512, opt=128)
+_PLACES = 1000  # a bounding box counts thousandths of the page
+# What a model takes of each, in the order in which it is looked for.
+_TEXT = ("input_ids", "bbox", "attention_mask", "token_type_ids")
+_OTHER = ("pixel_values", "input_values", "input_features", "decoder_input_ids")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """The inputs in the order of `forward`, what they hold, their sizes, and notes."""
+
+    tensors: tuple[TensorSpec, ...]
+    domains: Mapping[str, Domain]
+    ranges: Mapping[str, Range]
+    notes: tuple[str, ...]
+
+
+def of(module: Any, preprocessor: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> Inputs:
+    """Describe the inputs of a model; raises `SourceError` for one that nothing is known of."""
+    takes = inspect.signature(module.forward).parameters
+    names = [name for name in takes if name in _wanted(module, takes)]
+    needed = [
+        name
+        for name, each in takes.items()
+        if each.default is each.empty
+        and each.kind not in {each.VAR_KEYWORD, each.VAR_POSITIONAL}
+        and name not in names
+    ]
+    if needed or not names:
+        raise SourceError(
+            f"what {type(module).__name__} takes as {', '.join(needed or takes)} is not known",
+            hint="state every input, as in --input input_ids:INT64:batch,seq",
+        )
+    made = {name: _described(name, module, preprocessor) for name in names}
+    dims = {dim for tensor, _ in made.values() for dim in tensor.dims}
+    ranges, notes = _ranges(dims, module, tokenizer)
+    return Inputs(
+        tensors=tuple(tensor for tensor, _ in made.values()),
+        domains={name: domain for name, (_, domain) in made.items()},
+        ranges=ranges,
+        notes=notes,
+    )
+
+
+def _wanted(module: Any, takes: Mapping[str, Any]) -> set[str]:
+    """Name the arguments that are inputs of a request."""
+    wanted = set(_OTHER) & set(takes)
+    if not module.config.is_encoder_decoder:
+        wanted.discard("decoder_input_ids")
+    if "input_ids" in takes:
+        wanted |= set(_TEXT) & set(takes)
+        if not getattr(module.config.get_text_config(), "type_vocab_size", 0):
+            wanted.discard("token_type_ids")
+    return wanted
+
+
+def _described(
+    name: str, module: Any, preprocessor: Mapping[str, Any]
+) -> tuple[TensorSpec, Domain]:
+    """Return the tensor and the domain of an input."""
+    text = module.config.get_text_config()
+    ids = ("batch", "decoder_seq" if name == "decoder_input_ids" else "seq")
+    if name in {"input_ids", "decoder_input_ids"}:
+        return _whole(name, ids), Domain(kind="integers", low=0, high=text.vocab_size)
+    if name == "token_type_ids":
+        return _whole(name, ids), Domain(kind="integers", low=0, high=text.type_vocab_size)
+    if name == "bbox":
+        return _whole(name, (*ids, 4)), Domain(kind="integers", low=0, high=_PLACES)
+    if name == "attention_mask":
+        return _whole(name, ids), Domain(kind="mask")
+    if name == "pixel_values":
+        mean, std = facts.normalised(preprocessor)
+        return _floats(name, _pixels(module.config, preprocessor)), images.domain(mean, std)
+    return _floats(name, _sound(name, module.config)), Domain(kind="normal")
+
+
+def _pixels(config: Any, preprocessor: Mapping[str, Any]) -> tuple[Dim, ...]:
+    """Return the dims of an image, or of a clip."""
+    vision = getattr(config, "vision_config", None) or config
+    channels = getattr(vision, "num_channels", None) or 3
+    size = getattr(vision, "image_size", None)
+    sides = (size, size) if isinstance(size, int) else tuple(size or ())
+    sides = sides or facts.crop(preprocessor) or (224, 224)
+    frames = getattr(vision, "num_frames", None)
+    return ("batch", *((frames,) if frames else ()), channels, *sides)
+
+
+def _sound(name: str, config: Any) -> tuple[Dim, ...]:
+    """Return the dims of a sound: samples, or the frames of a spectrogram."""
+    said = (getattr(config, key, None) for key in ("num_mel_bins", "input_feat_per_channel"))
+    bins: int | None = next(filter(None, said), None)
+    if name == "input_values":
+        length = getattr(config, "max_length", None)
+        return ("batch", int(length), bins) if bins and length else ("batch", "samples")
+    if bins and hasattr(config, "max_source_positions") and not hasattr(config, "num_conv_layers"):
+        return ("batch", bins, 2 * config.max_source_positions)  # whisper: a window of 30 s
+    return ("batch", "frames", bins or int(getattr(config, "feature_projection_input_dim", 80)))
+
+
+def _ranges(
+    dims: set[Dim], module: Any, tokenizer: Mapping[str, Any]
+) -> tuple[dict[str, Range], tuple[str, ...]]:
+    """Return the sizes of the dynamic dimensions, and what is to be said of them."""
+    ranges: dict[str, Range] = {}
+    notes: list[str] = []
+    ends = [each for each in (_positions(module), facts.longest(tokenizer)) if each is not None]
+    end = min(ends, default=None)
+    for name, most in (("seq", _LONGEST), ("decoder_seq", _LONGEST_ANSWER)):
+        if name not in dims:
+            continue
+        ranges[name] = Range(low=1, high=min(end or most, most))
+        if end is None or end > most:
+            goes = f"goes to {end}" if end else "has no end that it knows"
+            notes.append(f"{name} is built for 1..{most}, the model {goes}: --range {name}=1..N")
+    ranges |= {name: each for name, each in _SOUNDS.items() if name in dims}
+    return ranges, tuple(notes)
+
+
+_SOUNDS = {"samples": _SAMPLES, "frames": _FRAMES}
+
+
+def _positions(module: Any) -> int | None:
+    """Return how many positions a model has, None where it knows no end.
+
+    A table with a row for padding starts counting behind it (RoBERTa and its kin).
+    """
+    config = module.config.get_text_config()
+    for name, part in module.named_modules():
+        rows = getattr(part, "num_embeddings", None)
+        if rows and name.rpartition(".")[2] == "position_embeddings":
+            padding = getattr(part, "padding_idx", None)
+            return int(rows) if padding is None else int(rows) - padding - 1
+    said = getattr(config, "max_position_embeddings", None)
+    return int(said) if isinstance(said, int) and said > 0 else None
+
+
+def _whole(name: str, dims: tuple[Dim, ...]) -> TensorSpec:
+    """Return a tensor of whole numbers."""
+    return TensorSpec(name=name, dtype=DType.INT64, dims=dims)
+
+
+def _floats(name: str, dims: tuple[Dim, ...]) -> TensorSpec:
+    """Return a tensor of floats."""
+    return TensorSpec(name=name, dtype=DType.FP32, dims=dims)
