@@ -42,6 +42,7 @@ DOORS = {
     "platformdirs": {"toolchain"},
     "rich": {"cli"},
     "safetensors": {"sources"},
+    "sentence_transformers": {"sources"},
     "subprocess": {"process"},
     "timm": {"sources"},
     "torch": {"sources", "export"},

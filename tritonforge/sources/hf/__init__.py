@@ -42,12 +42,13 @@ def load(text: str, spec: ModelSpec) -> Loaded:
     import transformers
 
     from tritonforge.sources import weights as states
-    from tritonforge.sources.hf import facts, inputs, making
+    from tritonforge.sources.hf import beside, facts, inputs, making
 
     place = parse(text)
     torch.manual_seed(spec.seed)
     module, notes = making.make(place, spec)
-    found = inputs.of(module, facts.preprocessor(place), facts.tokenizer(place))
+    images = beside.table(place, "preprocessor_config.json")
+    found = inputs.of(module, images, facts.longest(place))
     return Loaded(
         module=module,
         inputs=spec.inputs or found.tensors,

@@ -1,11 +1,10 @@
 """What lies beside a model: how its texts, images and sounds are prepared, and its labels."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from tritonforge.sources import images
+from tritonforge.sources.hf import beside
 from tritonforge.sources.hf.place import Place
 from tritonforge.tensors import TensorSpec
 
@@ -14,20 +13,13 @@ _FILTERS = dict(enumerate(("nearest", "lanczos", "bilinear", "bicubic", "box", "
 _UNBOUNDED = 10**6  # a tokenizer that knows no end says so by a huge number
 
 
-def preprocessor(place: Place) -> Mapping[str, Any]:
-    """Return `preprocessor_config.json`, empty where there is none."""
-    return _json(place, "preprocessor_config.json")
-
-
-def tokenizer(place: Place) -> Mapping[str, Any]:
-    """Return `tokenizer_config.json`, empty where there is none."""
-    return _json(place, "tokenizer_config.json")
-
-
-def longest(tokenizer: Mapping[str, Any]) -> int | None:
-    """Return how many tokens a tokenizer makes at most, None where it does not say."""
-    said = tokenizer.get("model_max_length")
-    return int(said) if isinstance(said, int | float) and said < _UNBOUNDED else None
+def longest(place: Place) -> int | None:
+    """Return how many tokens a tokenizer makes at most, None where nothing says so."""
+    said = (
+        beside.table(place, "tokenizer_config.json").get("model_max_length"),
+        beside.table(place, "sentence_bert_config.json").get("max_seq_length"),
+    )
+    return min((int(each) for each in said if each and each < _UNBOUNDED), default=None)
 
 
 def crop(preprocessor: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -52,11 +44,11 @@ def preprocessing(tensors: Sequence[TensorSpec], place: Place) -> dict[str, Mapp
     """Return the facts of each input that something beside the model speaks of."""
     told: dict[str, Mapping[str, Any]] = {}
     names = {tensor.name for tensor in tensors}
-    images_by, texts_by = preprocessor(place), tokenizer(place)
+    images_by = beside.table(place, "preprocessor_config.json")
     if "pixel_values" in names and images_by:
         told["pixel_values"] = _image(images_by)
-    if "input_ids" in names and texts_by:
-        told["input_ids"] = _text(texts_by)
+    if "input_ids" in names:
+        told["input_ids"] = _text(place)
     for name in names & {"input_values", "input_features"}:
         if "sampling_rate" in images_by:
             told[name] = {"kind": "audio", "sampling_rate": images_by["sampling_rate"]}
@@ -91,12 +83,13 @@ def _image(said: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def _text(said: Mapping[str, Any]) -> dict[str, Any]:
+def _text(place: Place) -> dict[str, Any]:
     """Return the facts of a text."""
+    said = beside.table(place, "tokenizer_config.json")
     return {
         "kind": "text",
         "tokenizer": said.get("tokenizer_class"),
-        "max_length": longest(said),
+        "max_length": longest(place),
         "lower_case": said.get("do_lower_case"),
     }
 
@@ -111,23 +104,3 @@ def _sides(size: Any) -> tuple[int, int] | None:
     if isinstance(size, Sequence) and len(size) == 2:
         return int(size[0]), int(size[1])
     return None
-
-
-def _json(place: Place, name: str) -> Mapping[str, Any]:
-    """Read a file beside the config, from the folder or from the hub's cache."""
-    if place.folder is not None:
-        path = place.folder / name
-        found = str(path) if path.is_file() else None
-    else:
-        from transformers.utils import cached_file
-
-        found = cached_file(
-            place.name, name, revision=place.revision, _raise_exceptions_for_missing_entries=False
-        )
-    if found is None:
-        return {}
-    try:
-        said = json.loads(Path(found).read_text("utf-8"))
-    except ValueError:
-        return {}
-    return said if isinstance(said, Mapping) else {}

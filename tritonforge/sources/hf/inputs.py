@@ -15,6 +15,7 @@ from tritonforge.tensors import Dim, DType, TensorSpec
 _LONGEST, _LONGEST_ANSWER = 512, 64
 _SAMPLES = Range(low=4000, high=32000, opt=16000)  # a quarter to two seconds at 16 kHz
 _FRAMES = Range(low=32, high=512, opt=128)
+_TYPES = 2
 _PLACES = 1000  # a bounding box counts thousandths of the page
 # What a model takes of each, in the order in which it is looked for.
 _TEXT = ("input_ids", "bbox", "attention_mask", "token_type_ids")
@@ -31,8 +32,11 @@ class Inputs:
     notes: tuple[str, ...]
 
 
-def of(module: Any, preprocessor: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> Inputs:
-    """Describe the inputs of a model; raises `SourceError` for one that nothing is known of."""
+def of(module: Any, preprocessor: Mapping[str, Any], longest: int | None) -> Inputs:
+    """Describe the inputs of a model; raises `SourceError` for one that nothing is known of.
+
+    `longest` says how many tokens its tokenizer makes at most.
+    """
     takes = inspect.signature(module.forward).parameters
     names = [name for name in takes if name in _wanted(module, takes)]
     needed = [
@@ -49,7 +53,7 @@ def of(module: Any, preprocessor: Mapping[str, Any], tokenizer: Mapping[str, Any
         )
     made = {name: _described(name, module, preprocessor) for name in names}
     dims = {dim for tensor, _ in made.values() for dim in tensor.dims}
-    ranges, notes = _ranges(dims, module, tokenizer)
+    ranges, notes = _ranges(dims, module, longest)
     return Inputs(
         tensors=tuple(tensor for tensor, _ in made.values()),
         domains={name: domain for name, (_, domain) in made.items()},
@@ -65,7 +69,8 @@ def _wanted(module: Any, takes: Mapping[str, Any]) -> set[str]:
         wanted.discard("decoder_input_ids")
     if "input_ids" in takes:
         wanted |= set(_TEXT) & set(takes)
-        if not getattr(module.config.get_text_config(), "type_vocab_size", 0):
+        # Of one type there is nothing to say (RoBERTa).
+        if (getattr(module.config.get_text_config(), "type_vocab_size", None) or 0) < _TYPES:
             wanted.discard("token_type_ids")
     return wanted
 
@@ -114,12 +119,12 @@ def _sound(name: str, config: Any) -> tuple[Dim, ...]:
 
 
 def _ranges(
-    dims: set[Dim], module: Any, tokenizer: Mapping[str, Any]
+    dims: set[Dim], module: Any, longest: int | None
 ) -> tuple[dict[str, Range], tuple[str, ...]]:
     """Return the sizes of the dynamic dimensions, and what is to be said of them."""
     ranges: dict[str, Range] = {}
     notes: list[str] = []
-    ends = [each for each in (_positions(module), facts.longest(tokenizer)) if each is not None]
+    ends = [each for each in (_positions(module), longest) if each is not None]
     end = min(ends, default=None)
     for name, most in (("seq", _LONGEST), ("decoder_seq", _LONGEST_ANSWER)):
         if name not in dims:

@@ -1,18 +1,19 @@
 """From a config to a module with its weights, in FP32."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tritonforge.errors import SourceError
-from tritonforge.sources.hf import classes
+from tritonforge.sources.hf import beside, classes
 from tritonforge.sources.hf.place import Place
 from tritonforge.spec import ModelSpec
 
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 _LISTED = 3
+_EMBEDS = "sentence-similarity"
 
 
 def make(place: Place, spec: ModelSpec) -> tuple[Any, tuple[str, ...]]:
@@ -25,18 +26,40 @@ def make(place: Place, spec: ModelSpec) -> tuple[Any, tuple[str, ...]]:
             f"the weights of {place.name} are quantized by kernels that ONNX cannot express",
             hint="build the model that it was quantized from",
         )
-    made = classes.of(config, place.task)
+    listed = _parts(place)
+    made = classes.of(config, place.task if listed is None else "feature-extraction")
     for part in {id(each): each for each in (config, config.get_text_config())}.values():
         part.use_cache = False  # what was computed before comes back as inputs, not by itself
     config.return_dict = True
     notes: tuple[str, ...] = ()
     if spec.weights == "default":
-        module, notes = _pretrained(made, config, place)
+        # The vector of a text is made of its tokens' vectors, not of what is pooled before.
+        unused = () if listed is None else ("pooler.",)
+        module, notes = _pretrained(made, config, place, unused)
     else:
         module = _random(made, config)
         if spec.weights != "random":
             states.load_file(module, Path(spec.weights))
+    if listed is not None:
+        from tritonforge.sources.hf import sentences
+
+        module = sentences.embedder(module, listed, place)
     return module.float().eval(), notes
+
+
+def _parts(place: Place) -> Sequence[Mapping[str, Any]] | None:
+    """Return the parts of a model that makes one vector of a text, None of another."""
+    if place.task not in {None, _EMBEDS}:
+        return None
+    found = beside.read(place, "modules.json")
+    if isinstance(found, list) and found and all(isinstance(each, dict) for each in found):
+        return found
+    if place.task == _EMBEDS:
+        raise SourceError(
+            f"{place.name} has no modules.json, which says how it makes one vector of a text",
+            hint="#feature-extraction builds the transformer alone",
+        )
+    return None
 
 
 def configured(place: Place) -> Any:
@@ -69,7 +92,9 @@ def _random(made: Any, config: Any) -> Any:
         ) from error
 
 
-def _pretrained(made: Any, config: Any, place: Place) -> tuple[Any, tuple[str, ...]]:
+def _pretrained(
+    made: Any, config: Any, place: Place, unused: tuple[str, ...]
+) -> tuple[Any, tuple[str, ...]]:
     """Load the weights that belong to the model; what they lack is no matter of chance."""
     import torch
     from huggingface_hub import constants
@@ -96,7 +121,7 @@ def _pretrained(made: Any, config: Any, place: Place) -> tuple[Any, tuple[str, .
             output_loading_info=True,
             **place.options,
         )
-    lacking = sorted(loading["missing_keys"])
+    lacking = sorted(each for each in loading["missing_keys"] if not each.startswith(unused))
     if lacking:
         more = f" and {len(lacking) - _LISTED} more" if len(lacking) > _LISTED else ""
         raise SourceError(
