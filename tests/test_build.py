@@ -28,6 +28,7 @@ from tritonforge.errors import (
 )
 from tritonforge.repository import Repository
 from tritonforge.spec import Domain, ModelSpec, Range, parse_input
+from tritonforge.stamp import sha256
 
 NETS = str(Path(nets.__file__))
 
@@ -68,7 +69,7 @@ def test_a_version_is_whole_and_says_what_it_is(repository):
         (record.opset, record.ir) == (model.opset_import[0].version, model.ir_version) == (18, 10)
     )
     assert record.config == built.entry.config_path.read_text()
-    assert record.files["model.onnx"].sha256 == manifest.sha256(folder / "model.onnx")
+    assert record.files["model.onnx"].sha256 == sha256(folder / "model.onnx")
     assert record.gate.passed
     assert record.gate.samples >= 5
     inputs, outputs = manifest.read_golden(folder)

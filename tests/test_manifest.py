@@ -13,6 +13,7 @@ from tritonforge import gate, manifest
 from tritonforge.errors import RepositoryError, SpecError
 from tritonforge.manifest import GOLDEN, MANIFEST, Manifest
 from tritonforge.spec import Domain, Range, Tolerance
+from tritonforge.stamp import Stamp
 from tritonforge.tensors import DType, Signature, TensorSpec
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -51,7 +52,7 @@ OUTPUTS = st.builds(
     worst=st.none() | WORSTS,
 )
 STAMPS = st.dictionaries(
-    TEXT, st.builds(manifest.Stamp, sha256=TEXT, size=COUNTS, changed=COUNTS), max_size=3
+    TEXT, st.builds(Stamp, sha256=TEXT, size=COUNTS, changed=COUNTS), max_size=3
 )
 MANIFESTS = st.builds(
     Manifest,

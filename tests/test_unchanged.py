@@ -381,6 +381,38 @@ def test_what_is_read_while_the_module_is_run_is_a_part_of_it(repository, tmp_pa
     assert not build(spec, repository).unchanged
 
 
+LOOKS = {
+    "exists": "found = (HERE / 'late.txt').exists()",
+    "isfile": "import os; found = os.path.isfile(HERE / 'late.txt')",
+    "glob": "found = any(HERE.glob('late.*'))",
+    "listdir": "import os; found = 'late.txt' in os.listdir(HERE)",
+    "scandir": "import os; found = 'late.txt' in [each.name for each in os.scandir(HERE)]",
+    "open": "import contextlib; found = False\n"
+    "    with contextlib.suppress(OSError): found = bool((HERE / 'late.txt').read_text())",
+    "load": "import contextlib; found = False\n"
+    "    with contextlib.suppress(OSError): found = torch.load(HERE / 'late.txt') is None",
+}
+
+
+@pytest.mark.parametrize("way", LOOKS)
+def test_what_was_looked_for_and_comes_is_a_change(repository, tmp_path, way):
+    code = PLAIN.format(more="", width="4").replace(
+        "    return Net().eval()", f"    {LOOKS[way]}\n    return Net().eval()"
+    )
+    folder = tmp_path / "code"
+    folder.mkdir()
+    spec = factory(folder, code)
+    assert build(spec, repository).notes == ()
+    assert build(spec, repository).unchanged
+    (folder / "late.txt").write_text("1")
+    if way == "load":
+        torch.save(torch.ones(1), folder / "late.txt")
+    assert not build(spec, repository).unchanged
+    assert build(spec, repository).unchanged
+    (folder / "late.txt").unlink()
+    assert not build(spec, repository).unchanged
+
+
 @pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("way", ["jit", "safetensors"])

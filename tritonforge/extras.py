@@ -10,8 +10,8 @@ from typing import Any
 
 from tritonforge import manifest, pbtxt
 from tritonforge.errors import RepositoryError
-from tritonforge.manifest import Stamp
 from tritonforge.repository import CONFIG, Repository, Stage
+from tritonforge.stamp import Stamp
 
 
 def bring(

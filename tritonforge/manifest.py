@@ -5,7 +5,6 @@ later server can be judged without torch and without the source. `recorded.npz` 
 has recorded of the inputs, where the samples were not drawn.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -17,6 +16,7 @@ import numpy as np
 from tritonforge.errors import RepositoryError
 from tritonforge.gate import GateReport, OutputReport, Worst
 from tritonforge.spec import Domain, Range, Tolerance
+from tritonforge.stamp import Stamp, sha256
 from tritonforge.tensors import Arrays, DType, Signature, TensorSpec, texts
 
 MANIFEST = "manifest.json"
@@ -25,31 +25,6 @@ RECORDED = "recorded.npz"
 _FORMAT = 1
 _IN, _OUT = "in:", "out:"
 _END = "."  # closes every string: numpy drops zeros at an end
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stamp:
-    """By what a file is known again: its sha256, its bytes, when it was changed (ns)."""
-
-    sha256: str
-    size: int
-    changed: int
-
-    @classmethod
-    def of(cls, path: Path) -> "Stamp":
-        """Stamp a file."""
-        status = path.stat()
-        return cls(sha256=sha256(path), size=status.st_size, changed=status.st_mtime_ns)
-
-    def fits(self, path: Path) -> bool:
-        """Say whether a file is the one that was stamped; read where its date differs."""
-        try:
-            status = path.stat()
-        except OSError:
-            return False
-        if status.st_size != self.size:
-            return False
-        return status.st_mtime_ns == self.changed or sha256(path) == self.sha256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,12 +117,6 @@ def altered(known: Manifest, version_dir: Path) -> tuple[str, ...]:
         for name, stamp in known.files.items()
         if not (path := version_dir / name).is_file() or sha256(path) != stamp.sha256
     )
-
-
-def sha256(path: Path) -> str:
-    """Return the hex sha256 of a file, read in blocks."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_golden(version_dir: Path, inputs: Arrays, outputs: Arrays) -> None:

@@ -15,10 +15,11 @@ from typing import Any
 
 from tritonforge import manifest, pbtxt, sources, toolchain
 from tritonforge.errors import RepositoryError
-from tritonforge.manifest import Manifest, Stamp
+from tritonforge.manifest import Manifest
 from tritonforge.release import Release
 from tritonforge.repository import Entry, Repository, Stage
 from tritonforge.spec import ModelSpec
+from tritonforge.stamp import Stamp, sha256
 from tritonforge.toolchain import home
 
 # Libraries that take part once they are installed, so that one which is not is remembered too.
@@ -45,7 +46,7 @@ def _ourselves() -> str:
     for folder in (Path(__file__).parent, pbtxt.templates()):
         for path in sorted(folder.rglob("*")):
             if path.is_file() and path.suffix != ".pyc":
-                digest.update(f"{path.relative_to(folder)}:{manifest.sha256(path)};".encode())
+                digest.update(f"{path.relative_to(folder)}:{sha256(path)};".encode())
     return digest.hexdigest()
 
 
@@ -75,8 +76,8 @@ def named_files(spec: ModelSpec) -> Iterator[Path]:
 
 
 def stamps(paths: Iterable[Path]) -> dict[str, Stamp]:
-    """Stamp files, by their whole path."""
-    return {str(path.absolute()): Stamp.of(path) for path in paths if path.is_file()}
+    """Stamp what was looked at, by its whole path."""
+    return {str(path.absolute()): Stamp.looked_at(path) for path in paths}
 
 
 def late(reads: sources.Reads, stage: Stage) -> dict[str, Stamp]:

@@ -6,6 +6,8 @@ load models with says so here, as `open` would; of the libraries below nobody ca
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import wraps
 from importlib.util import find_spec
 from typing import Any
@@ -17,6 +19,7 @@ _SILENT = frozenset(
         *("tables", "tensorflow"),
     }
 )
+ASKED = "tritonforge.asked"  # the event of Python's audit
 _told: list[bool] = []
 _missing: list[str] = []
 
@@ -50,6 +53,27 @@ def tell() -> None:
             opener.__init__ = _told_of  # type: ignore[misc]
         else:
             _missing.append("safetensors")
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """Have `os.stat` tell, too: it opens nothing, but code does this or that by what is there."""
+    plain = os.stat
+
+    @wraps(plain)
+    def telling(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        if isinstance(path, str | bytes | os.PathLike):
+            sys.audit(ASKED, os.fspath(path))
+        return plain(path, *arguments, **options)
+
+    for able in (os.supports_fd, os.supports_dir_fd, os.supports_follow_symlinks):
+        if plain in able:
+            able.add(telling)
+    os.stat = telling
+    try:
+        yield
+    finally:
+        os.stat = plain
 
 
 def silent() -> str | None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from tritonforge import presence
 from tritonforge.errors import SourceError
-from tritonforge.manifest import sha256
 from tritonforge.sources.protocol import Loaded
 from tritonforge.spec import ModelSpec
+from tritonforge.stamp import sha256
 
 
 def claims(text: str) -> bool:

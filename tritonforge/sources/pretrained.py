@@ -1,6 +1,5 @@
 """Pretrained weights from the network: waited for so long and no longer, and never run as code."""
 
-import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -39,13 +38,10 @@ def fetched(what: str, kept: str) -> Iterator[None]:
 @contextmanager
 def _safely() -> Iterator[None]:
     """Bound the wait for the network, let torch unpickle nothing but tensors and print aside."""
-    before, forced = socket.getdefaulttimeout(), os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD")
+    before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_TIMEOUT)
-    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
     try:
-        with redirect_stdout(sys.stderr):  # stdout carries the answer alone
+        with weights.nothing_but_tensors(), redirect_stdout(sys.stderr):  # stdout is the answer's
             yield
     finally:
         socket.setdefaulttimeout(before)
-        if forced is None:
-            del os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"]

@@ -1,4 +1,4 @@
-"""Which files a user's code reads: what it imports and what it opens.
+"""Which files a user's code reads: what it imports, what it opens, and what it looks for.
 
 Python tells every file that it opens to its audit hooks (PEP 578), and `native` has the loaders of
 models tell of theirs. What a module reads while it is imported, or keeps once it has read it, is
@@ -22,6 +22,8 @@ from tritonforge.sources.installed import OURS, is_in_a_library, is_the_users
 
 _PROGRAMS = frozenset({"subprocess.Popen", "os.system", "os.posix_spawn", "os.exec"})
 _READS = frozenset({"open", "ctypes.dlopen", "sqlite3.connect"})
+_LISTS = frozenset({"os.listdir", "os.scandir"})
+_HEARD = _PROGRAMS | _READS | _LISTS | {native.ASKED}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +41,7 @@ _watching: list[set[str]] = []
 _read_by: dict[str, set[str]] = {}  # what was read by the code of a file, or while it was imported
 _starts_programs: set[str] = set()
 _before: set[str] = set()  # the modules that were loaded when nobody watched
+_asked: set[str] = set()  # what a user's own code looked for, which may not be there
 _hearing = threading.local()
 _alone: set[str] = set()  # modules that no other can import, since their name is made up
 
@@ -57,7 +60,8 @@ def opened(own: Path | None) -> Iterator[Reads]:
     found = Reads()
     _watching.append(names)
     try:
-        yield found
+        with native.asking():
+            yield found
     finally:
         _watching.remove(names)
         files = set(_loaded(own))
@@ -65,7 +69,7 @@ def opened(own: Path | None) -> Iterator[Reads]:
         # Tracebacks read the source of whoever imports a library first.
         names.update(files, remembered - (_own_files() - files))
         names.discard(_started_with())
-        kept = {path for path in map(_source, names) if is_the_users(str(path)) and _is_file(path)}
+        kept = {_source(name) for name in names if _counts(name)}
         found.paths.update(kept, () if own is None else (own,))
         found.unseen = _unseen(files)
 
@@ -111,8 +115,8 @@ def _unseen(files: set[str]) -> str | None:
 
 
 def _hear(event: str, arguments: tuple[Any, ...]) -> None:
-    """Note a file that is opened for reading, and a program that is started."""
-    if not _watching or event not in _READS | _PROGRAMS or getattr(_hearing, "busy", False):
+    """Note a file that is opened for reading or looked for, and a program that is started."""
+    if not _watching or event not in _HEARD or getattr(_hearing, "busy", False):
         return
     _hearing.busy = True  # whatever is looked up here may open files, and would be heard again
     try:
@@ -126,13 +130,19 @@ def _note(event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
     if event in _PROGRAMS:
         _starts_programs.update(_directly(frame))
         return
-    path = arguments[0]
+    path = arguments[0] if arguments[0] is not None else "."  # os.listdir()
     if not isinstance(path, str | bytes | os.PathLike) or (event == "open" and _writes(*arguments)):
         return
-    name = str(Path(os.fsdecode(path)).absolute())
+    owners = set(_owners(frame))
+    asks = any(map(_is_code, owners)) if event in _READS else _asks(frame)
+    if event not in _READS and not asks:
+        return
+    name = str(Path(os.fsdecode(path)).absolute()) + (os.sep if event in _LISTS else "")
+    if asks:
+        _asked.add(name)
     for names in _watching:
         names.add(name)
-    for owner in _owners(frame):
+    for owner in owners:
         _read_by.setdefault(owner, set()).add(name)
 
 
@@ -156,6 +166,23 @@ def _owners(frame: FrameType | None) -> Iterator[str]:
         frame = frame.f_back
 
 
+def _asks(frame: FrameType | None) -> bool:
+    """Say whether the user's own code is what looks, by itself or by Python's own functions."""
+    while frame is not None and _is_pythons(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame is not None and _is_code(frame.f_code.co_filename)
+
+
+@lru_cache(maxsize=65536)
+def _is_pythons(name: str) -> bool:
+    """Say whether code is of Python itself, or ours that tells; an import looks for itself."""
+    if name.startswith("<frozen"):
+        return "importlib" not in name
+    return name == native.__file__ or (
+        name.startswith(_STANDARD) and "-packages" not in name and f"{os.sep}importlib" not in name
+    )
+
+
 def _directly(frame: FrameType | None) -> Iterator[str]:
     """Yield the user's file that calls Python itself; what a library calls, it answers for."""
     while frame is not None and frame.f_code.co_filename.startswith((_PYTHON, "<frozen")):
@@ -164,7 +191,8 @@ def _directly(frame: FrameType | None) -> Iterator[str]:
         yield frame.f_code.co_filename
 
 
-_PYTHON = str(Path(os.__file__).parent) + os.sep + "subprocess"
+_STANDARD = str(Path(os.__file__).parent) + os.sep
+_PYTHON = _STANDARD + "subprocess"
 
 
 @lru_cache(maxsize=65536)
@@ -182,7 +210,13 @@ def _source(name: str) -> Path:
     return path
 
 
-def _is_file(path: Path) -> bool:
+def _counts(name: str) -> bool:
+    """Say whether what was heard decides what is built: a file, a list, or that none is there."""
+    path = _source(name)
+    if not is_the_users(str(path)):
+        return False
     with suppress(OSError):
-        return path.is_file()
+        if name.endswith(os.sep):
+            return path.is_dir()
+        return path.is_file() or (name in _asked and not path.exists())
     return False

@@ -1,8 +1,10 @@
 """State dicts from files, read without running code, and their fingerprint."""
 
 import hashlib
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from tritonforge.errors import SourceError
 
 # Under these keys training scripts keep the state dict beside other things.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
+
+_FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # which torch.load obeys above its own arguments
 
 _PARALLEL = "module."  # before every key of what DistributedDataParallel saves
 
@@ -52,6 +56,20 @@ def _shared(module: nn.Module, state: Mapping[str, Any]) -> Mapping[str, Any]:
         held = [name for name in group if name in state]
         given |= {name: state[held[0]] for name in group if held and name not in state}
     return given
+
+
+@contextmanager
+def nothing_but_tensors() -> Iterator[None]:
+    """Let torch unpickle nothing but tensors, whatever a library asks of it."""
+    before = os.environ.get(_FORCE)
+    os.environ[_FORCE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_FORCE]
+        else:
+            os.environ[_FORCE] = before
 
 
 def _read(path: Path) -> Mapping[str, Any]:
