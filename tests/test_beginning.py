@@ -114,6 +114,17 @@ def valid(said):
     return jsonschema.Draft202012Validator(specfile.schema()).is_valid(said)
 
 
+def test_the_schema_goes_beside_a_file_that_stands_too(run):
+    Path("tritonforge.toml").write_text("# mine\n")
+    told = run("init", "--schema")
+    assert told.exit_code == 0
+    assert told.stdout.split() == ["tritonforge.schema.json"]
+    assert "#:schema ./tritonforge.schema.json" in told.stderr
+    assert json.loads(Path("tritonforge.schema.json").read_text()) == specfile.schema()
+    assert Path("tritonforge.toml").read_text() == "# mine\n"
+    assert run("init", "--schema", "resnet50").exit_code == 2
+
+
 def test_the_schema_goes_beside_the_file(run):
     told = run("init", "--schema")
     assert told.stdout.split() == ["tritonforge.toml", "tritonforge.schema.json"]

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,26 @@ def test_it_serves_until_it_is_told_to_stop_which_is_success(embedded, tmp_path,
     assert f"Triton {embedded.triton}, ONNX Runtime {embedded.onnxruntime}" in errors
     assert "--log-verbose=0" in errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("flag", ["", "--cache-config=local,size=1048576"])
+def test_a_response_cache_is_there_where_a_config_asks_for_it(embedded, tmp_path, flag):
+    del embedded
+    tiny.double(tmp_path, "cached", "response_cache { enable: true }")
+    tiny.double(tmp_path, "plain")
+    child = command("serve", "-r", tmp_path, *FREE, *(["--", flag] if flag else []))
+    http, *_ = urls(child)
+    served = endpoint.parse((http,))
+    with client.remote(served, "cached") as run:
+        for _ in range(3):
+            run({"x": np.ones((1, 4), np.float32)})
+    with urllib.request.urlopen(f"{http}/v2/models/cached/stats") as answer:
+        counted = json.load(answer)["model_stats"][0]["inference_stats"]
+    assert (counted["cache_hit"]["count"], counted["cache_miss"]["count"]) == (2, 1)
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=30)
+    assert ("the response cache that cached asks for" in errors) is (not flag)
+    assert errors.count("--cache-config=") == (1 if flag else 2)
 
 
 def test_a_server_that_dies_is_an_error_with_its_reason(embedded, tmp_path):

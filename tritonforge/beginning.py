@@ -12,9 +12,9 @@ from tritonforge.errors import SpecError
 from tritonforge.spec import valid_name
 from tritonforge.specfile import FILE, schema
 
-__all__ = ["FILE", "Begun", "begin", "write"]
+__all__ = ["FILE", "SCHEMA", "Begun", "begin", "describe", "write"]
 
-_SCHEMA = "tritonforge.schema.json"
+SCHEMA = "tritonforge.schema.json"
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -49,7 +49,7 @@ def begin(given: Sequence[str], path: Path, *, with_schema: bool) -> Begun:
         "tritonforge.toml.j2",
         filters={"toml": _toml, "key": _key},
         values={
-            "schema": _SCHEMA if with_schema else "",
+            "schema": SCHEMA if with_schema else "",
             "target": release.EMBEDDED,
             "models": models,
         },
@@ -64,14 +64,26 @@ def write(begun: Begun, path: Path, *, force: bool) -> Iterator[Path]:
     """
     texts = {path: begun.text}
     if begun.with_schema:
-        texts[path.parent / _SCHEMA] = json.dumps(schema(), indent=1) + "\n"
+        texts |= _described(path)
     for each in texts:
         if each.exists() and not force:
-            raise SpecError(f"{each} is there already", hint="replace it with --force")
+            raise SpecError(f"{each} is there already", hint="replace it with --force, or edit it")
     for each, text in texts.items():
         _replace(each, text)
         yield each
     specfile.find(path)
+
+
+def describe(path: Path) -> Path:
+    """Write the schema anew beside a file that stands, and return where it lies."""
+    ((place, text),) = _described(path).items()
+    _replace(place, text)
+    return place
+
+
+def _described(path: Path) -> dict[Path, str]:
+    """Return the schema's place beside a file, and its text."""
+    return {path.parent / SCHEMA: json.dumps(schema(), indent=1) + "\n"}
 
 
 def _from(text: str, folder: Path) -> str:

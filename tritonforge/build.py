@@ -20,6 +20,7 @@ from tritonforge.standing import Standing, decide, kept_batch, restore, written
 class Built:
     """What a build made, or would make: `entry` is None after a dry run.
 
+    `max_batch_size` is the config's, `unbatched` says why that is 0, None where it is not.
     `chosen` says why it has this opset, `decided` why this accelerator, None where that was asked
     for. `unchanged` says that the version stood already, made from the same.
     """
@@ -28,6 +29,7 @@ class Built:
     version: int
     entry: Entry | None
     manifest: Manifest
+    max_batch_size: int
     unbatched: str | None
     chosen: str | None
     notes: tuple[str, ...]
@@ -85,6 +87,7 @@ def build(
         version=number,
         entry=entry,
         manifest=record,
+        max_batch_size=made.max_batch_size,
         unbatched=made.unbatched,
         chosen=made.chosen,
         decided=made.decided,
@@ -99,6 +102,7 @@ def _standing(entry: Entry, record: Manifest, notes: tuple[str, ...]) -> Built:
         version=entry.version,
         entry=entry,
         manifest=record,
+        max_batch_size=record.max_batch_size,
         unbatched=None,
         chosen=None,
         notes=notes,

@@ -40,6 +40,7 @@ class Made:
 
     config: Configured
     record: Manifest
+    max_batch_size: int
     unbatched: str | None
     chosen: str | None
     decided: str | None
@@ -86,10 +87,12 @@ def make(
     if unseen:
         told += (f"each build makes it again: {unseen}",)
     unbatched = proof.unbatched if exported.fixed is None else exported.fixed
+    served = config.message.max_batch_size  # more than was proven where it batches ragged
     return Made(
         config=config,
         record=record,
-        unbatched=unbatched if proof.max_batch_size == 0 else None,
+        max_batch_size=served,
+        unbatched=unbatched if served == 0 else None,
         chosen=exported.chosen,
         decided=None if exported.decision is None else exported.decision.reason,
         notes=(*told, *config.notes),

@@ -20,6 +20,9 @@ from tritonforge.progress import Progress, silent
 from tritonforge.release import Release
 from tritonforge.repository import Entry, Repository
 
+# Without it a server keeps no responses, whatever a config says; since 23.03, with a size in bytes.
+_CACHE = "--cache-config=local,size=67108864"
+_CACHES = re.compile("--(cache-config|response-cache-byte-size)")
 Told = Callable[[str], None]
 # what ONNX Runtime says of a file of a newer IR or opset: its `model.cc` and `model_load_utils.h`
 _NEWER = re.compile(r"Unsupported model IR version|Opset \d+ is under development")
@@ -41,6 +44,7 @@ def serving(
     grpc_port: int | None = None,
     metrics_port: int | None = None,
     arguments: Sequence[str] = (),
+    cached: bool = False,
     show: Callable[[str], None] | None = None,
     rehearsed: Told = _unheard,
     noted: Told = _unheard,
@@ -54,6 +58,8 @@ def serving(
     were built for, else the embedded one.
     Where a config asks for a GPU that the server does not see, the model is served on the CPU:
     `rehearsed` gets the unified diff of each such config, and the endpoint says `rehearsal`.
+    With `cached` there is a response cache where a config asks for one, of which `noted` is told;
+    what is measured or compared is better without.
     `noted` gets a sentence for each model that was built for another ONNX Runtime than serves it.
     Raises `RepositoryError` for a model that is not there, `ConfigError` for a config that does
     not parse, `ToolchainError`, `ServerError`.
@@ -66,6 +72,8 @@ def serving(
     )
     if own:
         mirror.check_names(configs)
+    if cached:
+        arguments = (*_cache(configs, arguments, noted), *arguments)
     rehearsals = [config for config in configs if config.rehearsal]
     for config in rehearsals:
         rehearsed(config.difference)
@@ -89,6 +97,21 @@ def serving(
             message = told.message.replace(str(shown), str(repository.absolute()))
             raise ServerError(message, hint=told.hint) from error
         yield replace(endpoint, rehearsal=bool(rehearsals))
+
+
+def _cache(
+    configs: Sequence[mirror.Config], arguments: Sequence[str], noted: Told
+) -> tuple[str, ...]:
+    """Return the server's option for a response cache where a config asks for one in vain."""
+    asking = [
+        each.entry.model
+        for each in configs
+        if each.shown is not None and each.shown.response_cache.enable
+    ]
+    if not asking or any(_CACHES.match(each) for each in arguments):
+        return ()
+    noted(f"the response cache that {', '.join(asking)} asks for: {_CACHE}, as a container wants")
+    return (_CACHE,)
 
 
 def _tools(

@@ -174,7 +174,7 @@ def _print(built: "Built", *, dry_run: bool) -> None:
     if dry_run:
         click.echo(record.config, nl=False)
         click.echo()
-    batch = f"batches up to {record.max_batch_size}"
+    batch = f"batches up to {built.max_batch_size}"
     if built.unbatched is not None:
         batch = f"no batching: {built.unbatched}"
     tried = f"loaded by ONNX Runtime {record.loaded_by}"

@@ -31,10 +31,18 @@ def command(
     from tritonforge import beginning
 
     path = spec_file or Path(beginning.FILE)
+    if with_schema and path.exists() and not (sources or force or dry_run):
+        click.echo(beginning.describe(path))
+        output.aside(f"{path} stays as it is; an editor finds the schema by its first line,")
+        output.aside(f"#:schema ./{beginning.SCHEMA}")
+        return
     begun = beginning.begin(sources or ("resnet50",), path, with_schema=with_schema)
     if dry_run:
         click.echo(begun.text, nl=False)
         return
     for written in beginning.write(begun, path, force=force):
         click.echo(written)
-    output.aside("tritonforge build makes its models, tritonforge spec MODEL shows what counts")
+    of = "" if spec_file is None else f" -f {spec_file}"
+    output.aside(
+        f"tritonforge build{of} makes its models, tritonforge spec{of} MODEL shows what counts"
+    )

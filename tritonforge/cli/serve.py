@@ -57,6 +57,7 @@ def command(
                 grpc_port=grpc_port or None,
                 metrics_port=metrics_port or None,
                 arguments=extra,
+                cached=True,
                 show=_on_stderr if verbose else None,
                 rehearsed=_on_stderr,
                 noted=_on_stderr,
