@@ -71,6 +71,19 @@ def test_names_survive_what_runs_before_tensorrt(made, tmp_path):
     assert any(".key_" in name for name in left)
 
 
+@pytest.mark.parametrize(("tag", "bake"), [("24.10", True), ("26.06", False)])
+def test_half_floats_have_names_of_their_weights(made, tmp_path, tag, bake):
+    one, other = (
+        made(net(tmp_path / f"{seed}.onnx", seed), tag, precision="fp16", bake=bake)
+        for seed in (1, 2)
+    )
+    keyed = [{name for name in outputs(each)[0] if ".key_" in name} for each in (one, other)]
+    assert {name.partition(".")[0] for name in keyed[0]} >= {"h"}
+    assert keyed[0].isdisjoint(keyed[1])
+    assert outputs(one)[1] == outputs(other)[1] == ["x", "y"]
+    assert not any("empty the cache" in note for note in one.notes)
+
+
 def test_a_build_for_another_provider_leaves_the_file_as_it_is(made, tmp_path):
     path = net(tmp_path / "a.onnx", 1)
     built = made(path, accelerator="cpu")

@@ -15,6 +15,8 @@ from onnx import TensorProto as T
 from onnx import helper, numpy_helper
 
 from tritonforge.errors import GraphError
+from tritonforge.graph.halved import halve
+from tritonforge.graph.halves import swap
 from tritonforge.graph.keyed import key, rename
 from tritonforge.graph.optimized import optimized
 from tritonforge.graph.schemas import every_graph
@@ -159,6 +161,10 @@ def outputs(model, seed=0):
     return session.run(None, fed)
 
 
+def plain(name):
+    return name.partition(".key_")[0]
+
+
 def surviving(model):
     return {
         name
@@ -194,6 +200,45 @@ def test_other_weights_have_other_names(net):
     assert one == same
     assert len(one) == len(other)
     assert not set(one) & set(other)
+
+
+@nets
+@pytest.mark.parametrize("opset", OPSETS)
+def test_half_floats_are_named_as_floats_are(net, opset):
+    if net is quantized and opset < 19:
+        pytest.skip("its scales take no half floats")
+    given = halve(net(opset=opset)).model
+    found, names = keyed(given)
+    onnx.checker.check_model(found, full_check=True)
+    assert {plain(name) for name in keyed(net(opset=opset))[1]} <= {plain(name) for name in names}
+    assert agree(given, found)
+    for field in ("input", "output", "initializer"):
+        assert getattr(found.graph, field) == getattr(given.graph, field)
+
+
+@nets
+def test_half_floats_of_other_weights_have_other_names(net):
+    (_, one), (_, other) = (keyed(halve(net(seed=seed, opset=19)).model) for seed in range(2))
+    assert len(one) == len(other)
+    assert not set(one) & set(other)
+
+
+def test_a_product_in_half_floats_is_keyed_though_it_gives_an_output():
+    given = halve(made([node("MatMul", ["x", "W"], ["y"])], *ROW, [drawn("W", 8, 8)])).model
+    assert keyed(given)[1] == (f"y_half.key_{key(given)}",)
+
+
+def test_half_floats_inside_and_out():
+    given = perceptron()
+    swap(given.graph, T.FLOAT, T.FLOAT16)
+    assert [plain(name) for name in keyed(given)[1]] == ["h", "z"]
+
+
+def test_a_name_that_looks_like_one_of_a_cast():
+    given = halve(perceptron()).model
+    mine = "InsertedPrecisionFreeCast_h"
+    given.graph.node[1].output[0] = given.graph.node[2].input[0] = mine
+    assert f"{mine}.key_{key(given)}" in keyed(given)[1]
 
 
 @nets

@@ -28,6 +28,9 @@ _PRODUCTS = {
 }
 # Of these are shapes, indices and conditions, which engines with other weights have in common.
 _NO_WEIGHTS = {TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING}
+# ONNX Runtime's CPU has few kernels for half floats. Around the others it inserts casts, after the
+# basic optimizations and for no node that TensorRT took, and calls what they cast so.
+_CAST = "InsertedPrecisionFreeCast_"
 
 
 def key(model: ModelProto) -> str:
@@ -87,13 +90,23 @@ def _surviving(model: ModelProto, inner: list[str]) -> list[str]:
         for each in graph.initializer
         if each.data_type not in _NO_WEIGHTS
     }
-    nodes = [node for graph in graphs for node in graph.node]
-    left = set(inner).intersection(name for node in nodes for name in node.output)
+    known = {*inner, *weights}
+    nodes = [
+        (node.op_type, _uncast(node.input, known), _uncast(node.output, known))
+        for graph in graphs
+        for node in graph.node
+    ]
+    left = set(inner).intersection(name for _, _, given in nodes for name in given)
     found: set[str] = set()
-    for node in nodes:
-        if node.op_type in _PRODUCTS or not weights.isdisjoint(node.input):
-            found |= left.intersection(node.output) or left.intersection(node.input)
+    for op, read, given in nodes:
+        if op in _PRODUCTS or not weights.isdisjoint(read):
+            found |= left & given or left & read
     return [name for name in inner if name in (found or left)]
+
+
+def _uncast(names: Iterable[str], known: set[str]) -> set[str]:
+    """Return names as they were before ONNX Runtime inserted casts."""
+    return {name if name in known else name.removeprefix(_CAST) for name in names}
 
 
 def _free(name: str, key: str, taken: set[str]) -> str:
