@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
 import traces
+from tritonclient.http import InferenceServerClient
 
 from tritonforge import client, endpoint
 
@@ -75,8 +75,8 @@ def test_a_response_cache_is_there_where_a_config_asks_for_it(embedded, tmp_path
     with client.remote(served, "cached") as run:
         for _ in range(3):
             run({"x": np.ones((1, 4), np.float32)})
-    with urllib.request.urlopen(f"{http}/v2/models/cached/stats") as answer:
-        counted = json.load(answer)["model_stats"][0]["inference_stats"]
+    with InferenceServerClient(http.removeprefix("http://")) as asked:
+        counted = asked.get_inference_statistics("cached")["model_stats"][0]["inference_stats"]
     assert (counted["cache_hit"]["count"], counted["cache_miss"]["count"]) == (2, 1)
     child.send_signal(signal.SIGINT)
     _, errors = child.communicate(timeout=30)
