@@ -3,6 +3,7 @@
 import atexit
 import errno
 import gc
+import os
 import signal
 import sys
 import traceback
@@ -15,8 +16,9 @@ from tritonforge.errors import ForgeError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 # Importing torch makes a million objects that stay: looking through them at Python's own threshold
-# of 700 new ones, and once more at exit, takes a tenth of a build and frees nothing.
+# of 700 new ones takes a tenth of a build and frees nothing.
 _COLLECT_AFTER = 50_000
+_UNFLUSHED = 120  # Python's own code where what was printed could not be written
 _PRINTERS = {"click", "rich"}
 
 
@@ -26,6 +28,7 @@ class Forge(click.Group):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(context_settings={"help_option_names": ["-h", "--help"]}, **attributes)
         self.sections: dict[str, tuple[str, ...]] = {}
+        self.code = 1  # of the process, until it is known
         version = click.version_option(__version__, prog_name="tritonforge")
         version(self)
 
@@ -54,12 +57,30 @@ class Forge(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run; help and version are printed before there is a command to invoke."""
+        if not args and not extra:  # as a program of its own, not by another's call
+            atexit.register(self._leave)
         try:
             return super().main(*args, **extra)
+        except SystemExit as left:
+            self.code = left.code if isinstance(left.code, int) else 0 if left.code is None else 1
+            raise
         except OSError as error:
             shown = _of_os(error)
             shown.show()
+            self.code = shown.exit_code
             sys.exit(shown.exit_code)
+
+    def _leave(self) -> NoReturn:
+        """End the process once all that is registered for its end has run.
+
+        Python would take apart what torch has built up, object by object, before it ends.
+        """
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                self.code = self.code or _UNFLUSHED
+        os._exit(self.code)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what it raises on purpose becomes a message and an exit code."""
@@ -67,7 +88,6 @@ class Forge(click.Group):
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which nohup(1) asks for
             signal.signal(signal.SIGHUP, _terminated)  # the terminal has gone
         gc.set_threshold(_COLLECT_AFTER)
-        atexit.register(gc.freeze)
         try:
             return super().invoke(ctx)
         except ForgeError as error:
