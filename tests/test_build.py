@@ -468,3 +468,10 @@ def test_the_targets_own_runtime_must_load_the_file(repository, embedded):
     toolchain.own(other)
     built = build(replace(spec("mlp", name="other"), target=other), repository)
     assert built.manifest.loaded_by == other.onnxruntime == "1.21.0"
+
+
+def test_a_version_that_no_server_loads_is_told(repository):
+    wish = spec(f"{NETS}:mlp", config={"version_policy": {"specific": [1]}})
+    assert not [note for note in build(wish, repository).notes if "no server loads" in note]
+    again = build(wish, repository, rebuild=True)
+    assert "no server loads version 2: version_policy leaves it out" in again.notes

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tritonforge import extras, leftovers, making, manifest, sources, unchanged
+from tritonforge import extras, leftovers, making, manifest, pbtxt, sources, unchanged
 from tritonforge.configuring import check_early
 from tritonforge.making import Made
 from tritonforge.manifest import Manifest
@@ -91,8 +91,15 @@ def build(
         unbatched=made.unbatched,
         chosen=made.chosen,
         decided=made.decided,
-        notes=(*made.notes, *kept_notes),
+        notes=(*made.notes, *kept_notes, *_unserved(repository, name, number, made)),
     )
+
+
+def _unserved(repository: Repository, name: str, number: int, made: Made) -> Iterator[str]:
+    """Say so where the config has servers leave the new version out."""
+    known = {*repository.versions(name), number}
+    if number not in pbtxt.served(made.config.message, sorted(known)):
+        yield f"no server loads version {number}: version_policy leaves it out"
 
 
 def _standing(entry: Entry, record: Manifest, notes: tuple[str, ...]) -> Built:
