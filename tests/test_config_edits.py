@@ -326,6 +326,38 @@ def test_what_is_on_one_line_stays_on_one_line(path, value, after):
 
 
 @pytest.mark.parametrize(
+    ("text", "path", "value", "new"),
+    [
+        (
+            'backend: "x" ; max_batch_size: 4\nnew: "x"\n',
+            "parameters.a",
+            "b",
+            'parameters {\n  key: "a"\n  value {\n    string_value: "b"\n  }\n}\n',
+        ),
+        ('backend: "x",\nnew: 1', "max_batch_size", "4", "\nmax_batch_size: 4"),
+        (
+            "input {\n  name: 'x';\n  dims: 1  # one\n}\n",
+            "input[x].dims[+]",
+            "2",
+            "\n  dims: 2",
+        ),
+        ("a: 1; b: 2;", "max_batch_size", "4", " max_batch_size: 4;"),
+        ("a: 1; b: 2", "max_batch_size", "4", "; max_batch_size: 4"),
+        (
+            "input {\n  name: 'x', dims: 1 }\n",
+            "input[x].format",
+            "FORMAT_NCHW",
+            "\n  format: FORMAT_NCHW",
+        ),
+    ],
+)
+def test_a_new_field_is_put_in_and_no_mark_behind_the_one_before(text, path, value, new):
+    after = put(text, path, value)
+    assert new in after
+    assert after.replace(new, "", 1) == text
+
+
+@pytest.mark.parametrize(
     ("text", "path", "after"),
     [
         (BUSY, "name", BUSY.replace('name: "m"   #', "#")),

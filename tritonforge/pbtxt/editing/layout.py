@@ -55,22 +55,18 @@ def braced(pieces: tuple[Piece, ...], style: Style) -> str:
 def add_field(text: str, body: Message, piece: Piece, after: Field | None = None) -> str:
     """Put a field at the end of a message, or behind a field like it."""
     before = after or (body.fields[-1] if body.fields else None)
-    before_mark, mark = _separators(body, before)
-    if before is not None and before_mark:
-        text = text[: before.end] + before_mark + text[before.end :]
-        outside = body.outside + len(before_mark)
-        body = replace(body, outside=outside)
-    end_of_before = before.end + len(before_mark) if before else body.inside
+    mark = before.separator.text if before is not None and before.separator is not None else ""
+    end = before.end if before is not None else body.inside
     is_inline = _is_inline(text, body)
-    if after is not None and not is_inline and _is_alone(text, after.start, end_of_before):
+    if after is not None and not is_inline and _is_alone(text, after.start, end):
         is_inline = isinstance(after.value, Message) and "\n" not in text[after.start : after.end]
         style = _style(text, _indent(text, after.start), is_inline=is_inline)
-        return _line_after(text, end_of_before, piece.write(style) + mark, style)
+        return _line_after(text, end, piece.write(style) + mark, style)
     if after is None and not is_inline:
-        return _line_at_end(text, body, end_of_before, piece, mark)
+        return _line_at_end(text, body, end, piece, mark)
     words = piece.write(_style(text, "", is_inline=True)) + mark
     if before is not None:
-        return f"{text[:end_of_before]} {words}{text[end_of_before:]}"
+        return f"{text[:end]}{_joint(body, before)} {words}{text[end:]}"
     return f"{text[: body.inside]} {words} {text[body.outside :]}"
 
 
@@ -174,14 +170,15 @@ def _line_after(text: str, end: int, words: str, style: Style) -> str:
     return f"{text[:place]}{style.newline}{style.indent}{words}{text[place:]}"
 
 
-def _separators(body: Message, before: Field | None) -> tuple[str, str]:
-    """Return what is to follow the field before and the new one, as it is done in the message."""
-    if before is None:
-        return "", ""
-    if before.separator is not None:
-        return "", before.separator.text
+def _joint(body: Message, before: Field) -> str:
+    """Return what parts a field from a new one on its line, as it is done in the message.
+
+    It is written with the new one: a field that ends its line stays as it is.
+    """
     first = body.fields[0].separator
-    return (first.text if first is not None and before is body.fields[-1] else ""), ""
+    if first is None or before.separator is not None or before is not body.fields[-1]:
+        return ""
+    return first.text
 
 
 def _is_inline(text: str, body: Message) -> bool:
