@@ -237,6 +237,67 @@ def test_what_was_wrong_already_may_be_changed_in_steps(models):
     assert run("unset", "bert", "instance_group[0].gpus").exit_code == 0
 
 
+TWICE = {
+    'backend: "onnxruntime"\nbackend: "python"\n': (
+        "backend takes one value and is given on lines 1 and 2",
+        "delete one, or unset backend",
+    ),
+    "input { name: 'x' } input {\n dims: 1 name: 'y'\n name: 'z' }\n": (
+        "name takes one value and is given on lines 2 and 3",
+        "delete one",
+    ),
+    "runtime: 'a' runtime: 'b'\n": (
+        "runtime takes one value and is given more than once on line 1",
+        "",
+    ),
+    "dynamic_batching { }\nsequence_batching { }\n": (
+        "dynamic_batching and sequence_batching exclude each other and are given on lines 1 and 2",
+        "delete one, or unset dynamic_batching",
+    ),
+}
+
+
+@pytest.mark.parametrize(("config", "told"), TWICE.items(), ids=lambda each: each[:20])
+def test_a_config_that_says_twice_what_it_can_say_once_is_refused(models, config, told):
+    path = models / "bert" / "config.pbtxt"
+    path.write_text(f"{config}platform: ''\n")
+    for words in (["set", "bert", "max_batch_size", "4"], ["unset", "bert", "platform"]):
+        ended = run(*words)
+        assert (ended.exit_code, ended.stdout) == (2, "")
+        assert f"model_repository/bert/config.pbtxt: {told[0]}" in ended.stderr
+        assert told[1] in ended.stderr
+    assert path.read_text() == f"{config}platform: ''\n"
+
+
+def test_what_a_config_says_twice_is_mended_one_after_the_other(models):
+    path = models / "bert" / "config.pbtxt"
+    path.write_text("backend: 'a'\nbackend: 'b'\nruntime: 'c'\nruntime: 'd'\n")
+    assert run("get", "bert", "backend").exit_code == 2
+    assert run("unset", "bert", "backend").exit_code == 0
+    assert run("set", "bert", "backend", "b").exit_code == 2
+    assert run("unset", "bert", "runtime").exit_code == 0
+    assert path.read_text() == ""
+
+
+@pytest.mark.parametrize("name", ["../../../etc/passwd", "/model.onnx", "a/b", ".", ".."])
+def test_a_file_is_named_inside_the_folder_of_a_version(models, name):
+    for config in (text(models, "bert"), "max_batch_size: 'four'\n"):
+        (models / "bert" / "config.pbtxt").write_text(config)
+        ended = run("set", "bert", "default_model_filename", name)
+        assert (ended.exit_code, ended.stdout) == (2, "")
+        assert f"default_model_filename {name!r} is no name of a file" in ended.stderr
+        assert "write its name alone, such as model.onnx" in ended.stderr
+        assert text(models, "bert") == config
+
+
+def test_a_file_that_is_named_elsewhere_already_hinders_no_other_change(models):
+    path = models / "bert" / "config.pbtxt"
+    path.write_text("default_model_filename: 'a/b'\n")
+    assert run("set", "bert", "max_batch_size", "4").exit_code == 0
+    assert run("set", "bert", "default_model_filename", "b..onnx").exit_code == 0
+    assert run("unset", "bert", "default_model_filename").exit_code == 0
+
+
 def test_taking_out_what_others_need_is_refused(models):
     path = models / "bert" / "config.pbtxt"
     path.write_text("max_batch_size: 8\ndynamic_batching { preferred_batch_size: 4 }\n")

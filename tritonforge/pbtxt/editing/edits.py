@@ -12,6 +12,7 @@ from typing import Any
 
 from tritonforge.errors import ConfigError
 from tritonforge.pbtxt.editing import layout, literals, paths, schema, tree
+from tritonforge.pbtxt.editing.clashes import refusal
 from tritonforge.pbtxt.editing.layout import Piece, Style
 from tritonforge.pbtxt.editing.paths import Index, Key
 from tritonforge.pbtxt.editing.places import Element, Leg, Place, fields_of, find, legs, named
@@ -99,11 +100,7 @@ def _only(text: str, place: Place, file: _File) -> Element:
     """Return the element of a place; raise `ConfigError` for a field that takes one and has two."""
     leg = place.leg
     if leg.field is not None and not leg.field.is_repeated and len(place.elements) > 1:
-        lines = [str(text.count("\n", 0, each.field.start) + 1) for each in place.elements]
-        raise ConfigError(
-            f"{file}: {leg.name} takes one value and is given on lines {' and '.join(lines)}",
-            hint=f"delete one, or unset {leg.name}",
-        )
+        raise refusal(text, [each.field for each in place.elements], file, leg.name)
     return place.elements[-1]
 
 
