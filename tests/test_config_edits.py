@@ -499,6 +499,27 @@ def test_what_is_not_set_is_told():
 
 
 @pytest.mark.parametrize(
+    ("path", "said", "hint"),
+    [
+        ("input[c].dims", "there is no input 'c'", "the file has 'odd', 'x'"),
+        ("input[c]", "there is no input 'c'", "the file has 'odd', 'x'"),
+        ("output[y].dims", "there is no output 'y'", "the file has none"),
+        ("input[2].dims", "input[2].dims is not set", "input holds 2, counted from 0"),
+        ("parameters.c", "parameters.c is not set", "the file has 'a', 'b'"),
+        ("metric_tags.c", "metric_tags.c is not set", "f leaves it to Triton"),
+        ("input[x].dims", "input[x].dims is not set", "f leaves it to Triton"),
+    ],
+)
+def test_of_elements_that_are_not_there_those_that_are_are_told(path, said, hint):
+    text = """input { name: "odd" dims: 1 } input { name: "x" }
+    parameters { key: "a" value { } } parameters { key: "b" value { } }"""
+    for act in (lambda: get(text, path, "f"), lambda: unset(text, path, "f")):
+        with pytest.raises(ConfigError) as caught:
+            act()
+        assert (caught.value.message, caught.value.hint) == (said, hint)
+
+
+@pytest.mark.parametrize(
     ("path", "value"),
     [
         ("max_batch_size", 4),

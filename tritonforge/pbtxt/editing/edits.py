@@ -12,6 +12,7 @@ from typing import Any
 
 from tritonforge.errors import ConfigError
 from tritonforge.pbtxt.editing import layout, literals, paths, schema, tree
+from tritonforge.pbtxt.editing.absent import absence
 from tritonforge.pbtxt.editing.clashes import refusal
 from tritonforge.pbtxt.editing.layout import Piece, Style
 from tritonforge.pbtxt.editing.paths import Index, Key
@@ -92,7 +93,7 @@ def _standing(text: str, way: tuple[Leg, ...], path: str, file: _File) -> Place:
     """Find a place; raise `ConfigError` where the config does not hold it."""
     place = find(text, tree.read(text, file), way, file)
     if place.rest or not (place.elements or (place.is_several and place.fields)):
-        raise ConfigError(f"{path} is not set", hint=f"{file} leaves it to Triton")
+        raise absence(place, path, file)
     return place
 
 
