@@ -298,6 +298,35 @@ def test_a_file_that_is_named_elsewhere_already_hinders_no_other_change(models):
     assert run("unset", "bert", "default_model_filename").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("max_batch_size", "-1"),
+        ("input[x].dims", "0"),
+        ("input[x].reshape", "{ shape: -2 }"),
+        ("sequence_batching.direct.minimum_slot_utilization", "2"),
+        (
+            "model_warmup[+]",
+            "{ batch_size: 1 inputs { key: 'x' value { random_data: true dims: 0 } } }",
+        ),
+        ("batch_input[+]", "{ kind: BATCH_ITEM_SHAPE data_type: TYPE_INT8 source_input: 'x' }"),
+    ],
+)
+@pytest.mark.usefixtures("models")
+def test_of_a_value_that_is_wrong_by_itself_nothing_else_is_to_be_set_first(path, value):
+    ended = run("set", "bert", path, value)
+    assert ended.exit_code == 2
+    assert "a server would refuse the config: " in ended.stderr
+    assert "set what it depends on first" not in ended.stderr
+
+
+@pytest.mark.usefixtures("models")
+def test_of_a_value_that_depends_on_others_that_is_said():
+    ended = run("set", "bert", "dynamic_batching.preferred_batch_size", "9")
+    assert "should be 1 to max_batch_size, 8" in ended.stderr
+    assert "set what it depends on first" in ended.stderr
+
+
 def test_taking_out_what_others_need_is_refused(models):
     path = models / "bert" / "config.pbtxt"
     path.write_text("max_batch_size: 8\ndynamic_batching { preferred_batch_size: 4 }\n")

@@ -13,6 +13,7 @@ from tritonforge.pbtxt.editing.tree import Scalar
 from tritonforge.pbtxt.editing.unknowns import parse_known
 from tritonforge.pbtxt.targeted import Fault, lasting
 
+_HINT = "set what it depends on first, or a whole message as one value"
 _FILE = "default_model_filename"
 _NUMBER = re.compile(r"\[[0-9]+\]")
 
@@ -34,7 +35,7 @@ def check_edit(before: str, after: str, file: Path | str = "config.pbtxt") -> No
         if not stood[place]:
             raise ConfigError(
                 f"a server would refuse the config: {each.path}: {each.said}",
-                hint="set what it depends on first, or a whole message as one value",
+                hint=None if each.is_lone else _HINT,
             )
         stood[place] -= 1
 

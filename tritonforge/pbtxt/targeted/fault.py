@@ -15,17 +15,18 @@ class Fault:
 
     `path` is where it stands, such as `input[x].dims`: entries bear their name, or their number
     where names do not tell them apart. An `error` keeps the model from being loaded or called;
-    what is `ignored` nobody heeds.
+    what is `ignored` nobody heeds. One that `is_lone` is of its value alone, whatever else is set.
     """
 
     path: str
     said: str
     severity: Severity
+    is_lone: bool = False
 
 
-def error(path: str, said: str) -> Fault:
+def error(path: str, said: str, *, is_lone: bool = False) -> Fault:
     """Make a fault that keeps the model from being loaded or called."""
-    return Fault(path=path, said=said, severity="error")
+    return Fault(path=path, said=said, severity="error", is_lone=is_lone)
 
 
 def ignored(path: str, said: str) -> Fault:

@@ -56,7 +56,9 @@ def _shaped(place: str, entry: Any, most: int) -> Iterator[Fault]:
     shapes = {"dims": entry.dims, "reshape.shape": entry.reshape.shape}
     bad = [name for name, dims in shapes.items() if any(each < 1 and each != -1 for each in dims)]
     for name in bad:
-        yield error(f"{place}.{name}", "a dimension should be 1 or more, or -1 for any size")
+        yield error(
+            f"{place}.{name}", "a dimension should be 1 or more, or -1 for any size", is_lone=True
+        )
     if not entry.HasField("reshape") or bad:
         return
     if not entry.reshape.shape and most == 0:
@@ -111,7 +113,9 @@ def _of_batches(message: Any) -> Iterator[Fault]:
         yield from _sources(place, entry.source_input, inputs)
         name = value_of(entry, "data_type")
         if name not in _BATCH_TYPES:
-            yield error(f"{place}.data_type", f"{name} should be {' or '.join(_BATCH_TYPES)}")
+            yield error(
+                f"{place}.data_type", f"{name} should be {' or '.join(_BATCH_TYPES)}", is_lone=True
+            )
     for number, entry in enumerate(message.batch_output):
         place = f"batch_output[{number}]"
         yield from _sources(place, entry.source_input, inputs)

@@ -22,7 +22,7 @@ _PAIRS = ("int32_false_true", "fp32_false_true", "bool_false_true")
 def broken(message: Any) -> Iterator[Fault]:
     """Yield where a config breaks the rules of its schedulers, instances and metrics."""
     if message.max_batch_size < 0:
-        yield error("max_batch_size", f"{message.max_batch_size} should be 0 or more")
+        yield error("max_batch_size", f"{message.max_batch_size} should be 0 or more", is_lone=True)
     if message.HasField("dynamic_batching"):
         yield from _dynamic(message)
     if message.HasField("sequence_batching"):
@@ -96,7 +96,9 @@ def _sequence(message: Any) -> Iterator[Fault]:
         yield from _preferred(batching.oldest, f"{path}oldest.", message.max_batch_size)
     used = batching.direct.minimum_slot_utilization
     if not 0.0 <= used <= 1.0:
-        yield error(f"{path}direct.minimum_slot_utilization", f"{used:g} should be 0 to 1")
+        yield error(
+            f"{path}direct.minimum_slot_utilization", f"{used:g} should be 0 to 1", is_lone=True
+        )
 
 
 def _controls(batching: Any) -> Iterator[Fault]:

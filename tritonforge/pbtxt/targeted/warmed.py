@@ -28,7 +28,9 @@ def warmup(message: Any) -> Iterator[Fault]:
 def _filled(path: str, given: Any) -> Iterator[Fault]:
     """Yield what keeps the server from making the data."""
     if any(dim < 1 for dim in given.dims):
-        yield error(f"{path}.dims", f"{list(given.dims)} should be sizes of 1 or more each")
+        yield error(
+            f"{path}.dims", f"{list(given.dims)} should be sizes of 1 or more each", is_lone=True
+        )
     if given.WhichOneof("input_data_type") is None:
         yield error(path, "it should have zero_data, random_data or input_data_file")
 
