@@ -181,11 +181,32 @@ WRONG = [
     ("[env.x.models.a]\nmax_batch = 1\n", 2, "env.x.models.a.max_batch: ", "'max_batch_size'?"),
     ("[models.a]\ntolerance.atl = 1\n", 2, "no key 'atl'", "'atol'?"),
     ("[models.a]\nprofiles = [{ s = 'q' }]\n", 2, "profiles.0.s: cannot read", None),
-    ("[models.a]\nlabels = { o = 1 }\n", 2, "it takes a text, not 1", None),
+    ("[models.a]\nlabels = { o = 1 }\n", 2, "it takes a text, not 1", "write it in quotes"),
+    ("[models.a]\n\ntarget = 24.10\n", 3, "it takes a text, not 24.1", "write it in quotes"),
+    ("[defaults]\nrepository = 1\n", 2, "it takes a text, not 1", "write it in quotes"),
+    ("[models.a]\nsamples = [7]\n", 2, "it takes a text, not 7", "write it in quotes"),
+    ("[models.a]\nmax_batch_size = '4'\n", 2, "not '4'", "write it without quotes"),
+    ("[models.a]\ntolerance.atol = '1e-3'\n", 2, "not '1e-3'", "write it without quotes"),
+    ("[models.a]\nbake = 'true'\n", 2, "not 'true'", "write it without quotes"),
+    ("[models.a]\ninstance_group.count = '2'\n", 2, "not '2'", "write it without quotes"),
+    ("[models.a]\nresponse_cache.enable = 'true'\n", 2, "'true'", "write it without quotes"),
+    ("target = '24.10'\n", 1, "there is no table 'target'", "write it under [defaults]"),
+    ("repository = 'm'\n", 1, "there is no table 'repository'", "write it under [defaults]"),
+    ("\nmax_batch_size = 4\n", 2, "there is no table 'max_batch_size'", "under [defaults]"),
+    ("source = 'x'\n", 1, "there is no table 'source'", "write it under [models.NAME]"),
+    ("[env.p]\ntarget = '24.10'\n", 2, "no table 'target'", "under [env.p.defaults]"),
 ]
 
 
-@pytest.mark.parametrize(("text", "line", "said", "hint"), WRONG)
+NO_TOML = [
+    ("[models.a]\n[models.b]\n\n x = = 1\n", 4, "this is no TOML: Invalid value", "mend the line"),
+    ("[models\n", 1, "this is no TOML: ", "mend the line"),
+    ("[models.a]\nsamples = [\n", 2, "this is no TOML: ", "mend the line"),
+    ("[models.a]\n[models.a]\n", 2, "this is no TOML: ", "mend the line"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "said", "hint"), WRONG + NO_TOML)
 def test_what_is_wrong_is_told_with_its_line(written, tmp_path, text, line, said, hint):
     with pytest.raises(SpecError) as caught:
         written(text)
@@ -205,6 +226,23 @@ def test_what_is_no_toml_is_told(tmp_path, content):
     with pytest.raises(SpecError, match=r"tritonforge\.toml") as caught:
         specfile.find(path)
     assert len(caught.value.message) < len(str(path)) + 200
+
+
+def test_bytes_that_are_no_text_are_told_with_their_line(tmp_path):
+    path = tmp_path / "tritonforge.toml"
+    for start in (b"", b"\xef\xbb\xbf"):
+        path.write_bytes(start + b"[models.a]\r\n# gr\xfcn\r\n")
+        with pytest.raises(SpecError) as caught:
+            specfile.find(path)
+        assert caught.value.message == f"{path}:2: the byte 0xfc is not UTF-8"
+        assert caught.value.hint == "save it as UTF-8"
+
+
+def test_a_byte_order_mark_says_nothing(tmp_path):
+    path = tmp_path / "tritonforge.toml"
+    path.write_bytes(b"\xef\xbb\xbf[models.a]\r\nseed = 3\r\n")
+    found = specfile.effective("a", specfile.find(path))
+    assert (found.spec.seed, found.values[0].origin) == (3, f"{path}:2")
 
 
 def test_a_file_that_is_not_there_is_told_if_it_was_named(tmp_path, monkeypatch):

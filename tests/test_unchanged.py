@@ -625,7 +625,7 @@ def test_a_broken_file_of_specs_is_told_where_it_is_needed_alone(run, monkeypatc
     check("no environment 'none'")
     monkeypatch.delenv("TRITONFORGE_ENV")
     Path("tritonforge.toml").write_text("[models")
-    check("tritonforge.toml is no TOML")
+    check("tritonforge.toml:1: this is no TOML")
 
 
 def test_without_a_file_there_is_nothing_to_build(tmp_path, monkeypatch):

@@ -11,8 +11,9 @@ from tritonforge import sources
 from tritonforge.errors import SourceError, SpecError
 from tritonforge.spec import ModelSpec
 from tritonforge.specfile import blaming
+from tritonforge.specfile.checking import check_model
 from tritonforge.specfile.layering import Layer, Value, defaults, layers, merged, parted, spec_of
-from tritonforge.specfile.reading import FILE, SpecFile, check_model, document, read
+from tritonforge.specfile.reading import FILE, SpecFile, document, read
 from tritonforge.specfile.schema import rows, schema
 from tritonforge.specfile.values import check_numbers, shown
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from tritonforge import pbtxt, release
 from tritonforge.spec import ModelSpec
+from tritonforge.specfile.checking import split, under
 from tritonforge.specfile.keys import KEYS, ROOTED
 from tritonforge.specfile.lines import At
-from tritonforge.specfile.reading import SpecFile, split, under
+from tritonforge.specfile.reading import SpecFile
 from tritonforge.specfile.values import check_numbers, domains, fits
 
 _DEFAULT = "default"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+_WHERE = re.compile(r" \(at (?:line (?P<line>[0-9]+), column [0-9]+|end of document)\)\Z")
 At = tuple[str | int, ...]
 
 # The parts of a text in which no other part begins: strings, comments, brackets and ends of lines.
@@ -41,6 +42,15 @@ def positions(text: str) -> Mapping[At, int]:
         for at in keys:
             found.setdefault(at, line)
     return found
+
+
+def faulty(error: tomllib.TOMLDecodeError, text: str) -> tuple[str, int]:
+    """Part the error of a text into what is wrong and the line, from 1 up, on which it is."""
+    last = text.rstrip("\n").count("\n") + 1
+    match = _WHERE.search(str(error))  # only Python 3.14 and later tell the line apart
+    if match is None:
+        return str(error), last
+    return str(error)[: match.start()], int(match["line"] or last)
 
 
 def _statements(text: str) -> Iterator[tuple[int, str]]:

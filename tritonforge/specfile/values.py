@@ -1,5 +1,6 @@
 """Values of TOML: whether they are of the right type, and what they say of a model."""
 
+import tomllib
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -109,7 +110,7 @@ def fits(value: Any, schema: Schema, at: At) -> None:
     if not _is(value, schema):
         raise SpecError(
             f"it takes {_words(schema)}, not {shown(value)}",
-            hint=did_you_mean(str(value), schema.get("enum", ())),
+            hint=did_you_mean(str(value), schema.get("enum", ())) or _quoting(value, schema),
             at=at,
         )
     if isinstance(value, list):
@@ -143,6 +144,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
+_BARE = ("integer", "number", "boolean")  # what TOML writes without quotes
 _TYPES: Mapping[str, Any] = {
     "string": str,
     "integer": int,
@@ -165,6 +167,20 @@ def _is(value: Any, schema: Schema) -> bool:
         and ("minimum" not in schema or value >= schema["minimum"])
         and ("maximum" not in schema or value <= schema["maximum"])
     )
+
+
+def _quoting(value: Any, schema: Schema) -> str | None:
+    """Hint at quotes that a number lacks, or that it should not have."""
+    kind = schema.get("type")
+    if kind == "string" and isinstance(value, int | float) and not isinstance(value, bool):
+        return "write it in quotes"
+    if kind in _BARE and isinstance(value, str):
+        try:
+            bare = tomllib.loads(f"bare = {value}")
+        except ValueError:
+            return None
+        return "write it without quotes" if _is(bare["bare"], schema) else None
+    return None
 
 
 def _words(schema: Schema) -> str:

@@ -24,6 +24,8 @@ from tritonforge.pbtxt.wished.offered import WITHHELD, offered, sole
 At = tuple[str | int, ...]
 
 _WHOLE = re.compile("[0-9]{1,20}")
+_BARE = re.compile(r"true|false|[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_BARE_KINDS = ("true or false", "a number", "a whole number")
 _BY_NAME = ("input", "output")  # said as a table of tensors, by name
 
 
@@ -211,4 +213,9 @@ def _text(value: Any, at: At) -> str:
 
 def _wrong(wanted: str, value: Any, at: At) -> SpecError:
     """Make the error of a value of another type."""
-    return SpecError(f"it takes {wanted}, not {reprlib.repr(value)}", at=at)
+    is_bare = wanted.startswith(_BARE_KINDS) and isinstance(value, str) and _BARE.fullmatch(value)
+    return SpecError(
+        f"it takes {wanted}, not {reprlib.repr(value)}",
+        hint="write it without quotes" if is_bare else None,
+        at=at,
+    )

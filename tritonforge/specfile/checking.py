@@ -1,0 +1,131 @@
+"""Check every key of `tritonforge.toml`, those of other environments too."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from tritonforge import pbtxt
+from tritonforge.errors import SpecError, did_you_mean
+from tritonforge.spec import check_name
+from tritonforge.specfile.keys import INPUT, KEYS, REPOSITORY
+from tritonforge.specfile.lines import At
+from tritonforge.specfile.values import domains, fits, parts_of_inputs
+
+DEFAULTS, MODELS, ENV = "defaults", "models", "env"
+_TENSORS = {"inputs": "input", "outputs": "output"}
+_FEW = 12  # keys that an error lists
+
+
+def check(said: Mapping[str, Any]) -> None:
+    """Check the tables of a file, and those of each environment."""
+    _known(said, (DEFAULTS, MODELS, ENV), ())
+    _check_layer(said, ())
+    for env, each in _tables(said, ENV, ()):
+        _known(each, (DEFAULTS, MODELS), (ENV, env))
+        _check_layer(each, (ENV, env))
+
+
+def _check_layer(said: Mapping[str, Any], root: At) -> None:
+    """Check the defaults and the models of a file or of an environment."""
+    defaults = said.get(DEFAULTS, {})
+    if not isinstance(defaults, Mapping):
+        raise SpecError("it takes a table", at=(*root, DEFAULTS))
+    where = {key: value for key, value in defaults.items() if key == REPOSITORY.name}
+    for value in where.values():
+        fits(value, REPOSITORY.schema, (*root, DEFAULTS, REPOSITORY.name))
+    if "source" in defaults:
+        raise SpecError(
+            "a source is a model's own", hint="move it there", at=(*root, DEFAULTS, "source")
+        )
+    check_model(
+        {key: value for key, value in defaults.items() if key not in where}, (*root, DEFAULTS)
+    )
+    for name, model in _tables(said, MODELS, root):
+        at = (*root, MODELS, name)
+        with under(*at):
+            check_name(name)
+        check_model(model, at)
+
+
+def _tables(said: Mapping[str, Any], key: str, root: At) -> Iterator[tuple[str, Any]]:
+    """Yield the tables under a key by name."""
+    found = said.get(key, {})
+    for name, each in found.items() if isinstance(found, Mapping) else [("", found)]:
+        if not isinstance(each, Mapping):
+            raise SpecError("it takes a table", at=(*root, key, name) if name else (*root, key))
+        yield name, each
+
+
+def _known(said: Mapping[str, Any], known: tuple[str, ...], root: At) -> None:
+    """Refuse a table that is none of ours."""
+    for key in said:
+        if key not in known and key in {REPOSITORY.name, *KEYS, *pbtxt.FIELDS}:
+            table = ".".join((*map(str, root), "models.NAME" if key == "source" else DEFAULTS))
+            raise SpecError(
+                f"there is no table {key!r}", hint=f"write it under [{table}]", at=(*root, key)
+            )
+        if key not in known:
+            raise _no_key(key, known, (*root, key), "table")
+
+
+def check_model(said: Mapping[str, Any], root: At = ()) -> None:
+    """Check the keys of one model's table, whatever else is said of the model."""
+    for key in said:
+        if key not in KEYS and key not in pbtxt.FIELDS:
+            raise _no_key(key, [*KEYS, *pbtxt.FIELDS], (*root, key))
+    for key in _TENSORS:
+        for name, each in _tables(said, key, root):
+            for field in each:
+                known = [*(INPUT if key == "inputs" else ()), *pbtxt.TENSOR_FIELDS[key]]
+                if field not in known:
+                    raise _no_key(field, known, (*root, key, name, field))
+    ours, config = split(said)
+    for key, value in ours.items():
+        fits(value, KEYS[key].schema, (*root, key))
+        with under(*root, key):
+            if key == "inputs":
+                parts_of_inputs(value)
+                domains(value)
+            else:
+                KEYS[key].read(value)
+    with under(*root):
+        pbtxt.check_wish(config)
+
+
+def _no_key(key: str, known: Sequence[str], at: At, what: str = "key") -> SpecError:
+    """Make the error of a key, or a table, that there is not."""
+    listed = "README.md lists the keys" if len(known) > _FEW else f"there are {', '.join(known)}"
+    return SpecError(f"there is no {what} {key!r}", hint=did_you_mean(key, known) or listed, at=at)
+
+
+@contextmanager
+def under(*root: str | int) -> Iterator[None]:
+    """Put the key under which something was said before that of an error."""
+    try:
+        yield
+    except SpecError as error:
+        raise SpecError(error.message, hint=error.hint, at=(*root, *error.at)) from error
+
+
+def split(said: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Part a model's table: keys of ours, and fields of ModelConfig (tensors by name)."""
+    ours: dict[str, Any] = {}
+    config: dict[str, Any] = {}
+    for key, value in said.items():
+        if key in _TENSORS:
+            own = INPUT if key == "inputs" else {}
+            if own:
+                ours[key] = {
+                    name: {k: v for k, v in each.items() if k in own}
+                    for name, each in value.items()
+                }
+            rest = {
+                name: {k: v for k, v in each.items() if k not in own}
+                for name, each in value.items()
+            }
+            config[_TENSORS[key]] = {name: each for name, each in rest.items() if each}
+        elif key in KEYS:
+            ours[key] = value
+        else:
+            config[key] = value
+    return ours, config
