@@ -205,8 +205,13 @@ NO_TOML = [
     ("[models.a]\n[models.a]\n", 2, "this is no TOML: ", "mend the line"),
 ]
 
+SLIPS = [  # which a schema cannot see
+    ("[models.mood]\n[env.p.models.mod]\n", 2, "env.p.models.mod: ", "did you mean 'mood'?"),
+    ("[models.mood]\n[env.p.models.mod]\nseed = 1\n", 2, "has no model 'mod'", "'mood'?"),
+]
 
-@pytest.mark.parametrize(("text", "line", "said", "hint"), WRONG + NO_TOML)
+
+@pytest.mark.parametrize(("text", "line", "said", "hint"), WRONG + NO_TOML + SLIPS)
 def test_what_is_wrong_is_told_with_its_line(written, tmp_path, text, line, said, hint):
     with pytest.raises(SpecError) as caught:
         written(text)
@@ -243,6 +248,13 @@ def test_a_byte_order_mark_says_nothing(tmp_path):
     path.write_bytes(b"\xef\xbb\xbf[models.a]\r\nseed = 3\r\n")
     found = specfile.effective("a", specfile.find(path))
     assert (found.spec.seed, found.values[0].origin) == (3, f"{path}:2")
+
+
+def test_a_model_that_an_environment_alone_has_says_its_source_where_its_name_is_near(written):
+    file = written(
+        "[models.mood]\n[env.p.models.mod]\nsource = 'mod.onnx'\n[env.p.models.resnet50]\n"
+    )
+    assert file.models("p") == ("mood", "mod", "resnet50")
 
 
 def test_a_file_that_is_not_there_is_told_if_it_was_named(tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ def check(said: Mapping[str, Any]) -> None:
     for env, each in _tables(said, ENV, ()):
         _known(each, (DEFAULTS, MODELS), (ENV, env))
         _check_layer(each, (ENV, env))
+        _check_names(each.get(MODELS, {}), said.get(MODELS, {}), (ENV, env, MODELS))
 
 
 def _check_layer(said: Mapping[str, Any], root: At) -> None:
@@ -45,6 +46,21 @@ def _check_layer(said: Mapping[str, Any], root: At) -> None:
         with under(*at):
             check_name(name)
         check_model(model, at)
+
+
+def _check_names(models: Mapping[str, Any], known: Mapping[str, Any], root: At) -> None:
+    """Refuse a model of an environment alone that is none of the file's but for a slip.
+
+    One that says its source is meant as a model of its own.
+    """
+    for name, model in models.items():
+        near = did_you_mean(name, known)
+        if name not in known and "source" not in model and near is not None:
+            raise SpecError(
+                f"the file has no model {name!r} without the environment",
+                hint=f"{near} A model of the environment's own says its source",
+                at=(*root, name),
+            )
 
 
 def _tables(said: Mapping[str, Any], key: str, root: At) -> Iterator[tuple[str, Any]]:
