@@ -58,8 +58,7 @@ def serving(
     were built for, else the embedded one.
     Where a config asks for a GPU that the server does not see, the model is served on the CPU:
     `rehearsed` gets the unified diff of each such config, and the endpoint says `rehearsal`.
-    With `cached` there is a response cache where a config asks for one, of which `noted` is told;
-    what is measured or compared is better without.
+    With `cached` there is a response cache where a config asks for one: no good for a measurement.
     `noted` gets a sentence for each model that was built for another ONNX Runtime than serves it.
     Raises `RepositoryError` for a model that is not there, `ConfigError` for a config that does
     not parse, `ToolchainError`, `ServerError`.
@@ -72,8 +71,6 @@ def serving(
     )
     if own:
         mirror.check_names(configs)
-    if cached:
-        arguments = (*_cache(configs, arguments, noted), *arguments)
     rehearsals = [config for config in configs if config.rehearsal]
     for config in rehearsals:
         rehearsed(config.difference)
@@ -85,7 +82,7 @@ def serving(
             http_port=http_port,
             grpc_port=grpc_port,
             metrics_port=metrics_port,
-            arguments=arguments,
+            arguments=(*_cache(configs, arguments, noted), *arguments) if cached else arguments,
             show=show,
             progress=progress,
             timeout=timeout,
