@@ -75,6 +75,7 @@ def written(tmp_path):
         ("models/yolo/12/model.onnx", "onnx", "yolo"),
         ("models/yolo/v2/model.onnx", "onnx", "v2"),
         ("UPPER.ONNX", "onnx", "UPPER"),
+        ("some/where/net.pt2", "pt2", "net"),
     ],
 )
 def test_a_source_is_known_by_its_form_and_names_its_model(text, kind, name):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from tritonforge.errors import SourceError, did_you_mean
-from tritonforge.sources import factory, hf, onnx_file, timm, torchvision, watched
+from tritonforge.sources import factory, hf, onnx_file, program, timm, torchvision, watched
 from tritonforge.sources.installed import libraries, version
 from tritonforge.sources.protocol import Loaded, Source
 from tritonforge.sources.watched import Reads
@@ -32,6 +32,7 @@ __all__ = [
 # In the order in which they are asked.
 SOURCES = {
     "onnx": cast("Source", onnx_file),
+    "pt2": cast("Source", program),
     "torchvision": cast("Source", torchvision),
     "timm": cast("Source", timm),
     "hf": cast("Source", hf),
