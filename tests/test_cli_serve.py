@@ -76,8 +76,12 @@ def test_a_response_cache_is_there_where_a_config_asks_for_it(embedded, tmp_path
         for _ in range(3):
             run({"x": np.ones((1, 4), np.float32)})
     with InferenceServerClient(http.removeprefix("http://")) as asked:
-        counted = asked.get_inference_statistics("cached")["model_stats"][0]["inference_stats"]
-    assert (counted["cache_hit"]["count"], counted["cache_miss"]["count"]) == (2, 1)
+
+        def counted():
+            found = asked.get_inference_statistics("cached")["model_stats"][0]["inference_stats"]
+            return found["cache_hit"]["count"], found["cache_miss"]["count"]
+
+        assert traces.until(lambda: counted() == (2, 1)), counted()
     child.send_signal(signal.SIGINT)
     _, errors = child.communicate(timeout=30)
     assert ("the response cache that cached asks for" in errors) is (not flag)

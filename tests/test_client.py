@@ -5,6 +5,7 @@ from threading import Thread
 
 import numpy as np
 import pytest
+import traces
 
 from tritonforge import client
 from tritonforge.endpoint import Endpoint
@@ -111,6 +112,8 @@ def test_statistics_count_what_was_asked(endpoint, protocol):
     with client.remote(one, "scalar", protocol=protocol) as run:
         for number in range(3):
             run({"x": np.array([number], np.float32)})
+    # Triton counts what it has answered a moment after the answer.
+    traces.until(lambda: client.statistics(one, "scalar").requests - before.requests == 3)
     after = client.statistics(one, "scalar", version=1)
     assert after.inferences - before.inferences == 3
     assert after.executions - before.executions == 3
