@@ -114,18 +114,21 @@ def check(text: str) -> None:
 
 def file(text: str) -> Path | None:
     """Return the file that a source is, None where it is none or cannot be found."""
-    return kind(text).file(text)
+    origin = kind(text).origin(text)
+    return None if origin is None else origin.path
 
 
 def is_a_file(text: str) -> bool:
     """Say whether a source is a file of the user's, also where it cannot be found."""
-    return kind(text).names_a_file(text)
+    return kind(text).origin(text) is not None
 
 
 def identity(text: str) -> tuple[str, ...]:
     """Return what tells a source from all others, whatever the folder it is named from."""
-    path = file(text)
-    return (text,) if path is None else (str(path.resolve()), kind(text).part(text))
+    origin = kind(text).origin(text)
+    if origin is None or origin.path is None:
+        return (text,)
+    return (str(origin.path.resolve()), origin.part)
 
 
 @contextmanager

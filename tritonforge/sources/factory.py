@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tritonforge.errors import SourceError, SpecError
 from tritonforge.sources import watched
-from tritonforge.sources.protocol import Loaded
+from tritonforge.sources.protocol import Loaded, Origin
 from tritonforge.spec import Domain, ModelSpec
 from tritonforge.tensors import Arrays, Dim, DType, TensorSpec
 
@@ -40,7 +40,12 @@ def model_name(text: str) -> str:
     return f"{stem}_{factory}"
 
 
-def file(text: str) -> Path | None:
+def origin(text: str) -> Origin:
+    """Return the module's file, where a finder of Python's knows it, and the factory's name."""
+    return Origin(path=_file(text), part=text.rsplit(":", 1)[1])
+
+
+def _file(text: str) -> Path | None:
     """Return the module's file, None where no finder of Python's knows it; nothing is imported."""
     name = text.rsplit(":", 1)[0]
     if name.endswith(".py"):
@@ -48,21 +53,11 @@ def file(text: str) -> Path | None:
     if (loaded := sys.modules.get(name)) is not None:
         origin = getattr(loaded, "__file__", None)
     else:
-        origin = _origin(name)
+        origin = _found(name)
     return None if origin is None else Path(origin)
 
 
-def names_a_file(_: str) -> bool:
-    """Say that it is in one, also where no finder knows it."""
-    return True
-
-
-def part(text: str) -> str:
-    """Return the factory's name."""
-    return text.rsplit(":", 1)[1]
-
-
-def _origin(name: str) -> str | None:
+def _found(name: str) -> str | None:
     """Return where a module would be imported from, the current folder included."""
     folders: Any = None
     found = None
@@ -88,7 +83,7 @@ def load(text: str, spec: ModelSpec) -> Loaded:
     module_name, factory_name = text.rsplit(":", 1)
     torch.manual_seed(spec.seed)
     unseen = _imported_before(module_name)
-    with watched.opened(file(text)) as reads, contextlib.redirect_stdout(sys.stderr):
+    with watched.opened(_file(text)) as reads, contextlib.redirect_stdout(sys.stderr):
         made = _call(text, _find(module_name, factory_name))  # what it prints is not our answer
     module, given = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     if not isinstance(module, torch.nn.Module):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tritonforge import presence
 from tritonforge.errors import SourceError
-from tritonforge.sources.protocol import Loaded
+from tritonforge.sources.protocol import Loaded, Origin
 from tritonforge.spec import ModelSpec
 from tritonforge.stamp import sha256
 
@@ -26,19 +26,9 @@ def model_name(text: str) -> str:
     return folder.parent.name if folder.name.isdecimal() and folder.parent.name else folder.name
 
 
-def file(text: str) -> Path:
+def origin(text: str) -> Origin:
     """Return its path."""
-    return Path(text)
-
-
-def names_a_file(_: str) -> bool:
-    """Say that it is one."""
-    return True
-
-
-def part(_: str) -> str:
-    """Return nothing: it is the whole file."""
-    return ""
+    return Origin(path=Path(text))
 
 
 def load(text: str, spec: ModelSpec) -> Loaded:

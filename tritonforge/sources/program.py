@@ -9,7 +9,7 @@ from typing import Any
 from tritonforge import presence
 from tritonforge.errors import SourceError
 from tritonforge.sources import archive
-from tritonforge.sources.protocol import Loaded
+from tritonforge.sources.protocol import Loaded, Origin
 from tritonforge.spec import ModelSpec, Range
 from tritonforge.tensors import Dim, DType, TensorSpec
 
@@ -26,19 +26,9 @@ def model_name(text: str) -> str:
     return Path(text).stem
 
 
-def file(text: str) -> Path:
+def origin(text: str) -> Origin:
     """Return its path."""
-    return Path(text)
-
-
-def names_a_file(_: str) -> bool:
-    """Say that it is one."""
-    return True
-
-
-def part(_: str) -> str:
-    """Return nothing: it is the whole file."""
-    return ""
+    return Origin(path=Path(text))
 
 
 def load(text: str, spec: ModelSpec) -> Loaded:

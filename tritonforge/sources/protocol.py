@@ -44,6 +44,14 @@ class Loaded:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The user's file that a source is in, None where it cannot be found, and what of it it is."""
+
+    path: Path | None
+    part: str = ""
+
+
 class Source(Protocol):
     """One kind of source; a module satisfies it with plain functions."""
 
@@ -53,14 +61,8 @@ class Source(Protocol):
     def model_name(self, text: str) -> str:
         """Return the text from which the default model name is made."""
 
-    def file(self, text: str) -> Path | None:
-        """Return the file that the source is, None where it is none; nothing is loaded."""
-
-    def names_a_file(self, text: str) -> bool:
-        """Say whether the source is a file of the user's, also where it cannot be found."""
-
-    def part(self, text: str) -> str:
-        """Return what of its file the source is, empty where that is all of it."""
+    def origin(self, text: str) -> Origin | None:
+        """Return the user's file that the source is in, None for one of a library's or a hub's."""
 
     def load(self, text: str, spec: ModelSpec) -> Loaded:
         """Load the model; raises `SourceError`."""

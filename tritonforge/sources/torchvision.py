@@ -33,18 +33,8 @@ def model_name(text: str) -> str:
     return text.removeprefix(_PREFIX)
 
 
-def file(_: str) -> None:
-    """Return none: torchvision's version says what an architecture is."""
-
-
-def names_a_file(_: str) -> bool:
-    """Say that it is none."""
-    return False
-
-
-def part(_: str) -> str:
-    """Return nothing: it is no part of a file."""
-    return ""
+def origin(_: str) -> None:
+    """Return none: the library's version says what an architecture is."""
 
 
 def load(text: str, spec: ModelSpec) -> Loaded:

@@ -7,10 +7,10 @@ it, or one of its classes.
 from pathlib import Path
 
 from tritonforge.sources.hf.place import Place, claims, parse
-from tritonforge.sources.protocol import Loaded
+from tritonforge.sources.protocol import Loaded, Origin
 from tritonforge.spec import ModelSpec
 
-__all__ = ["claims", "file", "load", "model_name", "names_a_file", "part"]
+__all__ = ["claims", "load", "model_name", "origin"]
 
 
 def model_name(text: str) -> str:
@@ -20,20 +20,12 @@ def model_name(text: str) -> str:
     return f"{name}-{place.task}" if place.task else name
 
 
-def names_a_file(text: str) -> bool:
-    """Say whether it is a folder of the user's."""
-    return parse(text).folder is not None
-
-
-def file(text: str) -> Path | None:
-    """Return the config of a folder, None for what comes from the hub."""
-    folder = parse(text).folder
-    return None if folder is None else folder / "config.json"
-
-
-def part(text: str) -> str:
-    """Return the task."""
-    return parse(text).task or ""
+def origin(text: str) -> Origin | None:
+    """Return the config of a folder and the task, None for what comes from the hub."""
+    model = parse(text)
+    if model.folder is None:
+        return None
+    return Origin(path=model.folder / "config.json", part=model.task or "")
 
 
 def load(text: str, spec: ModelSpec) -> Loaded:
@@ -70,10 +62,11 @@ _MOVES = "{0} may have moved on the hub since; hf:{0}@COMMIT would not"
 
 
 def _files(place: Place) -> tuple[Path, ...]:
-    """Return the files of a folder that a build reads: all that lie in it."""
+    """Return the files of a folder that a build reads: all in it, and those of its parts."""
     if place.folder is None:
         return ()
-    return tuple(sorted(each.absolute() for each in place.folder.iterdir() if each.is_file()))
+    found = [*place.folder.iterdir(), *place.folder.glob("*_*/*")]
+    return tuple(sorted(each.absolute() for each in found if each.is_file()))
 
 
 def _words(place: Place, spec: ModelSpec, module: object) -> str:
