@@ -87,7 +87,7 @@ def build(
         version=number,
         entry=entry,
         manifest=record,
-        max_batch_size=made.max_batch_size,
+        max_batch_size=made.config.message.max_batch_size,
         unbatched=made.unbatched,
         chosen=made.chosen,
         decided=made.decided,

@@ -40,7 +40,6 @@ class Made:
 
     config: Configured
     record: Manifest
-    max_batch_size: int
     unbatched: str | None
     chosen: str | None
     decided: str | None
@@ -91,7 +90,6 @@ def make(
     return Made(
         config=config,
         record=record,
-        max_batch_size=served,
         unbatched=unbatched if served == 0 else None,
         chosen=exported.chosen,
         decided=None if exported.decision is None else exported.decision.reason,

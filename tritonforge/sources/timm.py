@@ -55,7 +55,7 @@ def load(text: str, spec: ModelSpec) -> Loaded:
         domains={side.name: images.domain(facts["mean"], facts["std"])},
         asked=bool(spec.inputs),
         labels=_labels(module),
-        weights=_words(spec, module),
+        weights=states.origin(spec, _pretrained(module)),
         weights_sha256=states.fingerprint(module),
         versions={"torch": torch.__version__, "timm": timm.__version__},
         preprocessing={side.name: facts},
@@ -120,11 +120,7 @@ def _labels(module: Any) -> tuple[str, ...]:
     return tuple(ImageNetInfo(subset).label_descriptions()) if subset else ()
 
 
-def _words(spec: ModelSpec, module: Any) -> str:
-    """Say where the weights come from."""
-    if spec.weights == "random":
-        return f"random, seed {spec.seed}"
-    if spec.weights != "default":
-        return f"file {spec.weights}"
+def _pretrained(module: Any) -> str:
+    """Say where timm's own weights of a model come from."""
     found = module.pretrained_cfg
     return f"pretrained {found.get('hf_hub_id') or found.get('url') or found['architecture']}"

@@ -58,7 +58,7 @@ def load(text: str, spec: ModelSpec) -> Loaded:
         domains={side.name: images.domain(facts["mean"], facts["std"])},
         asked=bool(spec.inputs),
         labels=tuple(default.meta.get("categories", ())) if default else (),
-        weights=_words(spec, default),
+        weights=states.origin(spec, f"pretrained {default}"),
         weights_sha256=states.fingerprint(module),
         versions={"torch": torch.__version__, "torchvision": torchvision.__version__},
         preprocessing={side.name: facts} if default else {},
@@ -144,10 +144,3 @@ def _preprocessing(default: Any) -> dict[str, Any]:
         mean=getattr(preset, "mean", None) or images.MEAN,
         std=getattr(preset, "std", None) or images.STD,
     )
-
-
-def _words(spec: ModelSpec, default: Any) -> str:
-    """Say where the weights come from."""
-    if spec.weights == "random":
-        return f"random, seed {spec.seed}"
-    return f"pretrained {default}" if spec.weights == "default" else f"file {spec.weights}"

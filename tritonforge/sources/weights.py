@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from tritonforge.errors import SourceError
+from tritonforge.spec import ModelSpec
 
 # Under these keys training scripts keep the state dict beside other things.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -94,6 +95,13 @@ def _read(path: Path) -> Mapping[str, Any]:
     if not isinstance(state, Mapping):
         raise SourceError(f"{path} holds a {type(state).__name__}, not a state dict")
     return state
+
+
+def origin(spec: ModelSpec, default: str) -> str:
+    """Say in words where weights come from; `default` says it of those that come by themselves."""
+    if spec.weights == "random":
+        return f"random, seed {spec.seed}"
+    return default if spec.weights == "default" else f"file {spec.weights}"
 
 
 def reason(error: Exception) -> str:

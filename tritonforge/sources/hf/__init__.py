@@ -40,7 +40,9 @@ def load(text: str, spec: ModelSpec) -> Loaded:
     torch.manual_seed(spec.seed)
     module, notes = making.make(place, spec)
     images = beside.table(place, "preprocessor_config.json")
-    found = inputs.of(module, images, facts.longest(place))
+    texts = beside.table(place, "tokenizer_config.json")
+    longest = facts.longest(texts, beside.table(place, "sentence_bert_config.json"))
+    found = inputs.of(module, images, longest)
     return Loaded(
         module=module,
         inputs=spec.inputs or found.tensors,
@@ -48,12 +50,12 @@ def load(text: str, spec: ModelSpec) -> Loaded:
         ranges=found.ranges,
         asked=bool(spec.inputs),
         labels=facts.labels(module),
-        weights=_words(place, spec, module),
+        weights=states.origin(spec, _pretrained(place, module)),
         weights_sha256=states.fingerprint(module),
         versions={"torch": torch.__version__, "transformers": transformers.__version__},
         read=_files(place),
         unseen=None if place.is_pinned else _MOVES.format(place.name),
-        preprocessing=facts.preprocessing(found.tensors, place),
+        preprocessing=facts.preprocessing(found.tensors, images, texts, longest),
         notes=(*notes, *found.notes),
     )
 
@@ -69,12 +71,8 @@ def _files(place: Place) -> tuple[Path, ...]:
     return tuple(sorted(each.absolute() for each in found if each.is_file()))
 
 
-def _words(place: Place, spec: ModelSpec, module: object) -> str:
-    """Say where the weights come from."""
-    if spec.weights == "random":
-        return f"random, seed {spec.seed}"
-    if spec.weights != "default":
-        return f"file {spec.weights}"
+def _pretrained(place: Place, module: object) -> str:
+    """Say where the weights that belong to a model come from."""
     if place.folder is not None:
         return f"folder {place.name}"
     commit = getattr(getattr(module, "config", None), "_commit_hash", None)

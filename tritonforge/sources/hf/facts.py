@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tritonforge.sources import images
-from tritonforge.sources.hf import beside
-from tritonforge.sources.hf.place import Place
 from tritonforge.tensors import TensorSpec
 
 # How Pillow numbers its filters, which is how configs name them.
@@ -13,12 +11,9 @@ _FILTERS = dict(enumerate(("nearest", "lanczos", "bilinear", "bicubic", "box", "
 _UNBOUNDED = 10**6  # a tokenizer that knows no end says so by a huge number
 
 
-def longest(place: Place) -> int | None:
+def longest(tokenizer: Mapping[str, Any], sentences: Mapping[str, Any]) -> int | None:
     """Return how many tokens a tokenizer makes at most, None where nothing says so."""
-    said = (
-        beside.table(place, "tokenizer_config.json").get("model_max_length"),
-        beside.table(place, "sentence_bert_config.json").get("max_seq_length"),
-    )
+    said = tokenizer.get("model_max_length"), sentences.get("max_seq_length")
     return min((int(each) for each in said if each and each < _UNBOUNDED), default=None)
 
 
@@ -40,18 +35,22 @@ def normalised(preprocessor: Mapping[str, Any]) -> tuple[Sequence[float], Sequen
     return mean or images.MEAN, std or images.STD
 
 
-def preprocessing(tensors: Sequence[TensorSpec], place: Place) -> dict[str, Mapping[str, Any]]:
+def preprocessing(
+    tensors: Sequence[TensorSpec],
+    preprocessor: Mapping[str, Any],
+    tokenizer: Mapping[str, Any],
+    longest: int | None,
+) -> dict[str, Mapping[str, Any]]:
     """Return the facts of each input that something beside the model speaks of."""
     told: dict[str, Mapping[str, Any]] = {}
     names = {tensor.name for tensor in tensors}
-    images_by = beside.table(place, "preprocessor_config.json")
-    if "pixel_values" in names and images_by:
-        told["pixel_values"] = _image(images_by)
+    if "pixel_values" in names and preprocessor:
+        told["pixel_values"] = _image(preprocessor)
     if "input_ids" in names:
-        told["input_ids"] = _text(place)
+        told["input_ids"] = _text(tokenizer, longest)
     for name in names & {"input_values", "input_features"}:
-        if "sampling_rate" in images_by:
-            told[name] = {"kind": "audio", "sampling_rate": images_by["sampling_rate"]}
+        if "sampling_rate" in preprocessor:
+            told[name] = {"kind": "audio", "sampling_rate": preprocessor["sampling_rate"]}
     return told
 
 
@@ -83,13 +82,12 @@ def _image(said: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def _text(place: Place) -> dict[str, Any]:
+def _text(said: Mapping[str, Any], longest: int | None) -> dict[str, Any]:
     """Return the facts of a text."""
-    said = beside.table(place, "tokenizer_config.json")
     return {
         "kind": "text",
         "tokenizer": said.get("tokenizer_class"),
-        "max_length": longest(place),
+        "max_length": longest,
         "lower_case": said.get("do_lower_case"),
     }
 
