@@ -283,6 +283,10 @@ def test_an_environment_that_is_not_there_is_told(written):
             "[models.a]\ninputs.x.dtype = 'FP32'\n[env.e.models.a]\ninputs.y.dims = [2]\n",
             "{}:2: inputs.x.dtype: it says dtype and not dims",
         ),
+        (
+            "[models.a]\ninputs.x.dims = [12]\n[env.e.models.a]\ninputs.y.reshape = [12]\n",
+            "{}:2: inputs.x.dims: it says dims and not dtype",
+        ),
     ],
 )
 def test_a_contradiction_of_a_whole_spec_names_the_line_that_it_is_about(

@@ -433,6 +433,7 @@ def tensor_text(dims, batch):
     return text.replace("TYPE_FP32 dims: [ 4 ] }", f"TYPE_FP32 {dims} }}", 1)
 
 
+FOLDED = tensor_text("dims: [ 2, 2 ] reshape { shape: 4 }", 8)
 REFUSED_TEXTS = {
     **{name: (whole(more), path) for name, (more, path) in REFUSED.items()},
     **{name: (tensor_text(dims, batch), path) for name, (dims, batch, path) in TENSORS.items()},
@@ -441,6 +442,7 @@ REFUSED_TEXTS = {
         f"{BATCHING}.preferred_batch_size",
     ),
     "negative": (whole("", batch=-1), "max_batch_size"),
+    "warm_as_reshaped": (FOLDED + warm(), "model_warmup[w].inputs.x.dims"),
 }
 # Where something else of the model could be refused too.
 REASONS = {
@@ -494,11 +496,17 @@ def test_what_a_server_takes_has_no_errors(name):
     assert errors(whole(TAKEN[name]), "24.10") == set()
 
 
+def test_a_warm_up_has_the_dims_of_requests_where_they_are_reshaped():
+    assert errors(FOLDED + warm(dims="dims: [ 2, 2 ]"), "24.10") == set()
+
+
 def test_the_real_server_agrees(embedded, tmp_path):
     for name, (text, _) in REFUSED_TEXTS.items():
         tiny.place(tmp_path / "refused", name, text, *tiny.DOUBLE)
     for name, more in TAKEN.items():
         tiny.place(tmp_path / "taken", name, whole(more), *tiny.DOUBLE)
+    folded = FOLDED + warm(dims="dims: [ 2, 2 ]")
+    tiny.place(tmp_path / "taken", "folded", folded, *tiny.DOUBLE)
     said = backend.refused(tmp_path / "refused", embedded)
     reasons = {
         line.removeprefix("model ").partition(" ")[0].strip("'"): line

@@ -15,6 +15,7 @@ from tritonforge import client, pbtxt, server, specfile
 from tritonforge.build import build
 from tritonforge.cli import main
 from tritonforge.client import Place
+from tritonforge.parity import Wish, parity
 from tritonforge.repository import Repository
 
 ROOT = Path(__file__).parents[1]
@@ -131,6 +132,17 @@ labels.y = "names.txt"
 version_policy.all = true
 warmup = "random"
 
+[models.flat]
+source = "square.onnx"
+inputs.x = { dims = [12], reshape = [3, 4] }
+outputs.y = { dims = [2, 6], reshape = [3, 4] }
+warmup = "random"
+
+[models.folded]
+source = "sizes.onnx"
+inputs.x = { dims = [-1, 2, -1, 1, 3], reshape = [-1, 2, -1, 3] }
+outputs.y = { dims = [-1, 2, -1, 1, 3], reshape = [-1, 2, -1, 3] }
+
 [models.golden]
 source = "texts.onnx"
 warmup = "golden"
@@ -175,6 +187,9 @@ def built(tmp_path_factory):
     """Build every model of the specs."""
     folder = tmp_path_factory.mktemp("specs")
     tiny.save(folder / "double.onnx", *tiny.DOUBLE)
+    for name, dims in {"square": ["n", 3, 4], "sizes": ["n", "s", 2, "t", 3]}.items():
+        x, y = [("x", T.FLOAT, dims)], [("y", T.FLOAT, dims)]
+        tiny.save(folder / f"{name}.onnx", [("Add", ["x", "x"], ["y"], {})], x, y)
     recurrent(folder / "recurrent.onnx")
     sums(folder / "sums.onnx")
     optional(folder / "optional.onnx")
@@ -229,6 +244,18 @@ def test_rows_are_doubled_whatever_was_said(served, name):
     x = np.arange(8, dtype=np.float32).reshape(2, 4)
     with client.remote(served, name, protocol="grpc") as run:
         np.testing.assert_array_equal(run({"x": x})["y"], 2 * x)
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "got"),
+    [("flat", (12,), (2, 6)), ("folded", (5, 2, 3, 1, 3), (5, 2, 3, 1, 3))],
+)
+def test_requests_have_the_dims_that_were_said_beside_a_reshape(built, served, name, sent, got):
+    x = np.arange(2 * np.prod(sent), dtype=np.float32).reshape(2, *sent)
+    with client.remote(served, name, protocol="grpc") as run:
+        np.testing.assert_array_equal(run({"x": x})["y"], 2 * x.reshape(2, *got))
+    (report,) = parity(built, (name,), Wish(), endpoint=served, rehearsed=lambda _: None)
+    assert report.passed
 
 
 def test_a_weight_may_be_left_out(served):

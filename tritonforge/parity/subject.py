@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tritonforge import client, graph, manifest, release, samples, served, sources
+from tritonforge import client, graph, manifest, pbtxt, release, samples, served, sources
 from tritonforge.client import Asking, Place
 from tritonforge.endpoint import Endpoint
 from tritonforge.errors import ConfigError, RepositoryError, SourceError
@@ -36,7 +36,8 @@ class Subject:
     hold the outputs of the signature alone. `proven` is the tolerance that the version passed with,
     `noise` what an output may differ by for its own rounding.
     `altered` names files that are not those that were built, None where none were built here.
-    `wire` holds, for a tensor that the config reshapes, the dims a client sees beside the batch.
+    `wire` holds, for a tensor that the config reshapes, the dims beside the batch that a client
+    sees, and those of the model.
     `sequences` says what the server gives the model beside a request, None where it has none; the
     inputs of `signature` are those that a client sends.
     """
@@ -47,7 +48,7 @@ class Subject:
     ranges: Mapping[str, Range]
     max_batch_size: int
     batches: bool
-    wire: Mapping[str, tuple[int, ...]]
+    wire: Mapping[str, tuple[pbtxt.Dims, pbtxt.Dims]]
     golden: Pair | None
     reference: Run | None
     sequences: Sequences | None
@@ -125,26 +126,23 @@ class Subject:
                 return
 
             def run(arrays: Arrays, place: Place | None = None) -> Arrays:
-                sent = {name: self._to_wire(name, array) for name, array in arrays.items()}
-                return {name: self._from_wire(name, got) for name, got in ask(sent, place).items()}
+                sent = {
+                    name: self._reshaped(array, *reversed(self.wire[name]))
+                    if name in self.wire
+                    else array
+                    for name, array in arrays.items()
+                }
+                return {
+                    name: self._reshaped(got, *self.wire[name]) if name in self.wire else got
+                    for name, got in ask(sent, place).items()
+                }
 
             yield run
 
-    def _to_wire(self, name: str, array: np.ndarray) -> np.ndarray:
-        """Give an input the shape that clients send."""
-        if name not in self.wire:
-            return array
+    def _reshaped(self, array: np.ndarray, have: pbtxt.Dims, want: pbtxt.Dims) -> np.ndarray:
+        """Give an array of the dims `have`, beside the batch, the dims `want`."""
         batch = array.shape[:1] if self.max_batch_size > 0 else ()
-        return array.reshape(batch + self.wire[name])
-
-    def _from_wire(self, name: str, array: np.ndarray) -> np.ndarray:
-        """Give an output the shape that the model has."""
-        if name not in self.wire:
-            return array
-        spec = next(each for each in self.signature.outputs if each.name == name)
-        batch = array.shape[:1] if self.max_batch_size > 0 else ()
-        rest = spec.dims[1:] if self.max_batch_size > 0 else spec.dims
-        return array.reshape(batch + tuple(-1 if isinstance(dim, str) else dim for dim in rest))
+        return array.reshape(batch + pbtxt.reshaped(array.shape[len(batch) :], have, want))
 
 
 @contextmanager
@@ -228,11 +226,11 @@ def _narrow(dim: int | str, configured: int) -> int | str:
     return configured if isinstance(dim, str) and configured > 0 else dim
 
 
-def _wire(config: Any, signature: Signature) -> dict[str, tuple[int, ...]]:
-    """Return the dims that clients see where they are not the model's: reshapes and scalars."""
+def _wire(config: Any, signature: Signature) -> dict[str, tuple[pbtxt.Dims, pbtxt.Dims]]:
+    """Return what clients see, and the model, where that is not the same: reshapes and scalars."""
     scalars = {each.name for each in (*signature.inputs, *signature.outputs) if not each.dims}
     return {
-        entry.name: tuple(entry.dims)
+        entry.name: (tuple(entry.dims), tuple(entry.reshape.shape))
         for entry in (*config.input, *config.output)
         if entry.HasField("reshape") or entry.name in scalars
     }

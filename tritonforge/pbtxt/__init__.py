@@ -22,6 +22,7 @@ from tritonforge.pbtxt.editing.unknowns import parse_known
 from tritonforge.pbtxt.fitting import mismatch
 from tritonforge.pbtxt.reading import ModelConfig, from_json, parse, read
 from tritonforge.pbtxt.rendering import check_templates, fill, render, templates
+from tritonforge.pbtxt.reshaping import Dims, reshaped
 from tritonforge.pbtxt.sequencing import check_states, check_tensors, hold, is_sequential, unlist
 from tritonforge.pbtxt.targeted import Fault, faults
 from tritonforge.pbtxt.wished import check as check_wish
@@ -34,6 +35,7 @@ __all__ = [
     "TENSOR_FIELDS",
     "THREADS",
     "Difference",
+    "Dims",
     "Fault",
     "ModelConfig",
     "accelerate",
@@ -65,6 +67,7 @@ __all__ = [
     "read",
     "rehearse",
     "render",
+    "reshaped",
     "rivals",
     "schema",
     "served",

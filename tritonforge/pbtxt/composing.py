@@ -7,6 +7,7 @@ from tritonclient.grpc import model_config_pb2
 
 from tritonforge.errors import ConfigError
 from tritonforge.pbtxt.reading import ModelConfig
+from tritonforge.pbtxt.reshaping import sent
 from tritonforge.tensors import DType, Signature, TensorSpec
 
 THREADS = "intra_op_thread_count"
@@ -61,10 +62,11 @@ def add_warmup(
     the model's folder `warmup/`, None for zeros.
     """
     sample = message.model_warmup.add(name=name, batch_size=batch_size)
+    listed = {entry.name: entry for entry in message.input}
     for key, (dtype, shape, file) in inputs.items():
         entry = sample.inputs[key]
         entry.data_type = model_config_pb2.DataType.Value(dtype.config)
-        entry.dims.extend(shape or (1,))
+        entry.dims.extend(sent(listed[key], shape))
         if file is None:
             entry.zero_data = True
         else:

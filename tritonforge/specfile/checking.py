@@ -129,14 +129,11 @@ def split(said: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     config: dict[str, Any] = {}
     for key, value in said.items():
         if key in _TENSORS:
-            own = INPUT if key == "inputs" else {}
-            if own:
-                ours[key] = {
-                    name: {k: v for k, v in each.items() if k in own}
-                    for name, each in value.items()
-                }
+            own = {name: _own(each) if key == "inputs" else {} for name, each in value.items()}
+            if key == "inputs":
+                ours[key] = own
             rest = {
-                name: {k: v for k, v in each.items() if k not in own}
+                name: {field: said for field, said in each.items() if field not in own[name]}
                 for name, each in value.items()
             }
             config[_TENSORS[key]] = {name: each for name, each in rest.items() if each}
@@ -145,3 +142,12 @@ def split(said: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         else:
             config[key] = value
     return ours, config
+
+
+def _own(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an input's table says of the export.
+
+    Dims without a dtype, where the input is reshaped, are those of requests: the config's.
+    """
+    sent = {"dims"} if "reshape" in said and "dtype" not in said else set()
+    return {key: value for key, value in said.items() if key in INPUT and key not in sent}

@@ -120,7 +120,8 @@ _KEYS = (
     _key(
         "inputs",
         _named(_table(**INPUT)),
-        "By input: `dtype` and `dims` for the export, `domain`, and fields of `ModelInput`.",
+        "By input: `dtype` and `dims` for the export, `domain`, and fields of `ModelInput`; `dims`"
+        " beside `reshape` and no `dtype` are those that requests have.",
         flag="--input, --domain",
         read=inputs,
     ),

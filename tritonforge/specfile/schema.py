@@ -31,7 +31,10 @@ def _model() -> dict[str, Any]:
     keys = {key.name: _described(key) for key in KEYS.values()}
     for name, kind in (("inputs", "input"), ("outputs", "output")):
         said = keys[name]["additionalProperties"]
-        properties = {**said["properties"], **pbtxt.schema(kind)}
+        fields, own = pbtxt.schema(kind), said["properties"]
+        properties = {**fields, **own}
+        if "dims" in own:  # the export's, or those of requests
+            properties["dims"] = {"anyOf": [own["dims"], fields["dims"]]}
         keys[name] = {**keys[name], "additionalProperties": {**said, "properties": properties}}
     return {**keys, **pbtxt.schema()}
 

@@ -57,8 +57,6 @@ def _fitting(path: str, given: Any, entry: Any) -> Iterator[Fault]:
     if given.data_type != entry.data_type:
         found, want = value_of(given, "data_type"), value_of(entry, "data_type")
         yield error(f"{path}.data_type", f"{found} should be {want}, as of the input")
-    if entry.HasField("reshape"):  # which the server does not apply to what it makes itself
-        return
     same = len(given.dims) == len(entry.dims)
     if not same or any(
         want not in {-1, have} for have, want in zip(given.dims, entry.dims, strict=True)
