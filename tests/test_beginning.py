@@ -91,11 +91,27 @@ def test_the_suffix_of_a_source_may_be_written_large(run):
 
 @pytest.mark.usefixtures("run")
 def test_only_sources_are_paths_from_the_files_own_folder():
-    Path("specs").mkdir()
+    Path("specs/bert").mkdir(parents=True)
     path = Path("specs/team.toml")
-    for source, read in (("a.PY:f", "specs/a.PY:f"), ("a.pt2", "a.pt2"), ("pkg:f", "pkg:f")):
+    for source, read in {
+        "a.PY:f": "specs/a.PY:f",
+        "a.pt2": "specs/a.pt2",
+        "pkg:f": "pkg:f",
+        "hf:bert#text-classification": "hf:specs/bert#text-classification",
+        "hf:bert-base": "hf:bert-base",
+        "hf:": "hf:",
+    }.items():
         path.write_text(f"[models.m]\nsource = '{source}'\n")
         assert specfile.effective("m", specfile.find(path)).spec.source == read
+
+
+def test_a_folder_of_hugging_face_is_named_from_the_files_own_folder(run):
+    Path("bert").mkdir()
+    Path("bert/config.json").write_text('{"model_type": "bert"}')
+    Path("specs").mkdir()
+    assert run("init", "hf:bert", "hf:org/name", "-f", "specs/team.toml").exit_code == 0
+    models = specfile.find(Path("specs/team.toml")).said["models"]
+    assert [each["source"] for each in models.values()] == ["hf:../bert", "hf:org/name"]
 
 
 @pytest.mark.parametrize("words", [("no kind",), ("a.onnx", "b/a.onnx"), ("-f", "none/x.toml")])

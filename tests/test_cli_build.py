@@ -73,3 +73,22 @@ def test_what_is_built_for_openvino_is_rehearsed_without_it(run, reshaped, embed
     assert told.exit_code == 0, told.output
     assert "openvino" in told.stderr
     assert "rehearsal" in told.output
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('source = "no.py:net"', "tritonforge.toml:2: source: no file no.py"),
+        ('seed = 3\nsource = "no.onnx"', "tritonforge.toml:3: source: no file no.onnx"),
+        ('source = "net.py:net"\nweights = "w.pt"', "tritonforge.toml:3: weights: no weights at"),
+        ('source = "net.py:nets"', "tritonforge.toml:2: source: "),
+        ("seed = 3", "tritonforge.toml:1: torchvision and timm have no model 'm'"),
+    ],
+)
+def test_what_is_wrong_of_a_models_source_names_the_line_that_says_it(run, table, said):
+    Path("tritonforge.toml").write_text(f"[models.m]\n{table}\n")
+    net = "import torch\ndef net():\n    return torch.nn.Linear(2, 2), (torch.ones(3, 2),)\n"
+    Path("net.py").write_text(net)
+    told = run("build", "m")
+    assert told.exit_code == 2
+    assert told.stderr.splitlines()[-2].startswith(f"Error: {said}")

@@ -88,10 +88,8 @@ def _described(path: Path) -> dict[Path, str]:
 
 def _from(text: str, folder: Path) -> str:
     """Return a source as the file names it, from its own folder on."""
-    parts = specfile.parted(text)
-    if parts is None or str(folder) == ".":
-        return text
-    return os.path.relpath(parts[0], folder) + parts[1]
+    before, file, behind = specfile.parted(text, Path())
+    return before + (os.path.relpath(file, folder) if file else "") + behind
 
 
 def _dims(text: str) -> tuple[str, ...]:

@@ -22,14 +22,20 @@ from typing import ClassVar
 
 
 class ForgeError(Exception):
-    """Say in one sentence what went wrong; `hint` says what to do about it."""
+    """Say in one sentence what went wrong; `hint` says what to do about it.
+
+    `at` is the key of a spec that it is about, part by part, where it was said under one.
+    """
 
     exit_code: ClassVar[int] = 2
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, at: tuple[str | int, ...] = ()
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.at = at
 
 
 class SourceError(ForgeError):
@@ -45,16 +51,7 @@ class GraphError(ForgeError):
 
 
 class SpecError(ForgeError):
-    """A wish that contradicts itself or cannot be parsed.
-
-    `at` is the key that it is about, part by part, where it was said under one.
-    """
-
-    def __init__(
-        self, message: str, *, hint: str | None = None, at: tuple[str | int, ...] = ()
-    ) -> None:
-        super().__init__(message, hint=hint)
-        self.at = at
+    """A wish that contradicts itself or cannot be parsed."""
 
 
 class ConfigError(ForgeError):

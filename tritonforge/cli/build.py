@@ -89,10 +89,10 @@ def command(
                 )
         except SpecError as error:
             raise found.located(error) from error
-        except SourceError:
+        except SourceError as error:
             if not found.listed:
                 specfile.check_source(source, file, env)
-            raise
+            raise found.located(error) from error
 
     if len(names) == 1:
         _one(partial(one, names[0]), output_format, dry_run=dry_run)

@@ -19,6 +19,8 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 _FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # which torch.load obeys above its own arguments
 
+_AT = ("weights",)  # the key of a spec that an error is about
+
 _PARALLEL = "module."  # before every key of what DistributedDataParallel saves
 
 _REFUSED = re.compile(r"unsupported (?:global: )?(?:global|operand|class) \S+", re.IGNORECASE)
@@ -43,6 +45,7 @@ def load_file(module: nn.Module, path: Path) -> None:
         raise SourceError(
             f"{path} does not fit the model: {' '.join(lines[1:3] or lines)[:400]}",
             hint="use weights of this very architecture",
+            at=_AT,
         ) from error
 
 
@@ -76,7 +79,9 @@ def nothing_but_tensors() -> Iterator[None]:
 def _read(path: Path) -> Mapping[str, Any]:
     """Read a state dict."""
     if not path.is_file():
-        raise SourceError(f"no weights at {path}", hint="--weights takes default, random or a file")
+        raise SourceError(
+            f"no weights at {path}", hint="--weights takes default, random or a file", at=_AT
+        )
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -88,12 +93,13 @@ def _read(path: Path) -> Mapping[str, Any]:
             f"cannot read the weights {path}: {reason(error)}",
             hint="give a state dict saved by torch.save(model.state_dict(), …) or safetensors; "
             "files that would run code are refused",
+            at=_AT,
         ) from error
     for key in _WRAPPERS:
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
     if not isinstance(state, Mapping):
-        raise SourceError(f"{path} holds a {type(state).__name__}, not a state dict")
+        raise SourceError(f"{path} holds a {type(state).__name__}, not a state dict", at=_AT)
     return state
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tritonforge import sources
-from tritonforge.errors import SourceError, SpecError
+from tritonforge.errors import ForgeError, SourceError, SpecError
 from tritonforge.spec import ModelSpec
 from tritonforge.specfile import blaming
 from tritonforge.specfile.checking import check_model
@@ -38,21 +38,34 @@ __all__ = [
 class Effective:
     """The spec that counts for a model: `values` are those that were said, each with its origin.
 
-    `listed` says that the file has a table for it.
+    `home` says where in the file its table stands, None where it has none.
     """
 
     spec: ModelSpec
     values: tuple[Value, ...]
-    listed: bool
+    home: str | None
+
+    @property
+    def listed(self) -> bool:
+        """Say whether the file has a table for it."""
+        return self.home is not None
 
     @property
     def defaults(self) -> tuple[Value, ...]:
         """Return what nobody has said."""
         return tuple(defaults(self.values, self.spec))
 
-    def located(self, error: SpecError) -> SpecError:
-        """Return an error of a build from the spec that says which line or flag it is about."""
-        return blaming.located(error, self.values)
+    def located(self, error: ForgeError) -> ForgeError:
+        """Return an error of a build from the spec that says which line or flag it is about.
+
+        One of a source that the command line names is about nothing else.
+        """
+        if not isinstance(error, SourceError):
+            return blaming.located(error, self.values)
+        if self.home is None:
+            return error
+        about = SourceError(error.message, hint=error.hint, at=error.at or ("source",))
+        return blaming.located(about, self.values, self.home)
 
 
 def find(path: Path | None) -> SpecFile | None:
@@ -116,20 +129,19 @@ def effective(
     if file is None and env is not None:
         raise SpecError(f"--env {env} needs a {FILE}", hint="tritonforge init writes one")
     stack = [] if above is None else [above]
-    listed = False
+    home = None
     if file is not None:
         file.check_env(env)
-        listed = name in file.models(env)
-        stack = [*layers(file, name if listed else None, env), *stack]
+        home = file.home(name, env) if name in file.models(env) else None
+        stack = [*layers(file, None if home is None else name, env), *stack]
     whole, values = merged(stack)
-    if listed:
+    if home is not None:
         whole.setdefault("source", name)
     try:
-        spec = spec_of(name, whole, named=listed)
+        spec = spec_of(name, whole, named=home is not None)
     except SpecError as error:
-        home = file.home(name, env) if file is not None and listed else ""
-        raise blaming.located(error, values, home) from error
-    return Effective(spec=spec, values=values, listed=listed)
+        raise blaming.located(error, values, home or "") from error
+    return Effective(spec=spec, values=values, home=home)
 
 
 def check_source(name: str, file: SpecFile | None, env: str | None = None) -> None:

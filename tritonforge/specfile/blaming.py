@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from tritonforge.errors import SpecError
+from tritonforge.errors import ForgeError
 from tritonforge.specfile.keys import KEYS
 from tritonforge.specfile.layering import Value
 from tritonforge.specfile.lines import At
@@ -12,7 +12,7 @@ _FLAG = re.compile(r"--[a-z]+(?:-[a-z]+)*")
 _SET = "--set"
 
 
-def located(error: SpecError, values: Sequence[Value], home: str = "") -> SpecError:
+def located(error: ForgeError, values: Sequence[Value], home: str = "") -> ForgeError:
     """Return an error that begins with where it comes from: a line and the key, or a flag.
 
     Where no value is to blame it begins with `home`, where the model's table stands.
@@ -20,16 +20,16 @@ def located(error: SpecError, values: Sequence[Value], home: str = "") -> SpecEr
     value = _blamed(error, values)
     if value is None:
         start = f"{home}: " if home else ""
-        return SpecError(f"{start}{error.message}", hint=error.hint, at=error.at)
+        return type(error)(f"{start}{error.message}", hint=error.hint, at=error.at)
     at = error.at or value.at
     key = ".".join(map(str, at))
     start = f"{value.origin}: {key}: " if value.origin else f"{key}: "
     if value.origin.startswith("-") and value.origin != _SET:
         start = "" if value.origin in error.message else f"{value.origin}: "
-    return SpecError(f"{start}{error.message}", hint=error.hint, at=at)
+    return type(error)(f"{start}{error.message}", hint=error.hint, at=at)
 
 
-def _blamed(error: SpecError, values: Sequence[Value]) -> Value | None:
+def _blamed(error: ForgeError, values: Sequence[Value]) -> Value | None:
     """Return the value that lies nearest to an error's key, else of a flag that it names."""
     for at in (error.at, *_named(error.message)):
         nearest = max(values, key=lambda value: _shared(value.at, at), default=None)

@@ -7,6 +7,7 @@ alone.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from tritonforge import pbtxt, release
@@ -18,6 +19,8 @@ from tritonforge.specfile.reading import SpecFile
 from tritonforge.specfile.values import check_numbers, domains, fits
 
 _DEFAULT = "default"
+_SUFFIXES = (".onnx", ".pt2", ".py")  # of the files that are sources
+_HF = "hf:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,15 +81,24 @@ def _rooted(said: dict[str, Any], file: SpecFile) -> dict[str, Any]:
             said[key] = [path(each) for each in value]
     if said.get("weights", "default") not in {"default", "random"}:
         said["weights"] = path(said["weights"])
-    if "source" in said and (parts := parted(said["source"])) is not None:
-        said["source"] = path(parts[0]) + parts[1]
+    if "source" in said:
+        before, name, behind = parted(said["source"], folder)
+        said["source"] = before + (path(name) if name else "") + behind
     return said
 
 
-def parted(source: str) -> tuple[str, str] | None:
-    """Part a source into its file and what follows that; None where it names no file."""
-    file, colon, rest = source.partition(":")
-    return (file, colon + rest) if file.lower().endswith((".onnx", ".py")) else None
+def parted(source: str, folder: Path) -> tuple[str, str, str]:
+    """Part a source into what stands before its path, the path from `folder` on, and the rest.
+
+    The path is empty where the source names none; a Hugging Face model does where it is there.
+    """
+    if source.startswith(_HF):
+        name, task, rest = source.removeprefix(_HF).partition("#")
+        there = name and (folder / name).is_dir()
+        return (_HF, name, task + rest) if there else (source, "", "")
+    name, factory, rest = source.partition(":")
+    is_file = name.lower().endswith(_SUFFIXES)
+    return ("", name, factory + rest) if is_file else (source, "", "")
 
 
 def merged(stack: Sequence[Layer]) -> tuple[dict[str, Any], tuple[Value, ...]]:
