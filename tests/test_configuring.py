@@ -427,6 +427,7 @@ def test_a_name_of_the_file_that_leads_elsewhere_is_told(made, name):
         ("\n{{ ''.__class__.__mro__ }}", r"config\.pbtxt\.j2:2: .*unsafe"),
         ("{{ 1 / 0 }}", r"config\.pbtxt\.j2:1: ZeroDivisionError"),
         ("{% include 'other' %}", "other"),
+        (f"{{% for _ in range(9999) %}}{'x' * 9999}{{% endfor %}}", "grows beyond 64 MiB"),
         ("name: 'net' max_batch_siz: 4", r"1:13.*max_batch_siz"),
         ("name: 'net' backend: 'onnxruntime' input { name: 'z' }", "does not fit the model"),
         (

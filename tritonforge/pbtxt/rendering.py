@@ -1,7 +1,7 @@
 """From the message to its text: fields in the order in which people read them, none dropped."""
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from tritonforge.errors import ConfigError, SpecError
 
 TEMPLATE = "config.pbtxt.j2"
+_LONGEST = 64 << 20  # characters: one that goes on for ever should not take all memory
 
 
 def render(
@@ -39,14 +40,26 @@ def render(
         "indented": _indented,
     }
     try:
-        return environment.get_template(TEMPLATE).render(config=message, reasons=reasons or {})
+        template = environment.get_template(TEMPLATE)
+        return _bounded(template.generate(config=message, reasons=reasons or {}))
     except Exception as error:
         if folder is None:
             raise
         line = getattr(error, "lineno", None) or _line(error, folder)
         where = f"{folder / TEMPLATE}:{line}" if line else str(folder / TEMPLATE)
-        kind = "" if isinstance(error, TemplateError) else f"{type(error).__name__}: "
+        kind = "" if isinstance(error, TemplateError | ConfigError) else f"{type(error).__name__}: "
         raise ConfigError(f"{where}: {kind}{error}", hint="mend the template") from error
+
+
+def _bounded(parts: Iterable[str]) -> str:
+    """Put a text together; raises `ConfigError` where it is too long to be a config."""
+    text, length = [], 0
+    for part in parts:
+        text.append(part)
+        length += len(part)
+        if length > _LONGEST:
+            raise ConfigError(f"the text grows beyond {_LONGEST >> 20} MiB, which no config has")
+    return "".join(text)
 
 
 def check_templates(folder: Path) -> None:
