@@ -22,6 +22,16 @@ program = torch.onnx.export(
 )
 program.save(sys.argv[1])
 """
+BARE_BERT = """
+import sys, torch, transformers
+model = transformers.BertModel(transformers.BertConfig()).eval()
+ids = torch.randint(0, 30522, (2, 16))
+dims = {0: "batch", 1: "seq"}
+program = torch.onnx.export(
+    model, (ids, torch.ones_like(ids)), dynamo=True, dynamic_shapes=(dims, dims)
+)
+program.save(sys.argv[1])
+"""
 IN_PROCESS = """
 import sys, time, numpy, onnxruntime
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
@@ -125,17 +135,31 @@ def help_start() -> Iterator[Ratio]:
 
 def build() -> Iterator[Ratio]:
     """Compare a whole build of resnet50 with a bare export that proves nothing."""
+    walls, peaks = over_bare("resnet50", BARE_EXPORT)
+    yield Ratio(what="build resnet50 / bare dynamo export, wall", ratios=walls, goal=1.5)
+    yield Ratio(what="build resnet50 / bare dynamo export, memory", ratios=peaks, goal=1.3)
+
+
+def bert() -> Iterator[Ratio]:
+    """Compare a whole build of a BERT of twelve layers with a bare export of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "config.json").write_text('{"model_type": "bert"}', "utf-8")
+        walls, peaks = over_bare(f"hf:{folder}#feature-extraction", BARE_BERT)
+    yield Ratio(what="build BERT / bare dynamo export, wall", ratios=walls, goal=1.5)
+    yield Ratio(what="build BERT / bare dynamo export, memory", ratios=peaks, goal=1.5)
+
+
+def over_bare(source: str, bare: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the ratios of wall and of memory of builds over a script that only exports."""
     walls, peaks = [], []
     with tempfile.TemporaryDirectory() as folder:
-        repository = f"{folder}/model_repository"
+        command = ("tritonforge", "build", source, "--weights", "random", "--rebuild")
         for _ in range(3):
-            command = ("tritonforge", "build", "resnet50", "--weights", "random")
-            wall, peak = timed(*command, "-r", repository, "--rebuild")
-            bare_wall, bare_peak = timed(sys.executable, "-c", BARE_EXPORT, f"{folder}/bare.onnx")
+            wall, peak = timed(*command, "-r", f"{folder}/model_repository")
+            bare_wall, bare_peak = timed(sys.executable, "-c", bare, f"{folder}/bare.onnx")
             walls.append(wall / bare_wall)
             peaks.append(peak / bare_peak)
-    yield Ratio(what="build resnet50 / bare dynamo export, wall", ratios=tuple(walls), goal=1.5)
-    yield Ratio(what="build resnet50 / bare dynamo export, memory", ratios=tuple(peaks), goal=1.3)
+    return tuple(walls), tuple(peaks)
 
 
 def serve() -> Iterator[Ratio]:
@@ -275,6 +299,7 @@ def foresee() -> Iterator[Line]:
 BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "help": help_start,
     "build": build,
+    "bert": bert,
     "serve": serve,
     "mlp": mlp,
     "defaults": defaults,
