@@ -223,6 +223,7 @@ def test_every_batch_bucket_and_corner_is_warmed_up_on_a_gpu(made, stage):
     values = np.fromfile(stage.path / "warmup" / "2-0-ids", "<i8")
     assert len(values) == 4
     assert ((values >= 5) & (values < 9)).all()
+    assert "# run before the server is ready at the ends and the optimum of seq" in found.text
 
 
 def test_a_cpu_is_not_warmed_up_unless_that_is_asked_for(made, stage):
@@ -230,6 +231,7 @@ def test_a_cpu_is_not_warmed_up_unless_that_is_asked_for(made, stage):
     found = made(warmup="zero")
     assert [each.name for each in found.message.model_warmup] == ["batch 1", "batch 16"]
     assert found.message.model_warmup[0].inputs["x"].zero_data
+    assert "# run before the server is ready, so that no request waits for kernels" in found.text
     assert not (stage.path / "warmup").exists()
     assert not made(accelerator="cuda", warmup="none").message.model_warmup
 

@@ -63,8 +63,12 @@ def configure(
     made, told = _accelerate(message, name, spec, proof)
     chosen = parallel(flops, spec)
     _say(message, spec, chosen, signature)
-    warming.warm(message, spec, proof.signature, made, drawn, proof.golden[0], stage)
-    reasons = {} if "instance_group" in spec.config else {"instance_group": chosen.reason}
+    reasons = {
+        "instance_group": None if "instance_group" in spec.config else chosen.reason,
+        "model_warmup": warming.warm(
+            message, spec, proof.signature, made, drawn, proof.golden[0], stage
+        ),
+    }
     text = pbtxt.render(message, _wrapped(reasons), spec.templates)
     if spec.templates is not None:
         message = pbtxt.parse(text, f"what {spec.templates} writes")
@@ -132,6 +136,6 @@ def _share(message: Any, spec: ModelSpec, chosen: Parallel) -> None:
     message.parameters[pbtxt.THREADS].string_value = str(max(spec.cores // total, 1))
 
 
-def _wrapped(reasons: Mapping[str, str]) -> Mapping[str, str]:
+def _wrapped(reasons: Mapping[str, str | None]) -> Mapping[str, str]:
     """Break the lines of comments."""
-    return {field: textwrap.fill(text, _WIDTH) for field, text in reasons.items()}
+    return {field: textwrap.fill(text, _WIDTH) for field, text in reasons.items() if text}

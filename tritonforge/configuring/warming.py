@@ -52,11 +52,14 @@ def warm(
     drawn: Mapping[str, Domain],
     golden: Arrays,
     stage: Stage,
-) -> None:
-    """Add a sample for each batch bucket and each corner of the dimensions, and write its data."""
+) -> str | None:
+    """Add a sample for each batch bucket and each corner of the dimensions, and write its data.
+
+    Returns the reason for them, None where there are none of ours.
+    """
     kind = kind_of(spec, message)
     if kind == "none":
-        return
+        return None
     listed = [entry.name for entry in message.input]
     tensors = [each for each in signature.inputs if each.name in listed]
     batch = signature.batch if message.max_batch_size else None
@@ -79,6 +82,10 @@ def warm(
             entries[each.name] = (each.dtype, array.shape, file)
         for size in buckets:
             pbtxt.add_warmup(message, _name(dict(corner), size, batch), size, entries)
+    names = dict.fromkeys(name for corner, _ in plan for name, _ in corner)
+    where = f" at the ends and the optimum of {' and '.join(names)}" if names else ""
+    what = "engines" if spec.accelerator == "tensorrt" else "kernels"
+    return f"run before the server is ready{where}, so that no request waits for {what}"
 
 
 def _plan(
