@@ -165,6 +165,16 @@ def test_a_comment_in_a_config_is_no_change(repository, spec):
     assert not build(spec, repository).unchanged
 
 
+def test_a_repository_is_not_written_to_where_nothing_changes(repository, spec):
+    first = build(spec, repository)
+    config = first.entry.config_path
+    config.write_text(f"# Mine.\n{config.read_text()}")
+    lock = next(each for each in repository.path.iterdir() if each.name.endswith(".lock"))
+    lock.unlink()
+    lock.mkdir()  # so that nobody can hold it, root neither
+    assert build(spec, repository).unchanged
+
+
 # --- what stands beside a config ------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ never replaced unasked and never kept where a server could not load the new vers
 
 import contextlib
 import difflib
+from functools import partial
 from typing import Any, Literal
 
 from tritonforge import manifest, pbtxt
@@ -77,23 +78,23 @@ def restore(
 
     Raises `ConfigError` where a person has edited it and nothing says what to do.
     """
-    if repository.config(entry.model) == known.config:
+
+    decided = partial(
+        decide,
+        ours=_parse(known.config, entry.model),
+        text=known.config,
+        signature=known.signature,
+        standing=standing,
+        version=entry.version,
+        written=known.config,
+    )
+    stands = repository.config(entry.model)
+    if stands == known.config or decided(stands) == stands:  # one may not be able to write there
         return ()
-    with contextlib.nullcontext() if dry_run else repository.locked():
-        stands = repository.config(entry.model)
-        text = decide(
-            stands,
-            _parse(known.config, entry.model),
-            known.config,
-            known.signature,
-            standing=standing,
-            version=entry.version,
-            written=known.config,
-        )
-        if text == stands:
-            return ()
-        if dry_run:
-            return ("the config would be written again as that build made it",)
+    if dry_run:
+        return ("the config would be written again as that build made it",)
+    with repository.locked():
+        text = decided(repository.config(entry.model))
         ConfigFile(path=entry.config_path, model=entry.model, repository=repository).write(text)
     return ("the config is written again as that build made it",)
 
