@@ -78,7 +78,6 @@ def restore(
 
     Raises `ConfigError` where a person has edited it and nothing says what to do.
     """
-
     decided = partial(
         decide,
         ours=_parse(known.config, entry.model),
