@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 import transformers
-from test_sources import load, refusal, spec
+from loading import load, refusal, spec
 
 from tritonforge import graph, release, sources
 from tritonforge.build import build

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 import torch
-from test_sources import load, refusal
+from loading import load, refusal
 from torch import nn
 
 from tritonforge import release, sources

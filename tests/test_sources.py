@@ -13,6 +13,7 @@ import pytest
 import safetensors.torch
 import tiny
 import torch
+from loading import load, refusal, spec
 
 from tritonforge import release, sources
 from tritonforge.errors import SourceError, SpecError
@@ -22,20 +23,6 @@ from tritonforge.tensors import DType, TensorSpec
 
 NETS = Path(nets.__file__)
 CLOSED = "http://127.0.0.1:9"  # nothing listens on the discard port
-
-
-def spec(source, **more):
-    return ModelSpec(source=str(source), target=release.find("24.10"), **more)
-
-
-def load(source, **more):
-    return sources.load(spec(source, **more))
-
-
-def refusal(source, **more):
-    with pytest.raises(SourceError) as caught:
-        load(source, **more)
-    return caught.value
 
 
 @pytest.fixture

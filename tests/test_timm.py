@@ -6,7 +6,7 @@ import sys
 import pytest
 import safetensors.torch
 import timm
-from test_sources import load, refusal
+from loading import load, refusal
 
 from tritonforge import release, sources
 from tritonforge.build import build

@@ -6,11 +6,17 @@ from pathlib import Path
 _NAMED = 5  # files of a folder
 
 
-def no_file(path: Path) -> tuple[str, str] | None:
-    """Say why a path is no `.onnx` file that can be read, and what helps; None where it is one."""
+def no_file(path: Path, suffix: str = ".onnx") -> tuple[str, str] | None:
+    """Say why a path is no file that can be read, and what helps; None where it is one.
+
+    What lies there instead is named where it has the `suffix`.
+    """
     if path.is_dir():
-        inside = ", ".join(sorted(each.name for each in path.glob("*.onnx"))[:_NAMED])
-        return f"{path} is a folder", f"it holds {inside}" if inside else "name an .onnx file"
+        inside = ", ".join(sorted(each.name for each in path.glob(f"*{suffix}"))[:_NAMED])
+        return (
+            f"{path} is a folder",
+            f"it holds {inside}" if inside else f"name a file that ends in {suffix}",
+        )
     if path.is_file():
         return None
     if path.is_symlink():
@@ -18,11 +24,11 @@ def no_file(path: Path) -> tuple[str, str] | None:
         return leads, "mend the link, or name the file itself"
     if path.exists():
         return f"{path} is no regular file", "copy what it gives into one, and name that"
-    return f"no file {path}", _near(path)
+    return f"no file {path}", _near(path, suffix)
 
 
-def _near(path: Path) -> str:
+def _near(path: Path, suffix: str) -> str:
     """Name the file beside it that is written most like this."""
-    beside = [each.name for each in path.parent.glob("*.onnx") if each.is_file()]
+    beside = [each.name for each in path.parent.glob(f"*{suffix}") if each.is_file()]
     near = get_close_matches(path.name, beside, n=1)
     return f"did you mean {str(path.parent / near[0])!r}?" if near else "check the path"

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tritonforge import presence
 from tritonforge.errors import SourceError
+from tritonforge.sources import given
 from tritonforge.sources.protocol import Loaded, Origin
 from tritonforge.spec import ModelSpec
 from tritonforge.stamp import sha256
@@ -33,9 +33,7 @@ def origin(text: str) -> Origin:
 
 def load(text: str, spec: ModelSpec) -> Loaded:
     """Take the file as it is; its signature and domains are read from the file itself."""
-    path = Path(text)
-    if (fault := presence.no_file(path)) is not None:
-        raise SourceError(fault[0], hint=fault[1])
+    path = given.file(text)
     if spec.weights != "default":
         raise SourceError(
             "--weights does not apply to an .onnx file", hint="its weights are inside it"

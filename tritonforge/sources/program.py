@@ -6,9 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tritonforge import presence
 from tritonforge.errors import SourceError
-from tritonforge.sources import archive
+from tritonforge.sources import archive, given
 from tritonforge.sources.protocol import Loaded, Origin
 from tritonforge.spec import ModelSpec, Range
 from tritonforge.tensors import Dim, DType, TensorSpec
@@ -37,11 +36,9 @@ def load(text: str, spec: ModelSpec) -> Loaded:
 
     from tritonforge.sources import weights as states
 
-    path = Path(text)
-    if (fault := presence.no_file(path)) is not None:
-        raise SourceError(fault[0], hint=fault[1])
-    for option, given in (("--weights", spec.weights != "default"), ("--input", spec.inputs)):
-        if given:
+    path = given.file(text)
+    for option, said in (("--weights", spec.weights != "default"), ("--input", spec.inputs)):
+        if said:
             raise SourceError(
                 f"{option} does not apply to an exported program", hint="it holds its own"
             )
