@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import cast
 
 from tritonforge.errors import SourceError, did_you_mean
-from tritonforge.sources import factory, hf, onnx_file, program, timm, torchvision, watched
+from tritonforge.sources import (
+    factory,
+    hf,
+    onnx_file,
+    program,
+    timm,
+    torchscript,
+    torchvision,
+    watched,
+)
 from tritonforge.sources.installed import libraries, version
 from tritonforge.sources.protocol import Loaded, Source
 from tritonforge.sources.watched import Reads
@@ -33,6 +42,7 @@ __all__ = [
 SOURCES = {
     "onnx": cast("Source", onnx_file),
     "pt2": cast("Source", program),
+    "torchscript": cast("Source", torchscript),
     "torchvision": cast("Source", torchvision),
     "timm": cast("Source", timm),
     "hf": cast("Source", hf),
@@ -63,7 +73,8 @@ def kind(text: str) -> Source:
         return SOURCES["torchvision"]
     raise SourceError(
         f"cannot tell what kind of source {text!r} is",
-        hint="give a name (resnet50), hf:ID, file.py:factory, pkg.module:factory or model.onnx",
+        hint="give a name (resnet50), hf:ID, file.py:factory, pkg.module:factory, model.onnx, .pt2"
+        " or .pt",
     )
 
 
