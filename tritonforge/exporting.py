@@ -65,7 +65,7 @@ def _export(
     domains = {**loaded.domains, **dict(spec.domains)}
     sizes = _sizes(Signature(inputs=loaded.inputs, outputs=()).dynamic, spec)
     sample = samples.draw(loaded.inputs, domains, sizes, spec.sample_seed)
-    outputs = export.output_names(module, [each.name for each in loaded.inputs], sample)
+    flat = export.flattened(module, [each.name for each in loaded.inputs], sample)
 
     asked, spec = spec, deciding.provisional(spec)
 
@@ -75,12 +75,18 @@ def _export(
             progress(f"exporting with {method}")
             try:
                 notes = export.export(
-                    module, loaded.inputs, outputs, sample, path, method=method, opset=opset
+                    flat.module,
+                    loaded.inputs,
+                    flat.outputs,
+                    sample,
+                    path,
+                    method=method,
+                    opset=opset,
                 )
                 way = _fit(path, method, opset, spec)
                 described = read_back(path, way, opset, spec, loaded.domains, sizes)
                 hold(described.signature, loaded.inputs)
-                return replace(described, notes=notes)
+                return replace(described, notes=(*flat.notes, *notes))
             except (ExportError, GraphError) as error:
                 troubles.append(error)
                 found = getattr(error, "failure", None)

@@ -1,16 +1,19 @@
 """A torch module: exported to an `.onnx` file, and called as a `Run`."""
 
 from tritonforge.export.calling import eager, exact, is_scripted, output_names
+from tritonforge.export.flattened import Flattened, flattened
 from tritonforge.export.writing import NATIVE, TORCHSCRIPT_OPSET, ExporterError, Method, export
 
 __all__ = [
     "NATIVE",
     "TORCHSCRIPT_OPSET",
     "ExporterError",
+    "Flattened",
     "Method",
     "eager",
     "exact",
     "export",
+    "flattened",
     "is_scripted",
     "output_names",
 ]

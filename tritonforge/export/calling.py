@@ -1,9 +1,8 @@
 """The module itself: how named arrays become its arguments, and what it returns named arrays."""
 
 import copy
-import dataclasses
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import nn
 
 from tritonforge.errors import ExportError
 from tritonforge.explain import failure
+from tritonforge.export.leaves import Leaf, leaves
 from tritonforge.export.silence import quiet
 from tritonforge.tensors import Arrays, Run
 
@@ -29,7 +29,8 @@ def eager(module: nn.Module, inputs: Sequence[str], outputs: Sequence[str]) -> R
     bind = binder(module, inputs)
 
     def run(arrays: Arrays) -> Arrays:
-        values = [value for _, value in _values(module, bind(tensors(arrays)))]
+        found = leaves("output", returned(module, bind(tensors(arrays))))
+        values = [each.value for each in found if each.is_tensor]
         if len(values) != len(outputs):
             raise ExportError(
                 f"the model returned {len(values)} tensors where it returned {len(outputs)} before",
@@ -61,28 +62,39 @@ def exact(module: nn.Module, inputs: Sequence[str], outputs: Sequence[str]) -> R
 
 def output_names(module: nn.Module, inputs: Sequence[str], sample: Arrays) -> tuple[str, ...]:
     """Run the module once and name its outputs: dict keys and field names, else by position."""
+    result = returned(module, binder(module, inputs)(tensors(sample)))
+    return named(list(leaves("output", result)), inputs)
+
+
+def named(found: Sequence[Leaf], inputs: Sequence[str]) -> tuple[str, ...]:
+    """Name the outputs among the values that a module returns; raises `ExportError` for none."""
     taken = list(inputs)
-    for name, value in _values(module, binder(module, inputs)(tensors(sample))):
-        free = name
+    for each in found:
+        if not each.is_tensor:
+            continue
+        free = each.name
         while free in taken:
             free += "_out"
         taken.append(free)
-        if value.is_complex():
+        if each.value.is_complex():
             raise ExportError(
-                f"the output {name!r} is complex, which Triton cannot serve",
+                f"the output {each.name!r} is complex, which Triton cannot serve",
                 hint="return torch.view_as_real of it, or its abs()",
             )
     if len(taken) == len(inputs):
-        raise ExportError("the model returns no tensor", hint="return at least one tensor")
+        raise ExportError(
+            "the model returns no tensor" + "".join(f": {each.what}" for each in found[:1]),
+            hint="return at least one tensor",
+        )
     return tuple(taken[len(inputs) :])
 
 
-def _values(module: nn.Module, call: Call) -> list[tuple[str, torch.Tensor]]:
-    """Call the module and flatten what it returns."""
+def returned(module: nn.Module, call: Call) -> Any:
+    """Call the module; raises `ExportError` for whatever it raises."""
     args, kwargs = call
     try:
         with torch.inference_mode(), quiet():
-            returned = module(*args, **kwargs)
+            return module(*args, **kwargs)
     except Exception as error:  # the user's model may raise anything
         found = failure(error, _traceback(error))
         raise ExportError(
@@ -91,28 +103,6 @@ def _values(module: nn.Module, call: Call) -> list[tuple[str, torch.Tensor]]:
             hint="check --input, --range, --domain and --sample: names, sizes and values must suit"
             " the model",
         ) from error
-    return list(_flat("output", returned))
-
-
-def _flat(name: str, value: Any, inside: str = "") -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield each tensor of a nested result under a stable name; None is left out."""
-    if isinstance(value, torch.Tensor):
-        yield inside or name, value
-        return
-    parts: list[tuple[str, Any]] = []
-    if isinstance(value, Mapping):
-        parts = [(str(key), part) for key, part in value.items()]
-    elif dataclasses.is_dataclass(value):
-        parts = [(each.name, getattr(value, each.name)) for each in dataclasses.fields(value)]
-    elif isinstance(value, tuple) and hasattr(value, "_fields"):
-        parts = list(zip(value._fields, value, strict=True))
-    elif isinstance(value, list | tuple) and len(value) == 1:
-        yield from _flat(name, value[0], inside)
-    elif isinstance(value, list | tuple):
-        parts = [(f"{inside or name}_{index}", part) for index, part in enumerate(value)]
-        inside = ""
-    for key, part in parts:
-        yield from _flat(name, part, f"{inside}_{key}" if inside else key)
 
 
 def binder(module: nn.Module, names: Sequence[str]) -> Callable[[Mapping[str, Any]], Call]:

@@ -1,0 +1,96 @@
+"""A module that returns its tensors alone, side by side: what both exporters can write.
+
+dynamo stumbles over numbers and dataclasses, the TorchScript exporter over the dicts, lists and
+arguments with defaults of a scripted module.
+"""
+
+import functools
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils import _pytree
+
+from tritonforge.export.calling import binder, is_scripted, named, returned, tensors
+from tritonforge.export.leaves import Leaf, leaves
+from tritonforge.tensors import Arrays
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flattened:
+    """A module to export in another's place, the names of its outputs, and what they leave out."""
+
+    module: nn.Module
+    outputs: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def flattened(module: nn.Module, inputs: Sequence[str], sample: Arrays) -> Flattened:
+    """Run a module once and flatten what it returns; raises `ExportError`."""
+    result = returned(module, binder(module, inputs)(tensors(sample)))
+    found = list(leaves("output", result))
+    outputs = named(found, inputs)
+    plain: nn.Module = module
+    if is_scripted(module):
+        plain = _scripted(module, inputs, found)
+    elif not _is_plain(result, found):
+        plain = _Flat(module, [index for index, each in enumerate(found) if each.is_tensor])
+    return Flattened(
+        module=plain,
+        outputs=outputs,
+        notes=tuple(f"{each.what}, and left out" for each in found if not each.is_tensor),
+    )
+
+
+def _is_plain(result: Any, found: Sequence[Leaf]) -> bool:
+    """Say whether torch takes a result apart as we do, into tensors and None."""
+    theirs = [each for each in _pytree.tree_leaves(result) if each is not None]
+    ours = [each.value for each in found if each.value is not None]
+    return list(map(id, theirs)) == list(map(id, ours)) and all(
+        isinstance(each, torch.Tensor) for each in ours
+    )
+
+
+class _Flat(nn.Module):
+    """Calls a module as it is called itself; `kept` counts the values that are its outputs."""
+
+    def __init__(self, module: nn.Module, kept: Sequence[int]) -> None:
+        super().__init__()
+        self.module = module
+
+        @functools.wraps(module.forward)  # torch.export binds by the signature
+        def forward(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
+            found = list(leaves("output", module(*args, **kwargs)))
+            return tuple(found[index].value for index in kept)
+
+        self.forward = forward
+
+
+def _scripted(module: nn.Module, inputs: Sequence[str], found: Sequence[Leaf]) -> nn.Module:
+    """Write the call of a scripted module with these inputs, and what to take of its result."""
+    variables = {name: f"x{index}" for index, name in enumerate(inputs)}
+    args, kwargs = binder(module, inputs)(variables)
+    call = ", ".join([*args, *(f"{name}={value}" for name, value in kwargs.items())])
+    wanted = ", ".join(_reached(each) for each in found if each.is_tensor)
+    # A class of its own: torch would give those of one class one type, whose forward is written once.
+    holder = type("Bound", (nn.Module,), {})().eval()
+    holder.module = module
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch would have everybody leave it
+        bound = torch.jit.script(holder)
+    bound.define(
+        f"def forward(self, {', '.join(variables.values())}):\n"
+        f"    result = self.module({call})\n    return {wanted}\n"
+    )
+    return bound
+
+
+def _reached(leaf: Leaf) -> str:
+    """Write how a value is got from the result; where it may be None, it is taken not to be."""
+    text = "torch.jit._unwrap_optional(result)"
+    for step in leaf.reach:
+        text = f"torch.jit._unwrap_optional({text}{step})"
+    return text
