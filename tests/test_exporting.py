@@ -1,5 +1,7 @@
 """From sources to files that fit a target: what is pinned is read back from the file."""
 
+from dataclasses import dataclass
+
 import nets
 import numpy as np
 import onnx
@@ -10,7 +12,7 @@ from onnx import TensorProto as T
 from onnx import helper, numpy_helper
 from torch import nn
 
-from tritonforge import export, exporting, graph, release
+from tritonforge import export, exporting, graph, reference, release
 from tritonforge.errors import ExportError, GraphError, SpecError
 from tritonforge.progress import silent
 from tritonforge.sources import Loaded
@@ -219,12 +221,105 @@ class Ignoring(nn.Module):
         return x + 1
 
 
-def test_an_input_that_the_model_does_not_use_stays_or_is_named(path):
-    source = loaded(Ignoring(), "x:FP32:batch,4", "unused:FP32:batch,4")
-    assert len(made(source, path).signature.inputs) == 2
-    error = refusal(source, path, spec(exporter="torchscript"))
-    assert "dropped the input 'unused', which the model does not use" in str(error)
-    assert "leave it out" in error.hint
+class Sparing(nn.Module):
+    def forward(self, x, unused=None):
+        del unused
+        return x + 1
+
+
+EXPORTERS = pytest.mark.parametrize("exporter", ["dynamo", "torchscript"])
+
+
+@EXPORTERS
+@pytest.mark.parametrize("asked", [True, False])
+def test_an_input_that_the_model_does_not_use_is_left_out_and_named(path, exporter, asked):
+    source = loaded(Ignoring(), "x:FP32:batch,4", "unused:FP32:batch,4", asked=asked)
+    wish = spec(exporter=exporter, inputs=source.inputs if asked else ())
+    exported = made(source, path, wish)
+    assert [each.name for each in exported.signature.inputs] == ["x"]
+    assert exported.notes == ("input 'unused' is left out: the model does not use it",)
+    with reference.opened(source, exported) as (run, _):
+        np.testing.assert_array_equal(run({"x": ROWS})["output"], ROWS + 1)
+
+
+@EXPORTERS
+def test_an_input_that_need_not_have_been_asked_for_is_an_error(path, exporter):
+    source = loaded(Sparing(), "x:FP32:batch,4", "unused:FP32:batch,4", asked=True)
+    error = refusal(source, path, spec(exporter=exporter, inputs=source.inputs))
+    assert "the model does not use the input 'unused'" in str(error)
+    assert error.hint == "leave it out of --input"
+
+
+class Constant(nn.Module):
+    def forward(self, x):
+        del x
+        return torch.ones(3)
+
+
+@EXPORTERS
+def test_a_model_that_uses_no_input_is_told(path, exporter):
+    error = refusal(loaded(Constant(), "x:FP32:batch,4"), path, spec(exporter=exporter))
+    assert "the model uses none of its inputs: x" in str(error)
+
+
+@dataclass
+class Found:
+    boxes: torch.Tensor
+    masks: torch.Tensor | None = None
+    count: int = 3
+
+
+class Returning(nn.Module):
+    """Returns what `made_of` makes of x."""
+
+    def __init__(self, made_of):
+        super().__init__()
+        self.made_of = made_of
+
+    def forward(self, x):
+        return self.made_of(x)
+
+
+OUTPUT = "output {!r} is {}, and left out"
+TYPED = "of type {}, no tensor"
+INT = TYPED.format("int")
+
+
+@EXPORTERS
+@pytest.mark.parametrize(
+    ("made_of", "outputs", "left_out"),
+    [
+        (lambda x: (x * 2, None), ["output_0"], {"output_1": "None"}),
+        (lambda x: {"a": x * 2, "b": None}, ["a"], {"b": "None"}),
+        (
+            lambda x: Found(x * 2),
+            ["boxes"],
+            {"masks": "None", "count": INT},
+        ),
+        (
+            lambda x: (x * 2, {"p": [x + 1, (x + 2, None)], "q": x}),
+            ["output_0", "output_1_p_0", "output_1_p_1_0", "output_1_q"],
+            {"output_1_p_1_1": "None"},
+        ),
+        (
+            lambda x: {"y": x + 1, "n": 3, "f": 0.5, "b": True, "s": "text", "rows": x.shape[0]},
+            ["y"],
+            {"n": INT, "f": TYPED.format("float"), "b": TYPED.format("bool")}
+            | {"s": TYPED.format("str"), "rows": INT},
+        ),
+        (lambda x: (x.shape[1], [x + 1, x + 2]), ["output_1_0", "output_1_1"], {"output_0": INT}),
+        (lambda x: (x + 1, {x.dtype}), ["output_0"], {"output_1": TYPED.format("set")}),
+    ],
+)
+def test_outputs_of_every_form_and_those_that_are_none(path, exporter, made_of, outputs, left_out):
+    source = loaded(Returning(made_of), "x:FP32:batch,4")
+    exported = made(source, path, spec(exporter=exporter))
+    assert [each.name for each in exported.signature.outputs] == outputs
+    assert exported.notes == tuple(OUTPUT.format(*each) for each in left_out.items())
+    with reference.opened(source, exported) as (run, _), graph.session(path) as session:
+        want, got = run({"x": ROWS}), session({"x": ROWS})
+        for name in outputs:
+            np.testing.assert_array_equal(got[name], want[name])
 
 
 class Fixing(nn.Module):

@@ -3,7 +3,7 @@
 Between adapters and use cases: nothing is believed that the file does not say itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -99,16 +99,39 @@ def _opened(path: Path, spec: ModelSpec) -> tuple[str | None, Mapping[str, Known
         raise
 
 
+def drop_unused(
+    path: Path, inputs: Sequence[TensorSpec], wished: Container[str]
+) -> tuple[TensorSpec, ...]:
+    """Take the inputs that a model does not use out of its file; return those that it keeps.
+
+    Raises `ExportError` for one that was wished for where it could be left out, and where none is
+    used.
+    """
+    model = graph.load(path)
+    unused = graph.unused_inputs(model)
+    written = {each.name for each in model.graph.input}
+    kept = tuple(each for each in inputs if each.name in written and each.name not in unused)
+    for each in inputs:
+        if each not in kept and each.name in wished:
+            raise ExportError(
+                f"the model does not use the input {each.name!r}", hint="leave it out of --input"
+            )
+    if inputs and not kept:
+        raise ExportError(
+            f"the model uses none of its inputs: {', '.join(each.name for each in inputs)}",
+            hint="a server asks for an input: return something that depends on one",
+        )
+    if unused:
+        graph.drop_inputs(model, unused)
+        graph.write(model, path)
+    return kept
+
+
 def hold(signature: Signature, asked: tuple[TensorSpec, ...]) -> None:
     """Hold the file's inputs against those that were asked; raises `ExportError`."""
     written = {tensor.name: tensor for tensor in signature.inputs}
     merged: dict[str, str] = {}
     for tensor in asked:
-        if tensor.name not in written:
-            raise ExportError(
-                f"the exporter dropped the input {tensor.name!r}, which the model does not use",
-                hint="leave it out of --input or of the example inputs",
-            )
         for wanted, got in zip(tensor.dims, written[tensor.name].dims, strict=True):
             if isinstance(wanted, str) and isinstance(got, int):
                 raise ExportError(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tritonforge import converting, deciding, graph, opsets, samples
 from tritonforge.errors import ExportError, GraphError
-from tritonforge.exported import Exported, hold, read_back
+from tritonforge.exported import Exported, drop_unused, hold, read_back
 from tritonforge.progress import Progress
 from tritonforge.release import LOWEST_OPSET
 from tritonforge.sources import Loaded
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # A dimension of size 1 broadcasts, so an exporter may bake it in; two is the smallest honest batch.
 EXPORT_BATCH = 2
+_UNUSED = "input '{}' is left out: the model does not use it"
 _FOREIGN_HINT = "export the file again, or mend what is named"
 
 
@@ -65,7 +66,9 @@ def _export(
     domains = {**loaded.domains, **dict(spec.domains)}
     sizes = _sizes(Signature(inputs=loaded.inputs, outputs=()).dynamic, spec)
     sample = samples.draw(loaded.inputs, domains, sizes, spec.sample_seed)
-    flat = export.flattened(module, [each.name for each in loaded.inputs], sample)
+    names = [each.name for each in loaded.inputs]
+    flat = export.flattened(module, names, sample)
+    wished = {each.name for each in spec.inputs} & export.optional(module, names)
 
     asked, spec = spec, deciding.provisional(spec)
 
@@ -84,9 +87,12 @@ def _export(
                     opset=opset,
                 )
                 way = _fit(path, method, opset, spec)
+                kept = drop_unused(path, loaded.inputs, wished)
                 described = read_back(path, way, opset, spec, loaded.domains, sizes)
-                hold(described.signature, loaded.inputs)
-                return replace(described, notes=(*flat.notes, *notes))
+                hold(described.signature, kept)
+                unused = [each.name for each in loaded.inputs if each not in kept]
+                notes = (*flat.notes, *map(_UNUSED.format, unused), *notes)
+                return replace(described, notes=notes)
             except (ExportError, GraphError) as error:
                 troubles.append(error)
                 found = getattr(error, "failure", None)

@@ -101,8 +101,9 @@ def _proven(
     path: Path, spec: ModelSpec, loaded: Loaded, largest: int, progress: Progress
 ) -> tuple[Exported, ModelSpec, Proof, tuple[str, ...]]:
     """Write the model and prove it; return what was made, the spec as it came out, and notes."""
-    spec = wishes.with_sizes(wishes.with_samples(spec, loaded), loaded)
+    said, spec = spec, wishes.with_sizes(wishes.with_samples(spec, loaded), loaded)
     exported = exporting.make(loaded, spec, path, progress)
+    spec = wishes.still(spec, said, exported.signature)
     wishes.check_ranges(spec, exported.signature)
     spec = deciding.under(spec, exported.decision)
     finished = finishing.finish(path, exported, spec, progress)

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tritonforge import graph
+from tritonforge import graph, samples
 from tritonforge.errors import GraphError
 from tritonforge.exported import Exported
 from tritonforge.sources import Loaded
@@ -23,7 +23,7 @@ def opened(loaded: Loaded, exported: Exported) -> Iterator[tuple[Run, tuple[str,
     if loaded.path is None:
         from tritonforge import export
 
-        yield export.eager(*_called(loaded, exported)), ()
+        yield _completed(export.eager(*_called(loaded, exported)), loaded), ()
         return
     with contextlib.ExitStack() as stack:
         try:
@@ -39,7 +39,12 @@ def exact(loaded: Loaded, exported: Exported) -> Run:
     """Make the reference in double precision."""
     from tritonforge import export
 
-    return export.exact(*_called(loaded, exported))
+    return _completed(export.exact(*_called(loaded, exported)), loaded)
+
+
+def _completed(run: Run, loaded: Loaded) -> Run:
+    """Return a `Run` of the module that takes what its file takes, which may be less."""
+    return lambda arrays: run(samples.completed(arrays, loaded.inputs))
 
 
 def _called(loaded: Loaded, exported: Exported) -> "tuple[nn.Module, list[str], list[str]]":

@@ -114,6 +114,23 @@ def _mask(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     return np.asarray(np.arange(shape[-1]) < lengths)
 
 
+def completed(arrays: Arrays, inputs: Sequence[TensorSpec]) -> Arrays:
+    """Add zeros, in the sizes of the others, for the inputs that are missing."""
+    missing = [each for each in inputs if each.name not in arrays]
+    sizes = {
+        dim: size
+        for each in inputs
+        if missing and each.name in arrays
+        for dim, size in zip(each.dims, arrays[each.name].shape, strict=True)
+        if isinstance(dim, str)
+    }
+    lone = {dim: sizes.get(dim, 1) for each in missing for dim in each.dynamic}
+    return {
+        **arrays,
+        **{each.name: np.zeros(each.shape(lone), each.dtype.numpy) for each in missing},
+    }
+
+
 def typical(dynamic: Sequence[str], ranges: Mapping[str, Range]) -> dict[str, int]:
     """Return one middling size per dynamic dimension."""
     return {name: _between(ranges.get(name, Range())) for name in dynamic}

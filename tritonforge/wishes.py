@@ -42,6 +42,18 @@ def with_samples(spec: ModelSpec, loaded: Loaded) -> ModelSpec:
     )
 
 
+def still(spec: ModelSpec, said: ModelSpec, signature: Signature) -> ModelSpec:
+    """Take back what source and samples wished for inputs that are gone; what was said stays."""
+    inputs = {tensor.name for tensor in signature.inputs}
+    return replace(
+        spec,
+        ranges=tuple(
+            each for each in spec.ranges if each in said.ranges or each[0] in signature.dynamic
+        ),
+        domains=tuple(each for each in spec.domains if each in said.domains or each[0] in inputs),
+    )
+
+
 def check_ranges(spec: ModelSpec, signature: Signature) -> None:
     """Raise `SpecError` where `--range` or `--domain` names what the model does not have."""
     inputs = tuple(tensor.name for tensor in signature.inputs)

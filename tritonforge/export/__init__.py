@@ -1,6 +1,6 @@
 """A torch module: exported to an `.onnx` file, and called as a `Run`."""
 
-from tritonforge.export.calling import eager, exact, is_scripted, output_names
+from tritonforge.export.calling import eager, exact, is_scripted, optional, output_names
 from tritonforge.export.flattened import Flattened, flattened
 from tritonforge.export.writing import NATIVE, TORCHSCRIPT_OPSET, ExporterError, Method, export
 
@@ -15,5 +15,6 @@ __all__ = [
     "export",
     "flattened",
     "is_scripted",
+    "optional",
     "output_names",
 ]

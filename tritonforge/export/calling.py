@@ -128,6 +128,19 @@ def arguments(module: nn.Module) -> dict[str, Any]:
     return {name: each.kind for name, each in parameters.items()}
 
 
+def optional(module: nn.Module, names: Sequence[str]) -> frozenset[str]:
+    """Return which of the inputs `forward` does without; names not its own are by position."""
+    schema = getattr(module.forward, "schema", None)
+    if schema is not None:
+        spare = {each.name: each.has_default_value() for each in schema.arguments[1:]}
+    else:
+        parameters = inspect.signature(module.forward).parameters.values()
+        spare = {each.name: each.default is not Parameter.empty for each in parameters}
+    if not set(names) <= set(spare):
+        spare = dict(zip(names, spare.values(), strict=False))
+    return frozenset(name for name in names if spare.get(name))
+
+
 def tensors(arrays: Arrays) -> dict[str, torch.Tensor]:
     """Turn arrays into tensors that own their memory."""
     return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}

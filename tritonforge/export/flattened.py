@@ -75,12 +75,12 @@ def _scripted(module: nn.Module, inputs: Sequence[str], found: Sequence[Leaf]) -
     args, kwargs = binder(module, inputs)(variables)
     call = ", ".join([*args, *(f"{name}={value}" for name, value in kwargs.items())])
     wanted = ", ".join(_reached(each) for each in found if each.is_tensor)
-    # A class of its own: torch would give those of one class one type, whose forward is written once.
+    # A class of its own: torch gives those of one class one type, whose forward is written once.
     holder = type("Bound", (nn.Module,), {})().eval()
     holder.module = module
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch would have everybody leave it
-        bound = torch.jit.script(holder)
+        bound: torch.jit.ScriptModule = torch.jit.script(holder)
     bound.define(
         f"def forward(self, {', '.join(variables.values())}):\n"
         f"    result = self.module({call})\n    return {wanted}\n"

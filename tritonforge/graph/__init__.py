@@ -19,6 +19,7 @@ from tritonforge.graph.outline import Outline, outline
 from tritonforge.graph.quantized import is_quantized, steps
 from tritonforge.graph.recorded import recorded
 from tritonforge.graph.running import evaluator, output_dims, runtime, session
+from tritonforge.graph.unused import drop_inputs, unused_inputs
 
 __all__ = [
     "External",
@@ -30,6 +31,7 @@ __all__ = [
     "conditions",
     "converted",
     "domains",
+    "drop_inputs",
     "evaluator",
     "external_files",
     "halve",
@@ -53,5 +55,6 @@ __all__ = [
     "spare",
     "stamp_of",
     "steps",
+    "unused_inputs",
     "write",
 ]

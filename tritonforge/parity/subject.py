@@ -275,4 +275,5 @@ def _eager(entry: Entry, known: Manifest | None) -> Run:
         )
     inputs = [tensor.name for tensor in loaded.inputs]
     outputs = [tensor.name for tensor in known.signature.outputs]
-    return export.eager(loaded.module, inputs, outputs)
+    run = export.eager(loaded.module, inputs, outputs)
+    return lambda arrays: run(samples.completed(arrays, loaded.inputs))
