@@ -23,8 +23,8 @@ _CONTROL_FLOW = ("data-dependent", "GuardOnDataDependent", "Dynamic control flow
 class Failure:
     """Why an export failed.
 
-    `kind` is `control-flow`, `operator`, `frozen` or `other`. `where` names the user's line.
-    `frozen` is the input (by name or position), the axis and the size of a frozen dimension.
+    `kind` is `control-flow`, `operator`, `frozen`, `tuples` or `other`. `where` names the user's
+    line. `frozen` is the input (by name or position), the axis and the size of a frozen dimension.
     """
 
     kind: str
@@ -43,6 +43,8 @@ class Failure:
             return f"the model decides by the values of a tensor{at}, which an export cannot follow"
         if self.kind == "frozen":
             return f"the model fixes a dimension that should be dynamic: {self.said}{at}"
+        if self.kind == "tuples":
+            return f"the model keeps tuples in a list or dict{at}, which ONNX has no form for"
         return f"the export failed{at}: {self.said}"
 
     @property
@@ -55,6 +57,7 @@ class Failure:
             "with torch.jit.script, which keeps both branches",
             "frozen": "compute sizes from x.shape instead of fixed numbers, or give --input with "
             "a number for that dimension",
+            "tuples": "keep and return tensors alone in lists and dicts",
             "other": "try --exporter torchscript or another --opset",
         }[self.kind]
 
@@ -72,6 +75,8 @@ def failure(error: BaseException, stack: str = "") -> Failure:
         kind, said = "frozen", static[0].removeprefix("inferred ")
     elif operator is not None and re.search(r"No ONNX function|not supported|Unsupported", whole):
         kind = "operator"
+    elif "lower all tuples" in whole:
+        kind = "tuples"
     else:
         kind = "other"
     return Failure(

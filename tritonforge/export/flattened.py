@@ -89,8 +89,5 @@ def _scripted(module: nn.Module, inputs: Sequence[str], found: Sequence[Leaf]) -
 
 
 def _reached(leaf: Leaf) -> str:
-    """Write how a value is got from the result; where it may be None, it is taken not to be."""
-    text = "torch.jit._unwrap_optional(result)"
-    for step in leaf.reach:
-        text = f"torch.jit._unwrap_optional({text}{step})"
-    return text
+    """Write how a tensor is got from the result; where it may be None, it is taken not to be."""
+    return f"torch.jit._unwrap_optional(result{''.join(leaf.reach)})"

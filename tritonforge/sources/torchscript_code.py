@@ -48,7 +48,7 @@ def _fault(parts: tuple[str, ...]) -> str | None:
     if len(parts) == 1:
         return f"code with a bare {path!r}" if path in _ROOTS else _remote(path)
     if _FILES & {*parts[1:]}:
-        return f"code that calls {path}, which touches files"
+        return f"code that calls {path.lstrip('.')}, which touches files"
     if parts[0] == "ops" and (len(parts) < 3 or parts[1] not in _OPERATORS):
         return f"code that calls {path}, an operator that torch does not bring"
     if parts == ("__torch__", "torch"):
