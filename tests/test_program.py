@@ -150,3 +150,26 @@ def test_an_input_that_is_no_tensor_is_told(tmp_path):
     path = tmp_path / "fixed.pt2"
     torch.export.save(torch.export.export(Fixed(), (torch.ones(2, 3), 2)), path)
     assert "the input 2 of" in str(refusal(path))
+
+
+class Wasteful(nn.Module):
+    """Takes what it does not use, of a length that nothing else has."""
+
+    def forward(self, x, mask):
+        del mask
+        return {"y": x * 2, "nothing": None}
+
+
+def test_what_a_program_does_not_use_or_give_is_left_out_and_told(tmp_path):
+    path = tmp_path / "wasteful.pt2"
+    rows, length = torch.export.Dim("rows"), torch.export.Dim("n", min=2, max=32)
+    args = torch.ones(3, 4), torch.ones(3, 5)
+    shapes = ({0: rows}, {0: rows, 1: length})
+    torch.export.save(torch.export.export(Wasteful(), args, dynamic_shapes=shapes), path)
+    spec = ModelSpec(source=str(path), target=release.find("24.10"), max_batch_size=4)
+    built = build(spec, Repository(tmp_path / "models"))
+    assert [each.name for each in built.manifest.signature.inputs] == ["x"]
+    assert [each.name for each in built.manifest.signature.outputs] == ["y"]
+    assert "input 'mask' is left out: the model does not use it" in built.notes
+    assert "output 'nothing' is None, and left out" in built.notes
+    assert built.max_batch_size == 4

@@ -81,7 +81,7 @@ class Ignoring(nn.Module):
 
 class Tupled(nn.Module):
     def forward(self, x: Tensor):
-        return {"both": (x * 2, x.size(0))}
+        return x * 2, {"rows": (x, x.size(0))}
 
 
 @pytest.fixture
@@ -433,3 +433,20 @@ def test_tuples_in_a_dict_are_told(saved, built):
     with pytest.raises(ExportError, match="keeps tuples in a list or dict") as caught:
         built(saved(Tupled()), "x:FP32:batch,4")
     assert caught.value.hint == "keep and return tensors alone in lists and dicts"
+
+
+class Folding(nn.Module):
+    def forward(self, x: Tensor):
+        return x.view(int(x.shape[0]), 2, 2) * 2
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_batch_that_tracing_froze_costs_the_batching_and_is_told(saved, built, batch):
+    path = saved(Folding(), torch.ones(batch, 4))
+    made = built(path)
+    assert made.max_batch_size == 0
+    assert made.unbatched.startswith("it fails on a batch of 2: RuntimeError: shape '[")
+    assert made.manifest.signature.inputs[0].dims == (batch, 4)
+    with pytest.raises(ExportError, match="the model itself fails on"):
+        built(path, "x:FP32:batch,4")

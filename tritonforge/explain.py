@@ -102,6 +102,8 @@ def _said(error: BaseException) -> str:
     """Return the first line of the innermost cause."""
     *_, innermost = _causes(error)
     lines = [line.strip() for line in str(innermost).splitlines() if line.strip()]
+    if lines and "TorchScript interpreter" in lines[0]:  # its reason comes last, by its own name
+        return lines[-1].removeprefix("builtins.")[:300]
     return f"{type(innermost).__name__}: {lines[0] if lines else 'no reason given'}"[:300]
 
 

@@ -42,12 +42,26 @@ def make(loaded: Loaded, spec: ModelSpec, path: Path, progress: Progress) -> Exp
     try:
         return _export(loaded.module, loaded, spec, path, progress)
     except ExportError as error:
-        found = getattr(error, "failure", None)
-        if loaded.asked or found is None or found.kind != "frozen":
-            raise
+        why = _batch_lost(error)
         fixed = replace(loaded, inputs=tuple(_fix(each, loaded) for each in loaded.inputs))
-        made = _export(loaded.module, fixed, spec, path, progress)
-        return replace(made, fixed=found.said)
+        if why is None or loaded.asked or fixed.inputs == loaded.inputs:
+            raise
+        try:
+            made = _export(loaded.module, fixed, spec, path, progress)
+        except ExportError as other:
+            # What fails by its batch does not fail without one.
+            raise other if _batch_lost(other) is None else error from None
+        return replace(made, fixed=why)
+
+
+def _batch_lost(error: ExportError) -> str | None:
+    """Say why a model may have no dynamic batch, None where the error has nothing to do with it."""
+    from tritonforge import export
+
+    if isinstance(error, export.CallError):
+        return f"it fails on a batch of {EXPORT_BATCH}: {error.said}"
+    found = getattr(error, "failure", None)
+    return found.said if found is not None and found.kind == "frozen" else None
 
 
 def _fix(tensor: TensorSpec, loaded: Loaded) -> TensorSpec:

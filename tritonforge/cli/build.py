@@ -52,9 +52,10 @@ def command(
 
     SOURCE is a model of tritonforge.toml, a name of torchvision's or timm's (resnet50), a
     Hugging Face model (hf:ID, hf:folder#task), a function that returns a module (file.py:factory,
-    pkg.module:factory), an exported program (.pt2) or an .onnx file; without SOURCE every model of
-    tritonforge.toml is built. Nothing is published unless ONNX Runtime gives what the model gives:
-    over batch sizes, shapes and seeds, within tolerance. What has not changed is not built again.
+    pkg.module:factory), an exported program (.pt2), a TorchScript file (.pt) or an .onnx file;
+    without SOURCE every model of tritonforge.toml is built. Nothing is published unless ONNX
+    Runtime gives what the model gives: over batch sizes, shapes and seeds, within tolerance. What
+    has not changed is not built again.
     """
     from tritonforge import specfile
     from tritonforge.build import build

@@ -1,12 +1,13 @@
 """A torch module: exported to an `.onnx` file, and called as a `Run`."""
 
-from tritonforge.export.calling import eager, exact, is_scripted, optional, output_names
+from tritonforge.export.calling import CallError, eager, exact, is_scripted, optional, output_names
 from tritonforge.export.flattened import Flattened, flattened
 from tritonforge.export.writing import NATIVE, TORCHSCRIPT_OPSET, ExporterError, Method, export
 
 __all__ = [
     "NATIVE",
     "TORCHSCRIPT_OPSET",
+    "CallError",
     "ExporterError",
     "Flattened",
     "Method",

@@ -19,6 +19,18 @@ from tritonforge.tensors import Arrays, Run
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 
+class CallError(ExportError):
+    """The model itself fails; `said` is what it raised, and where."""
+
+    def __init__(self, shapes: str, said: str) -> None:
+        super().__init__(
+            f"the model itself fails on {shapes}: {said}",
+            hint="check --input, --range, --domain and --sample: names, sizes and values must suit"
+            " the model",
+        )
+        self.said = said
+
+
 def is_scripted(module: nn.Module) -> bool:
     """Say whether the module is TorchScript, which only the TorchScript exporter reads."""
     return isinstance(module, torch.jit.ScriptModule)
@@ -90,19 +102,15 @@ def named(found: Sequence[Leaf], inputs: Sequence[str]) -> tuple[str, ...]:
 
 
 def returned(module: nn.Module, call: Call) -> Any:
-    """Call the module; raises `ExportError` for whatever it raises."""
+    """Call the module; raises `CallError` for whatever it raises."""
     args, kwargs = call
     try:
         with torch.inference_mode(), quiet():
             return module(*args, **kwargs)
     except Exception as error:  # the user's model may raise anything
         found = failure(error, _traceback(error))
-        raise ExportError(
-            f"the model itself fails on {_shapes(call)}: {found.said}"
-            + (f" at {found.where}" if found.where else ""),
-            hint="check --input, --range, --domain and --sample: names, sizes and values must suit"
-            " the model",
-        ) from error
+        where = f" at {found.where}" if found.where else ""
+        raise CallError(_shapes(call), f"{found.said}{where}") from error
 
 
 def binder(module: nn.Module, names: Sequence[str]) -> Callable[[Mapping[str, Any]], Call]:
