@@ -120,5 +120,5 @@ def _dtype(value: Any) -> DType:
 def _range(bounds: Any) -> Range:
     """Return the sizes that torch found; none is 0 here, and its own infinity is no end."""
     low, high = bounds.lower, bounds.upper
-    endless = not high.is_finite or int(high) >= _ENDLESS
+    endless = bool(high >= _ENDLESS)  # torch's infinity says that it is finite
     return Range(low=max(int(low), 1), high=None if endless else int(high))
