@@ -96,6 +96,7 @@ def test_only_sources_are_paths_from_the_files_own_folder():
     for source, read in {
         "a.PY:f": "specs/a.PY:f",
         "a.pt2": "specs/a.pt2",
+        "a.torchscript": "specs/a.torchscript",
         "pkg:f": "pkg:f",
         "hf:bert#text-classification": "hf:specs/bert#text-classification",
         "hf:bert-base": "hf:bert-base",

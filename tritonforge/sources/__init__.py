@@ -24,6 +24,7 @@ from tritonforge.sources.watched import Reads
 from tritonforge.spec import ModelSpec, valid_name
 
 __all__ = [
+    "SUFFIXES",
     "Loaded",
     "Reads",
     "check",
@@ -48,6 +49,9 @@ SOURCES = {
     "hf": cast("Source", hf),
     "factory": cast("Source", factory),
 }
+
+# What the names of files end with that are sources, or hold some.
+SUFFIXES = (*onnx_file.SUFFIXES, *program.SUFFIXES, *torchscript.SUFFIXES, factory.SUFFIX)
 
 # Where a bare name is looked up, in this order.
 _NAMED = {"torchvision": torchvision, "timm": timm}

@@ -25,6 +25,7 @@ from tritonforge.tensors import Arrays, Dim, DType, TensorSpec
 if TYPE_CHECKING:
     from torch import nn
 
+SUFFIX = ".py"
 _FORM = re.compile(r"(?P<module>.+):(?P<factory>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)")
 
 
@@ -36,7 +37,7 @@ def claims(text: str) -> bool:
 def model_name(text: str) -> str:
     """Return the stem of the file, or the last part of the module, and the factory."""
     module, factory = text.rsplit(":", 1)
-    stem = Path(module).stem if module.endswith(".py") else module.rsplit(".", 1)[-1]
+    stem = Path(module).stem if module.endswith(SUFFIX) else module.rsplit(".", 1)[-1]
     return f"{stem}_{factory}"
 
 
@@ -48,7 +49,7 @@ def origin(text: str) -> Origin:
 def _file(text: str) -> Path | None:
     """Return the module's file, None where no finder of Python's knows it; nothing is imported."""
     name = text.rsplit(":", 1)[0]
-    if name.endswith(".py"):
+    if name.endswith(SUFFIX):
         return Path(name).resolve()
     if (loaded := sys.modules.get(name)) is not None:
         origin = getattr(loaded, "__file__", None)
@@ -115,7 +116,7 @@ def _imported_before(name: str) -> str | None:
     """Say why what a module reads when it is imported was not seen, None where it is."""
     parts = name.split(".")
     names = {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
-    if name.endswith(".py") or not any(map(watched.was_before, names)):
+    if name.endswith(SUFFIX) or not any(map(watched.was_before, names)):
         return None
     return f"{name} was imported before, and nobody saw what it read then"
 
@@ -142,7 +143,7 @@ def _find(module_name: str, factory_name: str) -> Any:
 
 def _import(name: str) -> Any:
     """Import a file by its path, or a module by its dotted name, the current folder included."""
-    if not name.endswith(".py"):
+    if not name.endswith(SUFFIX):
         if (here := str(Path.cwd())) not in sys.path:
             sys.path.append(here)  # last: a neighbour must not take a library's place
         return importlib.import_module(name)

@@ -8,10 +8,12 @@ from tritonforge.sources.protocol import Loaded, Origin
 from tritonforge.spec import ModelSpec
 from tritonforge.stamp import sha256
 
+SUFFIXES = (".onnx",)
+
 
 def claims(text: str) -> bool:
     """Take every path that ends in `.onnx`."""
-    return text.lower().endswith(".onnx")
+    return text.lower().endswith(SUFFIXES)
 
 
 def model_name(text: str) -> str:

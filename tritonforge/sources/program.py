@@ -12,12 +12,13 @@ from tritonforge.sources.protocol import Loaded, Origin
 from tritonforge.spec import ModelSpec, Range
 from tritonforge.tensors import Dim, DType, TensorSpec
 
+SUFFIXES = (".pt2",)
 _ENDLESS = 2**31  # torch's own end of a size that has none lies beyond
 
 
 def claims(text: str) -> bool:
     """Take every path that ends in `.pt2`."""
-    return text.lower().endswith(".pt2")
+    return text.lower().endswith(SUFFIXES)
 
 
 def model_name(text: str) -> str:

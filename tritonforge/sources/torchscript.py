@@ -15,7 +15,7 @@ from tritonforge.spec import ModelSpec
 from tritonforge.stamp import sha256
 from tritonforge.tensors import Dim, DType, TensorSpec
 
-_SUFFIXES = (".pt", ".pth", ".ts", ".torchscript")
+SUFFIXES = (".pt", ".pth", ".ts", ".torchscript")
 _TENSORS = frozenset({"Tensor", "Optional[Tensor]"})
 
 
@@ -29,7 +29,7 @@ class Traced:
 
 def claims(text: str) -> bool:
     """Take every path that ends as TorchScript files do; weights do so too, and are told."""
-    return text.lower().endswith(_SUFFIXES)
+    return text.lower().endswith(SUFFIXES)
 
 
 def model_name(text: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from tritonforge import pbtxt, release
+from tritonforge import pbtxt, release, sources
 from tritonforge.spec import ModelSpec
 from tritonforge.specfile.checking import split, under
 from tritonforge.specfile.keys import KEYS, ROOTED
@@ -19,7 +19,6 @@ from tritonforge.specfile.reading import SpecFile
 from tritonforge.specfile.values import check_numbers, domains, fits
 
 _DEFAULT = "default"
-_SUFFIXES = (".onnx", ".pt2", ".py")  # of the files that are sources
 _HF = "hf:"
 
 
@@ -97,7 +96,7 @@ def parted(source: str, folder: Path) -> tuple[str, str, str]:
         there = name and (folder / name).is_dir()
         return (_HF, name, task + rest) if there else (source, "", "")
     name, factory, rest = source.partition(":")
-    is_file = name.lower().endswith(_SUFFIXES)
+    is_file = name.lower().endswith(sources.SUFFIXES)
     return ("", name, factory + rest) if is_file else (source, "", "")
 
 
