@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "tritonforge"
 # A module imports lower layers only. A package (`sources`, `perf`, …) is one member of its layer.
 LAYERS = (
     {"errors", "figures", "progress"},
-    {"tensors", "process", "release", "kernels", "presence", "stamp"},
+    {"memory", "tensors", "process", "release", "kernels", "presence", "stamp"},
     {"knobs", "spec", "explain", "ports", "leftovers", "instances", "serverflags", "serverlog"},
     {"samples", "profiles", "endpoint"},
     {"gate", "toolchain", "health"},
@@ -27,6 +27,7 @@ LAYERS = (
     {"configuring", "finishing", "recording", "reference", "serving"},
     {"making"},
     {"beginning", "build", "parity", "measure"},
+    {"jobs"},
     {"cli"},
 )
 

@@ -57,6 +57,7 @@ def child(
     quiet: bool = False,
     guarded: bool = False,
     enough: Callable[[], bool] | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Iterator[Child]:
     """Run `argv` while the block runs, its output in `log`; nothing of it is left afterwards.
 
@@ -65,8 +66,8 @@ def child(
     killed, the kernel sends it SIGTERM (`prctl(2)`, PR_SET_PDEATHSIG; the signal follows the death
     of the thread that calls this, so call it from one that outlives the child). A `guarded` child
     is killed then together with all its group, however stuck that may be.
-    `environment` replaces the variables it names and keeps the others. Raises `ForgeError` where
-    the program cannot be started.
+    `environment` replaces the variables it names and keeps the others; the files of `pass_fds` stay
+    open in the child. Raises `ForgeError` where the program cannot be started.
     """
     if not quiet:
         echo(argv, environment)
@@ -78,6 +79,7 @@ def child(
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})},
             cwd=cwd,
+            pass_fds=tuple(pass_fds),
             start_new_session=True,
             preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - it only calls prctl
         )
@@ -135,6 +137,20 @@ def wait(process: Child, seconds: float) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return True
+
+
+def terminate(child: Child) -> None:
+    """Ask a child and its process group to end, without waiting for it."""
+    if child.poll() is None:
+        _signal(child.pid, signal.SIGTERM)
+
+
+def how_ended(returncode: int) -> str:
+    """Say how a process ended that was not asked to."""
+    if returncode >= 0:
+        return f"ended with exit code {returncode}"
+    memory = " (out of memory?)" if returncode == -signal.SIGKILL else ""
+    return f"was killed by {signal.Signals(-returncode).name}{memory}"
 
 
 def has_memory(child: Child) -> bool:

@@ -91,7 +91,7 @@ class Forge(click.Group):
         try:
             return super().invoke(ctx)
         except ForgeError as error:
-            raise Shown(error.message, hint=error.hint, exit_code=error.exit_code) from error
+            raise shown_of(error) from error
         except KeyboardInterrupt:
             raise _interrupted() from None
         except OSError as error:
@@ -122,6 +122,13 @@ class Shown(click.ClickException):
             click.echo(f"Hint: {self.hint}", file=file, err=True)
 
 
+def shown_of(error: ForgeError | OSError, before: str = "") -> Shown:
+    """Return an error as a person sees it, `before` before its sentence."""
+    if isinstance(error, OSError):
+        return Shown(before + _os_sentence(error), hint=_os_hint(error))
+    return Shown(before + error.message, hint=error.hint, exit_code=error.exit_code)
+
+
 def _interrupted() -> click.exceptions.Exit:
     """Say so, and return what leaves."""
     click.echo("Interrupted.", err=True)
@@ -141,7 +148,7 @@ def _of_os(error: OSError) -> Shown:
             f"cannot write the answer: {error.strerror}",
             hint="free some space where it goes, or send it elsewhere",
         )
-    return Shown(_os_sentence(error), hint=_os_hint(error))
+    return shown_of(error)
 
 
 def _is_of_the_answer(error: OSError) -> bool:

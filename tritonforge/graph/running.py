@@ -1,5 +1,6 @@
 """A session of ONNX Runtime as a `Run`."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,6 +108,7 @@ def _open(
     options.log_severity_level = 4
     # Its threads would spin between runs and take the cores from torch, which runs in turn with it.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.intra_op_num_threads = _threads()
     if not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     source: Any = str(path)
@@ -130,6 +132,15 @@ def _open(
             f"ONNX Runtime {onnxruntime.__version__} refuses {path.name}: {first_line(error)}",
             hint="try another --exporter or --opset",
         ) from error
+
+
+def _threads() -> int:
+    """Return how many threads torch and OpenMP were told to take, 0 for as many as there are cores.
+
+    ONNX Runtime does not ask by itself, and would take the cores of a build beside this one.
+    """
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # a list is by nesting
+    return int(said) if said.isascii() and said.isdigit() else 0
 
 
 def _text(array: np.ndarray) -> np.ndarray:

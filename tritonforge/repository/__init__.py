@@ -165,6 +165,12 @@ class Repository:
         finally:
             stages.end(stage, owner)
 
+    def sweep(self, model: str) -> None:
+        """Remove what killed builds of a model have left; the living keep theirs."""
+        if self.is_in_use():
+            with self.locked():
+                stages.sweep_all(self.path.resolve(), self.model_dir(model).resolve())
+
     def next_version(self, model: str) -> int:
         """Return the next free number; call it under the lock."""
         return max(self.versions(model), default=0) + 1

@@ -46,9 +46,7 @@ def begin(root: Path, model: Path) -> tuple[Stage, int | None]:
 
     Both paths are resolved. Returns the stage and the lock that says its owner lives.
     """
-    sweep(root.parent, prefix=f".{root.name}")
-    for place in {root, model, model.parent}:
-        sweep(place)
+    sweep_all(root, model)
     stage = Stage(path=_choose(root, model if model.is_dir() else root))
     stage.path.mkdir(mode=0o755)
     owner = _own(stage.path)
@@ -71,6 +69,13 @@ def is_stage(path: Path, prefix: str = "") -> bool:
     """Say whether a path bears the name of a stage."""
     name = path.name
     return name.startswith(prefix) and _NAME.fullmatch(name.removeprefix(prefix)) is not None
+
+
+def sweep_all(root: Path, model: Path) -> None:
+    """Sweep every place in which a stage for `model` may stand; call it under the lock."""
+    sweep(root.parent, prefix=f".{root.name}")
+    for place in {root, model, model.parent}:
+        sweep(place)
 
 
 def sweep(place: Path, prefix: str = "") -> None:

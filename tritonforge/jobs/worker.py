@@ -1,0 +1,35 @@
+"""A process that carries out builds, one after another, for another process.
+
+It takes a `Job` and answers with what is being done, `(what, done)`, and in the end an `Outcome`.
+"""
+
+import atexit
+import gc
+import os
+import signal
+import sys
+from contextlib import suppress
+from multiprocessing.connection import Connection
+
+from tritonforge.jobs.job import attempt
+
+_COLLECT_AFTER = 50_000  # see `cli.group`
+
+
+def main(handle: int) -> None:
+    """Work until the other side closes the connection, or asks to end by SIGTERM."""
+    # What ^C raises, and not what exit() does, which a user's code is forgiven for.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    atexit.register(os._exit, 0)  # runs last: Python would take apart all that torch has built up
+    gc.set_threshold(_COLLECT_AFTER)
+    with suppress(KeyboardInterrupt, EOFError, BrokenPipeError), Connection(handle) as line:
+
+        def report(what: str, done: float | None = None) -> None:
+            with suppress(OSError):  # nobody listens any more, and we are about to be told
+                line.send((what, done))
+
+        while True:
+            outcome = attempt(line.recv(), report)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            line.send(outcome)
