@@ -266,6 +266,30 @@ def unchanged() -> Iterator[Ratio]:
     yield Ratio(what="20 unchanged models after start, seconds", ratios=tuple(seconds), goal=2.0)
 
 
+def jobs() -> Iterator[Ratio]:
+    """Compare forty small models built by two processes with the same forty by one."""
+    ratios = []
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "small.py")
+        names = [f"mlp{number}" for number in range(40)]
+        source.write_text(MLP + "".join(f"{name} = mlp\n" for name in names), "utf-8")
+        models = [f"{source}:{name}" for name in names]
+        for pair in range(3):
+            seconds = [
+                timed("tritonforge", "build", *models, "-j", jobs, "-r", f"{folder}/{pair}-{jobs}")[
+                    0
+                ]
+                for jobs in ("1", "2")
+            ]
+            ratios.append(seconds[0] / seconds[1])
+    yield Ratio(
+        what=f"40 small models, -j 1 / -j 2 on {len(os.sched_getaffinity(0))} cores, wall",
+        ratios=tuple(ratios),
+        goal=1.5,
+        at_least=True,
+    )
+
+
 def throughput(
     repository: Any, endpoint: Any, model: str, concurrency: int, extra: tuple[str, ...] = ()
 ) -> float:
@@ -304,6 +328,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "mlp": mlp,
     "defaults": defaults,
     "unchanged": unchanged,
+    "jobs": jobs,
     "foresee": foresee,
 }
 

@@ -42,14 +42,14 @@ class _Told:
     @property
     def row(self) -> tuple[str, str, str, str]:
         """Return its line of the summary; of an error the first sentence."""
-        made, seconds = self.outcome.built, f"{self.outcome.seconds:.1f}"
+        made, seconds = self.outcome.built, f"{self.outcome.seconds:7.1f}"
         if made is not None:
             dry = made.entry is None
             what = f"{self.verdict}, not published" if dry else self.verdict
-            return made.name, str(made.version), what, seconds
+            return made.name, str(made.version), seconds, what
         why = "" if self.error is None else shown_of(self.error).message
         first = why.partition("\n")[0].partition(". ")[0]
-        return self.name, "", f"{self.verdict}: {first}", seconds
+        return self.name, "", seconds, f"{self.verdict}: {first}"
 
 
 def several(
@@ -76,9 +76,9 @@ def several(
         output.as_json({"builds": [_document(each) for each in told], "summary": counts})
     elif len(told) > 1:
         said = ", ".join(f"{number} {verdict}" for verdict, number in counts.items() if number)
-        title = f"{len(told)} models in {time.monotonic() - began:.1f} s: {said}"
-        columns = ("model", "version", "what", "seconds")
-        output.table(columns, [each.row for each in told], left=3, title=title, wrap=True)
+        click.echo(f"{len(told)} models in {time.monotonic() - began:.1f} s: {said}")
+        columns = ("model", "version", "seconds", "what")
+        output.table(columns, [each.row for each in told], left=4, wrap=True)
     if counts["failed"] or counts["no"]:
         click.get_current_context().exit(2 if counts["failed"] else 1)
 

@@ -84,5 +84,5 @@ def _plain(error: OSError) -> ForgeError | OSError:
     """Return an error that another process can read: libraries make kinds of their own."""
     if error.errno is None:
         return ForgeError(str(error) or type(error).__name__)
-    place = None if error.filename is None else str(error.filename)
-    return OSError(error.errno, error.strerror or str(error), place)
+    places = [None if each is None else str(each) for each in (error.filename, error.filename2)]
+    return OSError(error.errno, error.strerror or str(error), places[0], None, places[1])

@@ -1,9 +1,10 @@
 """How much memory a build is expected to need, before anything of it is loaded."""
 
+import glob
 from contextlib import suppress
 from pathlib import Path
 
-from tritonforge import graph, memory, sources
+from tritonforge import memory, sources
 from tritonforge.errors import ForgeError
 from tritonforge.jobs.job import Job
 
@@ -21,7 +22,7 @@ def of(job: Job) -> int:
     By what was built before, by the files that it is made from, or by a usual model where neither
     tells.
     """
-    known = max(_standing(job), *(_size(path) for path in _files(job)), _folder(job), 0)
+    known = max(_standing(job), sum(map(_size, _files(job))), _folder(job))
     return _LIBRARIES + _COPIES * (known or _UNKNOWN)
 
 
@@ -47,17 +48,15 @@ def _standing(job: Job) -> int:
 
 
 def _files(job: Job) -> tuple[Path, ...]:
-    """Return the files that hold the weights, as far as they are known."""
+    """Return the files that hold the weights, as far as their names tell; none is read."""
     files: list[Path] = []
     with suppress(ForgeError, OSError):
         weights = Path(job.spec.weights)
         if job.spec.weights not in {"default", "random"}:
             files.append(weights)
         path = sources.file(job.spec.source)
-        if path is not None:
-            files.append(path)
-            if path.suffix == ".onnx":
-                files += [path.parent / each for each in graph.external_files(path)]
+        if path is not None:  # and what lies beside it: model.onnx.data, model.onnx_data
+            files += path.parent.glob(f"{glob.escape(path.name)}*")
     return tuple(files)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -144,11 +145,12 @@ def _hear(worker: _Worker) -> tuple[str, float | None] | Outcome:
 def _died(worker: _Worker) -> Outcome:
     """Say how a process ended in the midst of its job."""
     process.wait(worker.child, _DYING)
-    how = "did not end" if (code := worker.child.returncode) is None else process.how_ended(code)
-    error = ForgeError(
-        f"the process that built it {how}",
-        hint="build it alone to see more, or with a smaller -j where memory is short",
-    )
+    code = worker.child.returncode
+    hint = "build it alone to see more"
+    if code == -signal.SIGKILL:
+        hint = "build it where more memory is free, or with a smaller -j"
+    how = "does not answer" if code is None else process.how_ended(code)
+    error = ForgeError(f"the process that built it {how}", hint=hint)
     return Outcome(seconds=time.monotonic() - worker.began, error=error)
 
 

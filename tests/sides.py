@@ -1,0 +1,97 @@
+"""Factories that end in different ways, for builds side by side."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+def small():
+    return nn.Linear(4, 2), (torch.randn(2, 4),)
+
+
+def other():
+    return nn.Linear(4, 3), (torch.randn(2, 4),)
+
+
+def chatty():
+    print("said by the factory")  # noqa: T201 - as a user's code does
+    return small()
+
+
+def raises():
+    raise ValueError("no weights today. Come back tomorrow")
+
+
+def killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leaves():
+    os._exit(7)
+
+
+def threads():
+    """Tell how many threads torch takes."""
+    Path("threads").write_text(str(torch.get_num_threads()))
+    return small()
+
+
+class Noise(nn.Module):
+    """Compute something else when it is exported."""
+
+    def forward(self, x):
+        return x + (1.0 if torch.onnx.is_in_onnx_export() else 0.0)
+
+
+def differs():
+    return Noise(), (torch.randn(2, 4),)
+
+
+class Stuck(nn.Module):
+    """Tell its process, and go no further: its stage is open then."""
+
+    def forward(self, x):
+        _tell("stuck")
+        time.sleep(120)
+        return x
+
+
+def stuck():
+    return Stuck(), (torch.randn(2, 4),)
+
+
+class Deaf(Stuck):
+    """Do not listen either."""
+
+    def forward(self, x):
+        _tell("deaf")
+        while True:
+            try:
+                time.sleep(120)
+            except KeyboardInterrupt:
+                sys.stderr.write(f"deaf to {x.shape}\n")
+
+
+def deaf():
+    return Deaf(), (torch.randn(2, 4),)
+
+
+class Dies(nn.Module):
+    """Be killed while a stage is open."""
+
+    def forward(self, x):
+        os.kill(os.getpid(), signal.SIGKILL)
+        return x
+
+
+def dies():
+    return Dies(), (torch.randn(2, 4),)
+
+
+def _tell(name):
+    Path(f"{name}.pid").write_text(str(os.getpid()))
