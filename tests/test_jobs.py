@@ -21,6 +21,7 @@ from click.testing import CliRunner
 
 from tritonforge import memory, release
 from tritonforge.cli import main
+from tritonforge.graph import running
 from tritonforge.jobs import Job, job, needs
 from tritonforge.repository import Repository
 from tritonforge.spec import ModelSpec
@@ -123,6 +124,31 @@ def test_they_share_the_cores(run, monkeypatch):
     run("build", *sources("threads", "small"), "-j", 2)
     cores = len(os.sched_getaffinity(0))
     assert int(Path("threads").read_text()) == max(1, cores // 2)
+
+
+def test_what_is_heavy_is_imported_where_the_work_is_done(tmp_path):
+    code = (
+        "import sys; from tritonforge.cli import main;"
+        "main(sys.argv[1:], standalone_mode=False);"
+        "print([name for name in ('torch', 'onnxruntime') if name in sys.modules])"
+    )
+    words = ["build", *sources("small", "other"), "-j", "2"]
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("said", "threads"), [("3", 3), ("3,2", 3), ("", 0), ("all", 0), ("-1", 0)]
+)
+def test_onnx_runtime_takes_as_many_threads_as_torch_was_told(monkeypatch, said, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert running._threads() == threads
 
 
 def test_what_the_users_code_prints_is_not_the_answer(run):
@@ -335,19 +361,17 @@ def test_there_is_room_for_what_others_will_not_take():
     assert needs.leave_room(2 * free, 2 * free, {me: 1})  # its process has it already
 
 
-def test_a_job_waits_for_memory(run, tmp_path):
+def test_a_job_waits_for_memory(run):
     """What no machine has room for twice is built one after the other."""
-    for name in ("one", "two"):
-        tiny.save(tmp_path / f"{name}.onnx", *tiny.DOUBLE)
-        large = tmp_path / f"model_repository/{name}/1/large"
+    for name in ("small", "threads"):
+        large = Path(f"model_repository/sides_{name}/1/large")
         large.parent.mkdir(parents=True)
         with large.open("wb") as file:
             file.truncate(1 << 40)
-    told = run("build", "one.onnx", "two.onnx", "-j", 2, "--update-config", "--format", "json")
+    told = run("build", *sources("small", "threads"), "-j", 2)
     assert told.exit_code == 0, told.output
-    made = [Path(each["path"], "manifest.json") for each in json.loads(told.stdout)["builds"]]
-    first, second = (json.loads(path.read_text()) for path in made)
-    assert first["created"] <= second["created"]
+    first = Path("model_repository/sides_small/2/manifest.json")
+    assert Path("threads").stat().st_mtime > first.stat().st_mtime
 
 
 # --- one of them --------------------------------------------------------------------------------

@@ -58,7 +58,8 @@ def _versions(loaded: Loaded, spec: ModelSpec) -> dict[str, str]:
         "tritonforge": __version__,
         "python": platform.python_version(),
         **{tool: metadata.version(tool) for tool in tools},
-        **loaded.versions,
+        # torch's own is of a class of torch's, which whoever is sent it would have to import.
+        **{library: str(version) for library, version in loaded.versions.items()},
         **({"target triton": spec.target.triton} if spec.target.triton else {}),
         "target onnxruntime": spec.target.onnxruntime,
     }

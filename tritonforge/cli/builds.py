@@ -1,5 +1,6 @@
 """Builds of several models, told in the order in which they were asked for, and their summary."""
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ Ask = Callable[[str], "Job"]
 Error = ForgeError | OSError
 Explain = Callable[[str, Error], Error]
 
+_END = re.compile(r"\n|[.;] ")  # of what a summary has room for
 _VERDICTS = ("proven", "unchanged", "no", "failed")
 
 
@@ -48,7 +50,7 @@ class _Told:
             what = f"{self.verdict}, not published" if dry else self.verdict
             return made.name, str(made.version), seconds, what
         why = "" if self.error is None else shown_of(self.error).message
-        first = why.partition("\n")[0].partition(". ")[0]
+        first = _END.split(why, maxsplit=1)[0]
         return self.name, "", seconds, f"{self.verdict}: {first}"
 
 

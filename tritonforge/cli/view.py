@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 
+_BAR = 16  # columns
+
+
 class View:
     """Rows on a terminal; without one nothing is shown."""
 
@@ -78,11 +81,17 @@ def opened(names: Sequence[str]) -> Iterator[View]:
 
     # A descriptor of its own: an exporter's chatter is turned away from stderr while it works.
     terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w")
+    console = Console(file=terminal)
+    room = console.width - _BAR - len(" 0:00:00") - len("⠋   ")
     name, step = (
-        TextColumn(text, markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+        TextColumn(
+            text,
+            markup=False,
+            table_column=Column(no_wrap=True, overflow="ellipsis", max_width=max(room // 2, 1)),
+        )
         for text in ("{task.description}", "{task.fields[step]}")
     )
-    columns = (SpinnerColumn(), name, step, BarColumn(bar_width=16), TimeElapsedColumn())
-    bar = Bar(*columns, console=Console(file=terminal), transient=True, redirect_stdout=False)
+    columns = (SpinnerColumn(), name, step, BarColumn(bar_width=_BAR), TimeElapsedColumn())
+    bar = Bar(*columns, console=console, transient=True, redirect_stdout=False)
     with terminal, bar:
         yield View(names, bar)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from tritonforge.jobs.job import Job, Outcome, attempt, carry_out
-from tritonforge.jobs.side import side_by_side
 from tritonforge.progress import Progress
 
 __all__ = ["Job", "Outcome", "attempt", "carry_out", "run"]
@@ -18,6 +17,8 @@ def run(
     reports to. Close the iterator to end what still runs, with nothing of it left.
     """
     if count > 1 and len(jobs) > 1:
+        from tritonforge.jobs.side import side_by_side
+
         yield from side_by_side(jobs, min(count, len(jobs)), progress)
         return
     for place, job in enumerate(jobs):
