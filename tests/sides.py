@@ -31,6 +31,20 @@ def killed():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def orphans():
+    """Be killed, and leave a process that holds all that was open."""
+    if os.fork() == 0:
+        time.sleep(120)
+        os._exit(0)
+    killed()
+
+
+def shuts():
+    """Close what the answer is sent by."""
+    os.closerange(3, 64)
+    return small()
+
+
 def leaves():
     os._exit(7)
 

@@ -143,6 +143,16 @@ def test_what_is_heavy_is_imported_where_the_work_is_done(tmp_path):
     assert ended.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_process_that_cannot_answer_any_more_is_given_up(run):
+    told = run("build", *sources("orphans", "shuts", "small", "other"), "-j", 2, "--format", "json")
+    assert told.exit_code == 2, told.output
+    builds = json.loads(told.stdout)["builds"]
+    assert "was killed by SIGKILL" in builds[0]["error"]
+    assert "the process that built it" in builds[1]["error"]
+    assert [each["published"] for each in builds[2:]] == [True, True]
+    assert stages(Path.cwd()) == []
+
+
 @pytest.mark.parametrize(
     ("said", "threads"), [("3", 3), ("3,2", 3), ("", 0), ("all", 0), ("-1", 0)]
 )

@@ -3,7 +3,7 @@
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -65,8 +65,11 @@ def several(
     asked = _asked(wanted, ask)
     names = [_name(job) or source for source, job in asked.items()]
     told: list[_Told] = []
-    with view.opened(names) as seen:
-        for place, outcome in _in_order([*asked.values()], count, seen):
+    with (
+        view.opened(names) as seen,
+        closing(_in_order([*asked.values()], count, seen)) as outcomes,
+    ):
+        for place, outcome in outcomes:
             source, error = wanted[place], outcome.error
             error = None if error is None else explain(source, error)
             told.append(_Told(source=source, name=names[place], outcome=outcome, error=error))
@@ -120,7 +123,7 @@ def _name(job: "Job | ForgeError") -> str | None:
 
 def _in_order(
     asked: Sequence["Job | ForgeError"], count: int, seen: view.View
-) -> Iterator[tuple[int, "Outcome"]]:
+) -> Generator[tuple[int, "Outcome"]]:
     """Build, and yield how each ended as soon as all before it have.
 
     Where that is interrupted, what has ended out of its turn is yielded still.
@@ -136,7 +139,7 @@ def _in_order(
     todo = [job for job in asked if not isinstance(job, ForgeError)]
     following = 0
     running = jobs.run(todo, count, lambda number: seen.progress(places[number]))
-    with closing(running):  # type: ignore[type-var]
+    with closing(running):
         try:
             while following < len(asked):
                 while following not in kept:

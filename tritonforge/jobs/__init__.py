@@ -1,6 +1,6 @@
 """Several builds: one after another in this process, or side by side in processes of their own."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from tritonforge.jobs.job import Job, Outcome, attempt, carry_out
 from tritonforge.progress import Progress
@@ -10,7 +10,7 @@ __all__ = ["Job", "Outcome", "attempt", "carry_out", "run"]
 
 def run(
     jobs: Sequence[Job], count: int, progress: Callable[[int], Progress]
-) -> Iterator[tuple[int, Outcome]]:
+) -> Generator[tuple[int, Outcome]]:
     """Carry out all jobs, up to `count` at once; yield the place of each with how it ended.
 
     What fails is an outcome, and the others go on. `progress` gives each job, by its place, what it

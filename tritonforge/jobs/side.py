@@ -130,13 +130,19 @@ def _heard(crew: list[_Worker]) -> list[tuple[int, _Worker]]:
     """Return those that say something, or have died, with the places of their jobs."""
     busy = [(each.place, each) for each in crew if each.place is not None]
     said = wait([each.line for _, each in busy], _PATIENCE)
-    return [(place, each) for place, each in busy if each.line in said]
+    return [
+        (place, each)
+        for place, each in busy
+        if each.line in said or each.child.poll() is not None  # a process of its own may hold it
+    ]
 
 
 def _hear(worker: _Worker) -> tuple[str, float | None] | Outcome:
     """Take what a process says; where it has died, that is how its job ended."""
     try:
-        heard: tuple[str, float | None] | Outcome = worker.line.recv()
+        heard: tuple[str, float | None] | Outcome = (
+            worker.line.recv() if worker.line.poll() else _died(worker)
+        )
     except (EOFError, OSError):
         heard = _died(worker)
     return replace(heard, printed=_printed(worker)) if isinstance(heard, Outcome) else heard
@@ -145,6 +151,7 @@ def _hear(worker: _Worker) -> tuple[str, float | None] | Outcome:
 def _died(worker: _Worker) -> Outcome:
     """Say how a process ended in the midst of its job."""
     process.wait(worker.child, _DYING)
+    worker.line.close()
     code = worker.child.returncode
     hint = "build it alone to see more"
     if code == -signal.SIGKILL:
@@ -164,7 +171,7 @@ def _printed(worker: _Worker) -> str:
 def _release(worker: _Worker, crew: list[_Worker]) -> None:
     """Let a process wait for its next job; end it where it has died or holds much memory."""
     worker.place = None
-    if worker.child.poll() is None and memory.held(worker.pid) <= _KEEPS:
+    if not worker.line.closed and memory.held(worker.pid) <= _KEEPS:
         return
     crew.remove(worker)
     worker.end.close()
