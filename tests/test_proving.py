@@ -510,3 +510,71 @@ def test_a_quantized_output_differs_by_steps(case, by, said):
 def test_a_quantized_model_may_differ_behind_its_steps(case):
     told = advice(case, ("Relu", ["d"], ["y"], {}), 0.25)
     assert told.startswith("the model is quantized: what lies between two steps")
+
+
+# --- an original that leaves ----------------------------------------------------------------------
+
+
+class Leaving:
+    """An original that counts when it is asked, and when it leaves."""
+
+    def __init__(self, function):
+        self.function, self.told = function, []
+
+    def run(self, arrays):
+        self.told.append("asked")
+        return {"y": self.function(arrays["x"])}
+
+    def leave(self):
+        self.told.append("left")
+
+
+def test_an_original_that_leaves_is_asked_all_before_the_file_is_opened(case):
+    one = case(*tiny.DOUBLE)
+    original, said = Leaving(double), []
+    proof = proving.prove(
+        one, original.run, lambda text, _=None: said.append(text), leave=original.leave
+    )
+    stays = prove(one, double)
+    assert original.told == ["asked"] * (len(original.told) - 1) + ["left"]
+    assert (proof.report, proof.max_batch_size) == (stays.report, stays.max_batch_size)
+    np.testing.assert_array_equal(proof.golden[1]["y"], stays.golden[1]["y"])
+    asking = [text.startswith("asking the model for sample") for text in said]
+    assert asking == sorted(asking, reverse=True)
+    assert not [each for each in one.path.parent.iterdir() if each.is_dir()]
+
+
+def test_an_original_that_leaves_is_asked_again_how_exact_it_is(case):
+    def rough(x):
+        return double(x) + np.float32(0.01) * np.sin(x * np.float32(1e4))
+
+    one, original = case(*tiny.DOUBLE), Leaving(rough)
+    proof = proving.prove(
+        one,
+        original.run,
+        silent,
+        lambda: lambda arrays: {"y": 2 * arrays["x"].astype(np.float64)},
+        original.leave,
+    )
+    assert proof.report == judged(one, rough, lambda x: 2 * x).report
+    assert proof.report.passed
+    assert original.told[-3:] == ["asked", "asked", "left"]  # whether it is steady
+
+
+def test_an_original_that_leaves_and_fails_on_a_sample_is_told_as_ever(case):
+    def failing(_):
+        raise GraphError("it divides by zero")
+
+    with pytest.raises(GraphError, match=r"it divides by zero; 'x' was drawn from"):
+        proving.prove(case(*tiny.DOUBLE), failing, silent, leave=lambda: None)
+
+
+def test_both_sides_of_an_original_that_leaves_are_compared_too(tmp_path):
+    original = Leaving(decide(0))
+    one = opened(deciding(tmp_path / "m.onnx", 0.0))
+    assert proving.prove(one, original.run, silent, leave=original.leave).notes == ()
+    assert original.told.index("left") == len(original.told) - 1
+    rare = opened(deciding(tmp_path / "r.onnx", -3.0, otherwise=1.5), max_batch_size=0)
+    original = Leaving(decide(-3))
+    with pytest.raises(GateError, match="with another branch taken, output 'y' differs"):
+        proving.prove(rare, original.run, silent, leave=original.leave)

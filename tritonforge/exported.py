@@ -90,7 +90,7 @@ def _opened(path: Path, spec: ModelSpec) -> tuple[str | None, Mapping[str, Known
     Returns the version of the former, and the dims of the outputs that ours infers.
     """
     try:
-        loaded_by = runtime.loads(path, spec.target)
+        loaded_by = runtime.loads(path, spec.target, unpacked=graph.has_data(path))
         if loaded_by is None:
             opsets.check_loads(path, spec.target, spec.accelerator)
         return loaded_by, graph.output_dims(path)

@@ -91,16 +91,18 @@ def _export(
         for method in _methods(spec, scripted=export.is_scripted(module)):
             progress(f"exporting with {method}")
             try:
-                notes = export.export(
-                    flat.module,
-                    loaded.inputs,
-                    flat.outputs,
-                    sample,
-                    path,
-                    method=method,
-                    opset=opset,
-                )
-                way = _fit(path, method, opset, spec)
+                with tempfile.TemporaryDirectory(dir=path.parent) as aside:
+                    raw = Path(aside, path.name)  # the exporter may write files of its own beside
+                    notes = export.export(
+                        flat.module,
+                        loaded.inputs,
+                        flat.outputs,
+                        sample,
+                        raw,
+                        method=method,
+                        opset=opset,
+                    )
+                    way = _fit(raw, path, method, opset, spec)
                 kept = drop_unused(path, loaded.inputs, wished)
                 described = read_back(path, way, opset, spec, loaded.domains, sizes)
                 hold(described.signature, kept)
@@ -144,11 +146,12 @@ def _improved(
         if option.opset == first.stamp.opset:
             break
         with tempfile.TemporaryDirectory(dir=path.parent) as aside:
-            kept = Path(shutil.copy2(path, aside))
+            kept = Path(aside, path.name)
+            graph.move(path, kept)
             try:
                 made = write(option.opset)
             except (ExportError, GraphError):  # no way leads there: the next best
-                kept.replace(path)
+                graph.move(kept, path)
                 continue
         return replace(made, chosen=opsets.reason(option.opset, options, spec))
     return replace(first, chosen=opsets.reason(first.stamp.opset, options, spec))
@@ -177,16 +180,19 @@ def _methods(spec: ModelSpec, *, scripted: bool) -> "tuple[Method, ...]":
     return ("torchscript",) if scripted else ("dynamo", "torchscript")
 
 
-def _fit(path: Path, way: str, opset: int, spec: ModelSpec) -> str:
-    """Bring a file to the pinned opset and the target's IR, and say how."""
-    model = graph.load(path)
+def _fit(raw: Path, path: Path, way: str, opset: int, spec: ModelSpec) -> str:
+    """Bring an exporter's file to the pinned opset and the target's IR at `path`, and say how."""
+    model = graph.load(raw)
     written = graph.stamp_of(model)
     if written.opset != opset:
         model = converting.converted(model, opset, spec)
         way = f"{way}, converted from opset {written.opset}"
-    if graph.stamp_of(model) != written or model.ir_version != spec.target.ir:
-        model.ir_version = spec.target.ir
-        graph.write(model, path)
+    same = graph.stamp_of(model) == written and model.ir_version == spec.target.ir
+    if same and not spec.external_data and not graph.external_files(raw):
+        graph.move(raw, path)
+        return way
+    model.ir_version = spec.target.ir
+    graph.write(model, path, beside=spec.external_data, base=raw.parent)
     return way
 
 
@@ -196,7 +202,8 @@ def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exp
     parts = graph.external_files(source)
     decision = deciding.decided(source, spec)
     spec = deciding.under(spec, decision)
-    model = graph.load(source, weights=True)
+    model = graph.load(source)
+    graph.take_in(source, model)
     stamp = graph.stamp_of(model)
     options: tuple[opsets.Option, ...] = ()
     if spec.opset is not None:
@@ -217,10 +224,10 @@ def _adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Exp
     if model.ir_version > spec.target.ir:
         model.ir_version = spec.target.ir
         way += f", IR {stamp.ir} stamped {spec.target.ir}"
-    if way == "as given" and not parts:
+    if way == "as given" and not parts and not spec.external_data:
         shutil.copyfile(source, path)
     else:
-        graph.write(model, path)
+        graph.write(model, path, beside=spec.external_data, base=source.parent)
     del model
     try:
         made = read_back(path, way, opset, spec, {}, None)

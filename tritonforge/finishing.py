@@ -37,12 +37,14 @@ def finish(path: Path, exported: Exported, spec: ModelSpec, progress: Progress) 
     half = is_baked(spec)
     if not (half or for_engines):
         return Finished(exported=exported, half=False)
-    model = graph.load(path, weights=True)
+    model = graph.load(path)
     if for_engines and spec.precision == "int8" and not _can_quantize(spec):
         _check_quantized(graph.is_quantized(model), spec)
     way, notes = exported.exporter, list(exported.notes)
     if half:
         progress("writing half floats")
+        graph.fits(model)
+        model = graph.load(path, weights=True)
         graph.name_nodes(model)
         _check_names(model, spec)
         halved = graph.halve(model, spec.keep_float)
@@ -51,12 +53,12 @@ def finish(path: Path, exported: Exported, spec: ModelSpec, progress: Progress) 
         way += ", in half floats" if half else ""
     if for_engines:
         progress("naming what engines are cached by")
-        if not graph.rename(model, graph.key(model)):
+        if not graph.rename(model, graph.key(model, path.parent)):
             notes.append(
                 "no value inside the model could be named after its weights: TensorRT's cache would"
                 " give another version of it this one's engine, so empty the cache with each"
             )
-    graph.write(model, path)
+    graph.write(model, path, beside=spec.external_data)
     del model
     stamp, domains = exported.stamp, exported.domains
     again = read_back(path, way, stamp.opset, spec, domains, exported.sizes)

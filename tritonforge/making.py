@@ -4,7 +4,6 @@ Between adapters and use cases: nothing of it can be seen in the repository yet.
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from tritonforge import (
@@ -73,7 +72,7 @@ def make(
         graph.spare(graph.load(path), wanted) if wanted else (),
     )
     if config.message.default_model_filename:
-        path = path.rename(path.with_name(config.message.default_model_filename))
+        graph.move(path, path.with_name(config.message.default_model_filename))
     progress("publishing")
     manifest.write_golden(stage.version_dir, *proof.golden)
     manifest.write_recorded(stage.version_dir, exported.domains)
@@ -140,11 +139,14 @@ def _case(path: Path, spec: ModelSpec, exported: Exported, largest: int) -> Case
 def _prove(
     loaded: Loaded, exported: Exported, case: Case, progress: Progress
 ) -> tuple[Proof, tuple[str, ...]]:
-    """Prove the file, and return notes on what it was held against; `GateError` if it differs."""
-    with reference.opened(loaded, exported) as (judge, judged):
-        exact = None if loaded.module is None else partial(reference.exact, loaded, exported)
-        proof = proving.prove(case, judge, progress, exact)
+    """Prove the file, and return notes on what it was held against; `GateError` if it differs.
+
+    What has its weights beside it may be large: the original leaves before the file is opened.
+    """
+    aside = case.path.parent if graph.has_data(case.path) else None
+    with reference.opened(loaded, exported, aside) as judge:
+        proof = proving.prove(case, judge.run, progress, judge.exact, judge.leave)
     if not proof.report.passed:
         hint = proving.hint(proof.report, case.path, steady=proof.steady)
         raise GateError(gate.summary(proof.report), hint=hint, report=proof.report)
-    return proof, judged
+    return proof, judge.notes

@@ -17,6 +17,8 @@ _LOAD = """
 import sys, onnxruntime as ort
 options = ort.SessionOptions()
 options.log_severity_level = 4
+if sys.argv[2:]:
+    options.add_session_config_entry("session.disable_prepacking", "1")
 try:
     ort.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
 except Exception as error:
@@ -24,9 +26,10 @@ except Exception as error:
 """
 
 
-def loads(path: Path, target: Release) -> str | None:
+def loads(path: Path, target: Release, *, unpacked: bool = False) -> str | None:
     """Load a file in the target's own ONNX Runtime, where an environment with it is installed.
 
+    Weights that are left `unpacked` stay where they are mapped, which takes no memory of its own.
     Returns the version, None where it is not at hand. Raises `GraphError` where it refuses the
     file, such as for a kernel that it lacks.
     """
@@ -34,7 +37,8 @@ def loads(path: Path, target: Release) -> str | None:
     if tools is None or tools.onnxruntime != target.onnxruntime:
         return None
     python = str(tools.root / "bin" / "python")
-    ended = process.run([python, "-I", "-c", _LOAD, str(path)], timeout=_SECONDS, quiet=True)
+    argv = [python, "-I", "-c", _LOAD, str(path), *(["unpacked"] if unpacked else [])]
+    ended = process.run(argv, timeout=_SECONDS, quiet=True)
     if ended.returncode < 0:
         raise GraphError(
             f"ONNX Runtime {target.onnxruntime} of release {target.tag} crashes on the file"

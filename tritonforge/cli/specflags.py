@@ -167,6 +167,12 @@ _OPTIONS = (
         help="Which of torch's exporters; auto tries both and says which it took.",
     ),
     click.option(
+        "--external-data/--no-external-data",
+        default=None,
+        help="Put weights into one file beside the model's, model.onnx.data; by itself where the "
+        "model would be over 2 GiB.",
+    ),
+    click.option(
         "--templates",
         type=parsed.FILE,
         help="A folder whose config.pbtxt.j2 goes before ours; it runs in a sandbox.",

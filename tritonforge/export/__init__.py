@@ -1,5 +1,6 @@
 """A torch module: exported to an `.onnx` file, and called as a `Run`."""
 
+from tritonforge.export.aside import Aside, put_aside
 from tritonforge.export.calling import CallError, eager, exact, is_scripted, optional, output_names
 from tritonforge.export.flattened import Flattened, flattened
 from tritonforge.export.writing import NATIVE, TORCHSCRIPT_OPSET, ExporterError, Method, export
@@ -7,6 +8,7 @@ from tritonforge.export.writing import NATIVE, TORCHSCRIPT_OPSET, ExporterError,
 __all__ = [
     "NATIVE",
     "TORCHSCRIPT_OPSET",
+    "Aside",
     "CallError",
     "ExporterError",
     "Flattened",
@@ -18,4 +20,5 @@ __all__ = [
     "is_scripted",
     "optional",
     "output_names",
+    "put_aside",
 ]

@@ -54,10 +54,15 @@ def eager(module: nn.Module, inputs: Sequence[str], outputs: Sequence[str]) -> R
     return run
 
 
-def exact(module: nn.Module, inputs: Sequence[str], outputs: Sequence[str]) -> Run:
-    """Return a copy of the module in double precision as a `Run`: it tells how exact eager is."""
+def exact(
+    module: nn.Module, inputs: Sequence[str], outputs: Sequence[str], *, copied: bool = True
+) -> Run:
+    """Return a copy of the module in double precision as a `Run`: it tells how exact eager is.
+
+    Where it is not `copied`, the module itself is changed.
+    """
     try:
-        double = eager(copy.deepcopy(module).double(), inputs, outputs)
+        double = eager((copy.deepcopy(module) if copied else module).double(), inputs, outputs)
     except Exception as error:  # a module may refuse to be copied or cast in its own way
         raise ExportError(f"the model has no form in double precision: {error}") from error
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import linecache
 import warnings
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,8 @@ from tritonforge.tensors import Arrays, TensorSpec
 
 # The highest opset that the TorchScript exporter knows; beyond, it would only change the stamp.
 TORCHSCRIPT_OPSET = 20
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 Method = Literal["dynamo", "torchscript"]
 # The opsets that each writes itself; others come by a conversion. dynamo's library is written for
@@ -81,8 +84,19 @@ def export(
             torch.onnx.export(module, args, str(path), **options)
         return _traced_past(warned)
     except Exception as error:  # the exporters raise whatever their layers raise
+        if (refused := _of_the_disk(error)) is not None:
+            raise refused from error
         stack = _stack(module, args, kwargs, options) if method == "dynamo" else ""
         raise ExporterError(_named(failure(error, stack), inputs)) from error
+
+
+def _of_the_disk(error: BaseException | None) -> OSError | None:
+    """Return what the operating system refused for want of space, None where it did not."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _named(found: Failure, inputs: Sequence[TensorSpec]) -> Failure:

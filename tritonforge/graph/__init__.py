@@ -1,5 +1,6 @@
 """An `.onnx` file: its signature, whether it is sound, and a session that runs it."""
 
+from tritonforge.graph.beside import data_of, has_data, move, write
 from tritonforge.graph.described import (
     conditions,
     domains,
@@ -8,9 +9,10 @@ from tritonforge.graph.described import (
     signature,
     spare,
 )
-from tritonforge.graph.external import External, external_files
-from tritonforge.graph.file import Stamp, check, converted, load, stamp_of, write
+from tritonforge.graph.external import External, external_files, take_in
+from tritonforge.graph.file import Stamp, check, converted, load, stamp_of
 from tritonforge.graph.halved import Halved, halve
+from tritonforge.graph.halved.halvable import fits
 from tritonforge.graph.inspected import Inspection, inspect, kind
 from tritonforge.graph.keyed import key, rename
 from tritonforge.graph.naming import name_nodes, named
@@ -30,17 +32,21 @@ __all__ = [
     "check",
     "conditions",
     "converted",
+    "data_of",
     "domains",
     "drop_inputs",
     "evaluator",
     "external_files",
+    "fits",
     "halve",
+    "has_data",
     "hidden_conditions",
     "inspect",
     "is_quantized",
     "key",
     "kind",
     "load",
+    "move",
     "name_nodes",
     "name_output_dims",
     "named",
@@ -55,6 +61,7 @@ __all__ = [
     "spare",
     "stamp_of",
     "steps",
+    "take_in",
     "unused_inputs",
     "write",
 ]

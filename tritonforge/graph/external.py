@@ -10,6 +10,8 @@ from onnx import ModelProto, NodeProto, TensorProto
 from tritonforge.errors import GraphError
 from tritonforge.graph import cost, lean
 
+_BLOCK = 1 << 24  # bytes that are read at a time
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class External:
@@ -44,9 +46,9 @@ def externals(path: Path, model: ModelProto) -> tuple[External, ...]:
     """Describe each file of weights; one outside the model's folder is not even looked at."""
     asked: dict[str, list[tuple[int, str | None]]] = {}
     for tensor in tensors(model):
-        if tensor.data_location == TensorProto.EXTERNAL:
-            entry = {each.key: each.value for each in tensor.external_data}
-            asked.setdefault(entry.get("location", ""), []).append(_end(tensor, entry))
+        if is_external(tensor):
+            entry = _entries(tensor)
+            asked.setdefault(entry["location"], []).append(_end(tensor, entry))
     return tuple(
         _described(path, location, len(ends), *_worst(ends)) for location, ends in asked.items()
     )
@@ -56,16 +58,55 @@ def take_in(path: Path, model: ModelProto) -> None:
     """Read the small tensors in files beside the model, in place: shapes are read from them."""
     for tensor in tensors(model):
         wanted = cost.tensor_bytes(tensor.data_type, prod(tensor.dims))
-        if tensor.data_location != TensorProto.EXTERNAL or wanted is None or wanted > lean.LARGE:
+        if not is_external(tensor) or wanted is None or wanted > lean.LARGE:
             continue
-        entry = {each.key: each.value for each in tensor.external_data}
-        location, (end, fault) = entry.get("location", ""), _end(tensor, entry)
-        if fault is None and _described(path, location, 1, end, None).fault is None:
-            with (path.parent / location).open("rb") as file:
-                file.seek(end - wanted)
-                tensor.raw_data = file.read(wanted)
-            tensor.ClearField("data_location")
-            del tensor.external_data[:]
+        entry = _entries(tensor)
+        end, fault = _end(tensor, entry)
+        if fault is None and _described(path, entry["location"], 1, end, None).fault is None:
+            take_values(tensor, path.parent)
+
+
+def is_external(tensor: TensorProto) -> bool:
+    """Say whether the values of a tensor lie in another file."""
+    return bool(tensor.data_location == TensorProto.EXTERNAL)
+
+
+def region(tensor: TensorProto) -> tuple[str, int, int]:
+    """Return the file that holds a tensor's values, where they begin, and their bytes."""
+    entry = _entries(tensor)
+    end, fault = _end(tensor, entry)
+    if fault is not None:
+        raise GraphError(f"the model {fault}", hint="export the model again")
+    start = int(entry.get("offset", "0"))
+    return entry["location"], start, end - start
+
+
+def chunks(tensor: TensorProto, folder: Path) -> Iterator[bytes]:
+    """Yield the values of a tensor out of its file, block by block; raises `GraphError`."""
+    location, start, left = region(tensor)
+    path = folder / location
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            while left:
+                if not (block := file.read(min(left, _BLOCK))):
+                    raise GraphError(f"{path} ends {left} bytes before {tensor.name!r} does")
+                left -= len(block)
+                yield block
+    except OSError as error:
+        raise GraphError(f"cannot read {path}: {error.strerror}", hint="check the file") from error
+
+
+def take_values(tensor: TensorProto, folder: Path) -> None:
+    """Read a tensor's values out of its file, in place."""
+    tensor.raw_data = b"".join(chunks(tensor, folder))
+    tensor.ClearField("data_location")
+    del tensor.external_data[:]
+
+
+def _entries(tensor: TensorProto) -> dict[str, str]:
+    """Return what a tensor says of its file, the location always."""
+    return {"location": "", **{each.key: each.value for each in tensor.external_data}}
 
 
 def tensors(model: ModelProto) -> Iterator[TensorProto]:
@@ -73,12 +114,12 @@ def tensors(model: ModelProto) -> Iterator[TensorProto]:
     yield from model.graph.initializer
     for sparse in model.graph.sparse_initializer:
         yield sparse.values
-    yield from _inside(model.graph.node)
+    yield from inside(model.graph.node)
     for function in model.functions:
-        yield from _inside(function.node)
+        yield from inside(function.node)
 
 
-def _inside(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
+def inside(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
     """Yield the tensors in the attributes of nodes, and in the graphs in them."""
     for attribute in (each for node in nodes for each in node.attribute):
         if attribute.HasField("t"):
@@ -88,7 +129,7 @@ def _inside(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
         yield from attribute.tensors
         for inner in (attribute.g, *attribute.graphs):
             yield from inner.initializer
-            yield from _inside(inner.node)
+            yield from inside(inner.node)
 
 
 def _end(tensor: TensorProto, entry: Mapping[str, str]) -> tuple[int, str | None]:
@@ -120,6 +161,8 @@ def _described(path: Path, location: str, count: int, needs: int, fault: str | N
         hint = "save the model with its weights beside it, under a relative path"
     elif (held := _size(path.parent / location)) is None:
         fault, hint = f"needs {location!r} beside it, which is missing", "copy the weights file too"
+        if _exists(path.parent / location):
+            fault, hint = f"needs {location!r} beside it, which is no file", "copy a file there"
     elif fault is None and needs > held:
         fault = f"needs more weights than {location!r} holds: {needs} bytes, not {held}"
         hint = "it may be truncated; copy or download it again"
@@ -150,3 +193,11 @@ def _size(path: Path) -> int | None:
         return path.stat().st_size if path.is_file() else None
     except OSError:  # a name too long
         return None
+
+
+def _exists(path: Path) -> bool:
+    """Say whether there is anything under a name."""
+    try:
+        return path.exists()
+    except OSError:  # as above
+        return False

@@ -75,16 +75,6 @@ def stamp_of(model: onnx.ModelProto) -> Stamp:
     )
 
 
-def write(model: onnx.ModelProto, path: Path) -> None:
-    """Write a model in one file; raises `GraphError` above protobuf's 2 GiB."""
-    if model.ByteSize() > LARGEST_PROTOBUF:
-        raise GraphError(
-            f"{path.name} would be over 2 GiB, which one ONNX file cannot hold",
-            hint="models of that size are not built yet",
-        )
-    path.write_bytes(model.SerializeToString())
-
-
 def converted(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     """Return the model at another opset by onnx's converter; raises `GraphError` if it cannot."""
     from onnx import version_converter

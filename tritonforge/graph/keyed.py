@@ -8,14 +8,26 @@ in it: a version with others would meet the engine of the one before.
 import re
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
+from pathlib import Path
 
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import (
+    AttributeProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    SparseTensorProto,
+    TensorProto,
+    numpy_helper,
+)
 
 from tritonforge.errors import GraphError
+from tritonforge.graph.external import chunks, is_external, region
 from tritonforge.graph.file import first_line
 from tritonforge.graph.optimized import optimized
 from tritonforge.graph.schemas import MAIN, every_graph
 from tritonforge.graph.typed import UnsoundError, is_hollow
+
+_Stream = tuple[int, Iterable[bytes]]  # bytes in blocks, and how many
 
 _LENGTH = 12
 _MARK = ".key_"
@@ -33,23 +45,27 @@ _NO_WEIGHTS = {TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL, TensorPro
 _CAST = "InsertedPrecisionFreeCast_"
 
 
-def key(model: ModelProto) -> str:
+def key(model: ModelProto, folder: Path | None = None) -> str:
     """Return a short hash of a model's graphs, functions and weights.
 
     It does not depend on where the file lies, who wrote it, the order of its nodes, the form of its
-    tensors, or earlier keys in it. Raises `GraphError` for a model that was read without weights.
+    tensors, or earlier keys in it. `folder` is where the files lie that hold weights. Raises
+    `GraphError` for a model that was read without weights.
     """
     opsets = sorted(f"{each.domain or MAIN} {each.version}" for each in model.opset_import)
     functions = (
         _hash(
             *(each.domain, each.name, each.overload, *each.input, "", *each.output, ""),
-            *(*sorted(each.attribute), *sorted(map(_attribute, each.attribute_proto))),
+            *(
+                *sorted(each.attribute),
+                *sorted(_attribute(one, folder) for one in each.attribute_proto),
+            ),
             *sorted(f"{one.domain or MAIN} {one.version}" for one in each.opset_import),
-            *_nodes(each.node),
+            *_nodes(each.node, folder),
         )
         for each in model.functions
     )
-    return _hash(*opsets, *sorted(functions), _graph(model.graph))[:_LENGTH]
+    return _hash(*opsets, *sorted(functions), _graph(model.graph, folder))[:_LENGTH]
 
 
 def rename(model: ModelProto, key: str) -> tuple[str, ...]:
@@ -139,39 +155,36 @@ def _plain(name: str) -> str:
     return _MARKED.sub("", name)
 
 
-def _graph(graph: GraphProto) -> str:
+def _graph(graph: GraphProto, folder: Path | None) -> str:
     """Hash a graph; its nodes and weights in any order, for their names say how they hang together.
 
     Of its values, types are hashed of the inputs alone: the others follow from them.
     """
-    weights = [_hash(each.name, _tensor(each)) for each in graph.initializer]
-    sparse = [
-        _hash(each.values.name, _tensor(each.values), _tensor(each.indices), *map(str, each.dims))
-        for each in graph.sparse_initializer
-    ]
+    weights = [_hash(each.name, _tensor(each, folder)) for each in graph.initializer]
+    sparse = [_hash(each.values.name, *_sparse(each, folder)) for each in graph.sparse_initializer]
     inputs = [
         _hash(_plain(each.name), each.type.SerializeToString(deterministic=True))
         for each in graph.input
     ]
     return _hash(
         *(*inputs, "", *(_plain(each.name) for each in graph.output), ""),
-        *(*sorted(weights), "", *sorted(sparse), "", *_nodes(graph.node)),
+        *(*sorted(weights), "", *sorted(sparse), "", *_nodes(graph.node, folder)),
     )
 
 
-def _nodes(nodes: Iterable[NodeProto]) -> list[str]:
+def _nodes(nodes: Iterable[NodeProto], folder: Path | None) -> list[str]:
     """Hash nodes, whatever they are called."""
     return sorted(
         _hash(
             *(node.domain or MAIN, node.op_type, node.overload),
             *(*map(_plain, node.input), "/", *map(_plain, node.output), "/"),
-            *sorted(map(_attribute, node.attribute)),
+            *sorted(_attribute(each, folder) for each in node.attribute),
         )
         for node in nodes
     )
 
 
-def _attribute(given: AttributeProto) -> str:
+def _attribute(given: AttributeProto, folder: Path | None) -> str:
     """Hash an attribute and what is in it."""
     plain = AttributeProto(
         name=given.name,
@@ -186,25 +199,30 @@ def _attribute(given: AttributeProto) -> str:
     sparse = [given.sparse_tensor] if given.HasField("sparse_tensor") else []
     return _hash(
         plain.SerializeToString(deterministic=True),
-        *map(_tensor, [given.t] if given.HasField("t") else []),
-        *map(_tensor, given.tensors),
-        *map(_graph, [given.g] if given.HasField("g") else []),
-        *map(_graph, given.graphs),
-        *(
-            _hash(_tensor(each.values), _tensor(each.indices), *map(str, each.dims))
-            for each in (*sparse, *given.sparse_tensors)
-        ),
+        *(_tensor(each, folder) for each in ([given.t] if given.HasField("t") else [])),
+        *(_tensor(each, folder) for each in given.tensors),
+        *(_graph(each, folder) for each in ([given.g] if given.HasField("g") else [])),
+        *(_graph(each, folder) for each in given.graphs),
+        *(_hash(*_sparse(each, folder)) for each in (*sparse, *given.sparse_tensors)),
     )
 
 
-def _tensor(tensor: TensorProto) -> str:
+def _sparse(tensor: SparseTensorProto, folder: Path | None) -> tuple[str, ...]:
+    """Hash the parts of a sparse tensor."""
+    return _tensor(tensor.values, folder), _tensor(tensor.indices, folder), *map(str, tensor.dims)
+
+
+def _tensor(tensor: TensorProto, folder: Path | None) -> str:
     """Hash a tensor, in whichever of its forms the values are."""
-    if is_hollow(tensor):
+    values: list[bytes | _Stream]
+    if is_external(tensor) and folder is not None:
+        values = [(region(tensor)[2], chunks(tensor, folder))]
+    elif is_hollow(tensor):
         raise GraphError(
             f"the weights of {tensor.name!r} were not read",
             hint="load the model with its weights",
         )
-    if tensor.data_type == TensorProto.STRING:
+    elif tensor.data_type == TensorProto.STRING:
         values = [*tensor.string_data]
     elif tensor.HasField("raw_data"):
         values = [tensor.raw_data]
@@ -213,11 +231,13 @@ def _tensor(tensor: TensorProto) -> str:
     return _hash(str(tensor.data_type), *map(str, tensor.dims), "/", *values)
 
 
-def _hash(*parts: str | bytes) -> str:
+def _hash(*parts: str | bytes | _Stream) -> str:
     """Hash parts so that none runs into the next."""
     found = sha256()
     for part in parts:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-        found.update(len(data).to_bytes(8, "little"))
-        found.update(data)
+        size, blocks = data if isinstance(data, tuple) else (len(data), [data])
+        found.update(size.to_bytes(8, "little"))
+        for block in blocks:
+            found.update(block)
     return found.hexdigest()

@@ -9,7 +9,8 @@ from onnx import GraphProto, ModelProto
 
 from tritonforge.errors import GraphError
 from tritonforge.graph import lean
-from tritonforge.graph.file import load, write
+from tritonforge.graph.beside import write
+from tritonforge.graph.file import load
 from tritonforge.graph.schemas import graphs_in
 from tritonforge.graph.typed import node_name
 
@@ -47,9 +48,9 @@ def named(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, path.name)
         try:
-            model = load(path, weights=True)
+            model = load(path)
             name_nodes(model)
-            write(model, copy)
+            write(model, copy, beside=False, base=path.parent)
         except GraphError:
             copy = path
         yield copy

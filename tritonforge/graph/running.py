@@ -35,12 +35,13 @@ def session(
     opens and when a run fails.
     """
     opened = _open(path, optimize=optimize, extra_outputs=extra_outputs, ir=ir)
-    names = [each.name for each in opened.get_outputs()]
+    names, held = [each.name for each in opened.get_outputs()], [opened]
+    del opened
 
     def run(arrays: Arrays) -> Arrays:
         try:
             fed = {name: _text(array) for name, array in arrays.items()}
-            return dict(zip(names, opened.run(None, fed), strict=True))
+            return dict(zip(names, held[0].run(None, fed), strict=True))
         except Exception as error:  # as above
             shapes = ", ".join(f"{name} {list(each.shape)}" for name, each in arrays.items())
             hint = "sizes and values must suit the model: bound them by --range and --domain"
@@ -51,7 +52,10 @@ def session(
                 hint=hint,
             ) from error
 
-    yield run
+    try:
+        yield run
+    finally:
+        held.clear()  # whoever keeps `run` does not keep the weights
 
 
 def runtime() -> str:
@@ -94,14 +98,19 @@ def output_dims(path: Path) -> dict[str, tuple[Dim | None, ...]]:
     It may know more than the file states, and a server holds a config against what it knows. None
     is a dimension without a name. Raises `GraphError` where an operator has no kernel.
     """
-    opened = _open(path, optimize=False)
+    opened = _open(path, optimize=False, packed=False)
     return {each.name: tuple(each.shape) for each in opened.get_outputs()}
 
 
 def _open(
-    path: Path, *, optimize: bool, extra_outputs: tuple[str, ...] = (), ir: int | None = None
+    path: Path,
+    *,
+    optimize: bool,
+    packed: bool = True,
+    extra_outputs: tuple[str, ...] = (),
+    ir: int | None = None,
 ) -> Any:
-    """Open a session; raises `GraphError`."""
+    """Open a session; raises `GraphError`. Where it is never run, weights need not be `packed`."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -109,20 +118,23 @@ def _open(
     # Its threads would spin between runs and take the cores from torch, which runs in turn with it.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.intra_op_num_threads = _threads()
+    if not packed:
+        options.add_session_config_entry("session.disable_prepacking", "1")
     if not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     source: Any = str(path)
     model = load(path) if extra_outputs or ir is not None else None
-    if model is not None and ir is not None and model.ir_version > ir:
-        model = load(path, weights=True)
-        model.ir_version = ir
-        source = model.SerializeToString()
-    if model is not None and extra_outputs:
+    if model is not None and (extra_outputs or model.ir_version > (ir or 0)):
+        model.ir_version = min(model.ir_version, ir or model.ir_version)
         model.graph.output.extend(
             onnx.helper.make_tensor_value_info(name, TensorProto.BOOL, None)
             for name in extra_outputs
         )
         source = model.SerializeToString()
+        folder = str(path.parent.absolute())  # of what lies beside it, which bytes do not tell
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", folder
+        )
     try:
         return onnxruntime.InferenceSession(
             source, options, providers=["CPUExecutionProvider"], disabled_optimizers=_CRASHING

@@ -5,7 +5,6 @@ Between adapters and use cases: it composes samples, a session and the gate.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from tritonforge import batching, gate, graph, samples
 from tritonforge.errors import GraphError
@@ -14,6 +13,7 @@ from tritonforge.proving.branches import branches
 from tritonforge.proving.case import SEEDS_FOR_BRANCHES, Case, plan_of, smallest
 from tritonforge.proving.failing import why, why_at_all
 from tritonforge.proving.hints import hint
+from tritonforge.proving.kept import kept
 from tritonforge.proving.outputs import (
     Seen,
     as_seen,
@@ -24,6 +24,8 @@ from tritonforge.proving.outputs import (
     says_noise,
 )
 from tritonforge.tensors import Arrays, Run, Signature
+
+Plan = Sequence[tuple[samples.Sizes, int]]
 
 __all__ = ["Case", "Proof", "hint", "prove"]
 
@@ -45,47 +47,69 @@ class Proof:
 
 
 def prove(
-    case: Case, reference: Run, progress: Progress, exact: Callable[[], Run] | None = None
+    case: Case,
+    reference: Run,
+    progress: Progress,
+    exact: Callable[[], Run] | None = None,
+    leave: Callable[[], None] | None = None,
 ) -> Proof:
     """Compare over the sweep of sizes and seeds, then see whether rows are independent.
 
     `exact` makes the reference in double precision: where the numbers differ it tells how exact
-    the reference itself is, and by that they are judged again.
+    the reference itself is, and by that they are judged again. With `leave` the reference and the
+    file are never in memory both: it frees the reference until that is asked again.
 
     Output dimensions that the file states as fixed but that vary are renamed in the file. Raises
     `GateError` where the numbers differ, `ExportError` where a dynamic dimension is frozen inside.
     """
-    plan, seen = tuple(plan_of(case)), list[Seen]()
-    with graph.session(case.path) as run:
-        pairs = partial(_pairs, case, reference, run, plan, seen, progress)
-        report = gate.compare(pairs(), case.tolerance)
-        steady = report.passed or is_steady(case, reference)
-        if not report.passed and steady and exact is not None:
-            progress("asking how exact the model itself is, in double precision")
-            case = replace(case, noise=noise_of(case, reference, exact, plan))
-            report = gate.compare(pairs(), case.tolerance, case.noise)
-        notes = (*says_noise(report, case.noise), *branches(case, reference, run))
-        stated, case = case.signature, replace(case, signature=as_seen(case.signature, seen))
-        unbatched = _cannot_batch(case, run)
-    if case.signature != stated:
-        restate(case)
-    sample = case.draw(smallest(case), 0)
+    plan, seen, steady = tuple(plan_of(case)), list[Seen](), True
+    with kept(case, reference, plan, progress, leave) as judge:
+        with graph.session(case.path) as run:
+            report = gate.compare(_pairs(case, judge, run, plan, seen, progress), case.tolerance)
+            rest = _rest(case, judge, run, report, seen) if report.passed else None
+        if rest is None:
+            steady = is_steady(case, reference)
+            if steady and exact is not None:
+                progress("asking how exact the model itself is, in double precision")
+                case = replace(case, noise=noise_of(case, judge, exact, plan))
+            if leave is not None:
+                leave()
+            with graph.session(case.path) as run:
+                if case.noise:
+                    pairs = _pairs(case, judge, run, plan, seen, progress)
+                    report = gate.compare(pairs, case.tolerance, case.noise)
+                rest = _rest(case, judge, run, report, seen)
+        notes, signature, unbatched = rest
+        if signature != case.signature:
+            case = replace(case, signature=signature)
+            restate(case)
+        sample = case.draw(smallest(case), 0)
+        golden = (sample, judge(sample))
     return Proof(
         report=report,
-        signature=case.signature,
+        signature=signature,
         max_batch_size=0 if unbatched else case.max_batch_size,
         unbatched=unbatched,
-        golden=(sample, reference(sample)),
+        golden=golden,
         steady=steady,
         notes=(*notes, *says_little(report)),
     )
+
+
+def _rest(
+    case: Case, judge: Run, run: Run, report: gate.GateReport, seen: Sequence[Seen]
+) -> tuple[tuple[str, ...], Signature, str | None]:
+    """Return what to tell beside the numbers, the signature as it was seen, and why no batch."""
+    notes = (*says_noise(report, case.noise), *branches(case, judge, run))
+    case = replace(case, signature=as_seen(case.signature, seen))
+    return notes, case.signature, _cannot_batch(case, run)
 
 
 def _pairs(
     case: Case,
     reference: Run,
     run: Run,
-    plan: Sequence[tuple[samples.Sizes, int]],
+    plan: Plan,
     seen: list[Seen],
     progress: Progress,
 ) -> Iterator[tuple[Arrays, Arrays]]:

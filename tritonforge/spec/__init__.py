@@ -72,10 +72,12 @@ class ModelSpec:
     operators in `allow_cpu` aside; None for any number. `device` is what the server will have, by
     which the accelerator `auto` is decided. `precision` is what TensorRT may compute in; `bake`
     writes it into the file, but for the nodes of `keep_float`. `profiles` part the ranges into
-    several of TensorRT's optimization profiles. `warmup` None is by accelerator. `labels` map
-    outputs to files of class names, `states` inputs to the outputs that become them. `tensorrt` and
-    `cuda` hold provider options by name, `config` further fields of `ModelConfig` by theirs,
-    `input` and `output` by tensor. `templates` is a folder whose templates go before ours.
+    several of TensorRT's optimization profiles. `external_data` says whether weights lie in a file
+    beside the model's; None where it would be over 2 GiB with them. `warmup` None is by
+    accelerator. `labels` map outputs to files of class names, `states` inputs to the outputs that
+    become them. `tensorrt` and `cuda` hold provider options by name, `config` further fields of
+    `ModelConfig` by theirs, `input` and `output` by tensor. `templates` is a folder whose templates
+    go before ours.
     """
 
     source: str
@@ -91,6 +93,7 @@ class ModelSpec:
     max_batch_size: int = 16
     opset: int | None = None
     exporter: Exporter = "auto"
+    external_data: bool | None = None
     accelerator: Accelerator = "cpu"
     max_cpu_nodes: int | None = None
     allow_cpu: frozenset[str] = frozenset()

@@ -171,6 +171,12 @@ _KEYS = (
     ),
     _key("exporter", _one_of(Exporter), "Which of torch's exporters.", flag="--exporter"),
     _key(
+        "external_data",
+        _SWITCH,
+        "Weights in a file beside the model's; by itself where that would be over 2 GiB.",
+        flag="--external-data",
+    ),
+    _key(
         "max_cpu_nodes",
         _WHOLE,
         "Fail where a GPU leaves more nodes than this to the CPU.",

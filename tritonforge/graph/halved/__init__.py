@@ -15,7 +15,7 @@ from onnx import GraphProto, ModelProto, NodeProto, helper
 from tritonforge.graph.file import stamp_of
 from tritonforge.graph.halved.casting import State, Value, finish, free, notes, recast
 from tritonforge.graph.halved.delicate import is_exact, is_finely_scaled, is_wide
-from tritonforge.graph.halved.halvable import fits, is_done, prepared
+from tritonforge.graph.halved.halvable import fits, has_weights, is_done, prepared
 from tritonforge.graph.halved.halving import FLOAT, HALF, Ports, is_float, is_flow, ports
 from tritonforge.graph.schemas import every_graph, graphs_in
 from tritonforge.graph.typed import Node
@@ -41,6 +41,7 @@ def halve(model: ModelProto, keep: Container[str] = ()) -> Halved:
     scales must be floats.
     """
     fits(model)
+    has_weights(model)
     copy, given = prepared(model)
     if said := is_done(given.nodes):
         return Halved(model=model, notes=(said,))

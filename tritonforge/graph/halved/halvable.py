@@ -22,15 +22,19 @@ from tritonforge.graph.typed import (
 
 
 def fits(model: ModelProto) -> None:
-    """Raise `GraphError` for weights that are not there, or too many."""
-    if any(is_hollow(tensor) for tensor in tensors(model)):
-        raise GraphError(
-            "the weights of the model were not read", hint="load the model with its weights"
-        )
+    """Raise `GraphError` for weights that are too many, be they read or not."""
     if sum(map(cost.size_of, tensors(model))) > LARGEST_PROTOBUF:
         raise GraphError(
             "the model is over 2 GiB, and is not made one of half floats",
             hint="export it in half floats",
+        )
+
+
+def has_weights(model: ModelProto) -> None:
+    """Raise `GraphError` for weights that are not there."""
+    if any(is_hollow(tensor) for tensor in tensors(model)):
+        raise GraphError(
+            "the weights of the model were not read", hint="load the model with its weights"
         )
 
 
