@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,6 +54,21 @@ def mlp():
     torch.manual_seed(0)
     layers = nn.Linear(128, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
     return nn.Sequential(*layers), (torch.randn(2, 128),)
+"""
+BIG = """
+import torch
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(5120, 5120) for _ in range(24))
+    def forward(self, x):
+        for layer in self.layers:
+            x = x + 0.1 * torch.relu(layer(x))
+        return x[:, :8]
+def big():
+    torch.manual_seed(0)
+    return Net(), (torch.randn(2, 5120),)
 """
 IDENTITY = """
 import triton_python_backend_utils as pb_utils
@@ -123,6 +139,41 @@ def timed(*argv: str) -> tuple[float, float]:
     return time.perf_counter() - start, usage.ru_maxrss / 1024
 
 
+def held(*argv: str) -> float:
+    """Run a command to its end; return the peak memory of it and its children together, in MiB.
+
+    Pages that processes share are counted once (`Pss` of proc_pid_smaps(5)), mapped files too. The
+    largest process alone is asked of the kernel, which misses nothing between two looks.
+    """
+    null = (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)
+    child, peak = os.posix_spawnp(argv[0], argv, os.environ, file_actions=[null]), 0.0
+    while True:
+        done, status, usage = os.wait4(child, os.WNOHANG)
+        if done:
+            break
+        peak = max(peak, sum(map(resident, family(child))))
+        time.sleep(0.02)
+    if os.waitstatus_to_exitcode(status) != 0:
+        sys.exit(f"failed: {' '.join(argv[:3])} …")
+    return max(peak, usage.ru_maxrss / 1024)
+
+
+def family(process: int) -> Iterator[int]:
+    """Yield a process and those that it and they started."""
+    yield process
+    for path in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(OSError):  # a thread that has ended meanwhile
+            for child in path.read_text().split():
+                yield from family(int(child))
+
+
+def resident(process: int) -> float:
+    """Return the memory of a process in MiB, what it shares by shares."""
+    with suppress(OSError), Path(f"/proc/{process}/smaps_rollup").open() as lines:  # it has ended
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+    return 0.0
+
+
 def help_start() -> Iterator[Ratio]:
     """Compare `tritonforge --help` with importing click."""
     ratios = []
@@ -160,6 +211,23 @@ def over_bare(source: str, bare: str) -> tuple[tuple[float, ...], tuple[float, .
             walls.append(wall / bare_wall)
             peaks.append(peak / bare_peak)
     return tuple(walls), tuple(peaks)
+
+
+def big() -> Iterator[Ratio]:
+    """Compare the peak memory of builds of a model of 2.5 GB with its weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "large.py").write_text(BIG, "utf-8")
+        repository = Path(folder, "model_repository")
+        built = repository / "module" / "1" / "model.onnx"
+        for name, source in (("module", f"{folder}/large.py:big"), ("file", str(built))):
+            named = ("--name", name, "-r", str(repository), "--max-batch-size", "4")
+            peak = held("tritonforge", "build", source, *named)
+            weights = built.with_name("model.onnx.data").stat().st_size / 2**20
+            yield Ratio(
+                what=f"build of a {name} of {weights * 2**20 / 1e9:.2f} GB / weights, memory",
+                ratios=(peak / weights,),
+                goal=2.0,
+            )
 
 
 def serve() -> Iterator[Ratio]:
@@ -324,6 +392,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "help": help_start,
     "build": build,
     "bert": bert,
+    "big": big,
     "serve": serve,
     "mlp": mlp,
     "defaults": defaults,
