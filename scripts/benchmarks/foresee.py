@@ -27,7 +27,7 @@ from tritonforge.placement import place, place_model
 from tritonforge.release import RUNTIME, Release, find, images
 from tritonforge.toolchain import pins
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 import foreseen
 import ownnodes
 
