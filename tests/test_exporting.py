@@ -238,8 +238,8 @@ def test_an_input_that_the_model_does_not_use_is_left_out_and_named(path, export
     exported = made(source, path, wish)
     assert [each.name for each in exported.signature.inputs] == ["x"]
     assert exported.notes == ("input 'unused' is left out: the model does not use it",)
-    with reference.opened(source, exported) as (run, _):
-        np.testing.assert_array_equal(run({"x": ROWS})["output"], ROWS + 1)
+    with reference.opened(source, exported) as judge:
+        np.testing.assert_array_equal(judge.run({"x": ROWS})["output"], ROWS + 1)
 
 
 @EXPORTERS
@@ -316,8 +316,8 @@ def test_outputs_of_every_form_and_those_that_are_none(path, exporter, made_of, 
     exported = made(source, path, spec(exporter=exporter))
     assert [each.name for each in exported.signature.outputs] == outputs
     assert exported.notes == tuple(OUTPUT.format(*each) for each in left_out.items())
-    with reference.opened(source, exported) as (run, _), graph.session(path) as session:
-        want, got = run({"x": ROWS}), session({"x": ROWS})
+    with reference.opened(source, exported) as judge, graph.session(path) as session:
+        want, got = judge.run({"x": ROWS}), session({"x": ROWS})
         for name in outputs:
             np.testing.assert_array_equal(got[name], want[name])
 

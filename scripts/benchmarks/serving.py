@@ -1,5 +1,6 @@
 """What a served model gives beside the same model in-process, and beside other configs."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,6 @@ from lines import Ratio, printed, timed
 from models import MLP
 
 IN_PROCESS = """
-import os
 import sys, time, numpy, onnxruntime
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 rows = int(sys.argv[2])
