@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tritonforge import samples
 from tritonforge.errors import SpecError
-from tritonforge.spec import Domain, Range
+from tritonforge.spec import Domain, Range, parse_input
 from tritonforge.tensors import DType, TensorSpec
 
 SIZES = {"n": 3, "m": 4}
@@ -170,3 +170,13 @@ def test_a_batch_that_was_not_asked_for_is_one():
 
 def test_a_fixed_model_is_swept_once():
     assert list(samples.sweep((), {}, batch=None, max_batch_size=16)) == [{}]
+
+
+def test_missing_inputs_are_zeros_in_the_sizes_of_the_others():
+    inputs = [parse_input(text) for text in ("x:FP32:batch,4", "mask:INT64:batch,seq", "s:BOOL:")]
+    arrays = {"x": np.ones((3, 4), np.float32)}
+    got = samples.completed(arrays, inputs)
+    assert got["x"] is arrays["x"]
+    assert (got["mask"].shape, got["mask"].dtype) == ((3, 1), np.int64)
+    assert (got["s"].shape, got["s"].any()) == ((), False)
+    assert samples.completed(arrays, inputs[:1]) == arrays

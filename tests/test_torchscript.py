@@ -46,6 +46,16 @@ class Nested(nn.Module):
         return x * 2, [x + 1, x - 1], ({"rows": x}, x.size(0))
 
 
+class Perhaps(nn.Module):
+    def forward(self, x: Tensor) -> dict[str, Tensor] | None:
+        return None if self.training else {"a": x * 2, "b": x + 1}
+
+
+class Numbered(nn.Module):
+    def forward(self, x: Tensor) -> dict[int, Tensor]:
+        return {3: x * 2, 7: x + 1}
+
+
 class Sparing(nn.Module):
     """Takes more than it must, and keeps a buffer."""
 
@@ -273,6 +283,17 @@ def test_a_forward_that_no_request_can_call_is_told(saved):
     assert "has no forward" in str(refusal(saved(Without())))
 
 
+def test_what_belongs_elsewhere_is_told_where(saved, tmp_path):
+    path = tmp_path / "program.pt"
+    torch.export.save(torch.export.export(nn.Linear(4, 2), (torch.ones(2, 4),)), tmp_path / "p.pt2")
+    (tmp_path / "p.pt2").rename(path)
+    assert refusal(path).hint == "let its name end in .pt2"
+    model = saved(Named())
+    error = refusal(f"{nets.__file__}:mlp", weights=str(model))
+    assert str(error) == f"{model} is a TorchScript model and not weights alone"
+    assert error.hint == f"build it by itself: tritonforge build {model}"
+
+
 # --- what a file must not do ----------------------------------------------------------------------
 
 
@@ -402,6 +423,8 @@ def test_a_traced_module_of_several_inputs_is_built_by_itself(saved, built):
     ("module", "outputs", "notes"),
     [
         (Named, ["twice", "more"], []),
+        (Perhaps, ["a", "b"], []),
+        (Numbered, ["output_3", "output_7"], []),
         (Paired, ["left"], ["output 'right' is None, and left out"]),
         (
             Nested,

@@ -89,7 +89,8 @@ def named(found: Sequence[Leaf], inputs: Sequence[str]) -> tuple[str, ...]:
     for each in found:
         if not each.is_tensor:
             continue
-        free = each.name
+        # The TorchScript exporter takes no number for a name.
+        free = f"output_{each.name}" if each.name.isdecimal() else each.name
         while free in taken:
             free += "_out"
         taken.append(free)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree
 
+from tritonforge.errors import ExportError
 from tritonforge.export.calling import binder, is_scripted, named, returned, tensors
 from tritonforge.export.leaves import Leaf, leaves
 from tritonforge.tensors import Arrays
@@ -74,20 +75,43 @@ def _scripted(module: nn.Module, inputs: Sequence[str], found: Sequence[Leaf]) -
     variables = {name: f"x{index}" for index, name in enumerate(inputs)}
     args, kwargs = binder(module, inputs)(variables)
     call = ", ".join([*args, *(f"{name}={value}" for name, value in kwargs.items())])
-    wanted = ", ".join(_reached(each) for each in found if each.is_tensor)
+    gives: Any = getattr(module.forward, "schema").returns[0].type  # noqa: B009 - unknown to mypy
+    wanted = ", ".join(_reached(each, gives) for each in found if each.is_tensor)
     # A class of its own: torch gives those of one class one type, whose forward is written once.
     holder = type("Bound", (nn.Module,), {})().eval()
     holder.module = module
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch would have everybody leave it
         bound: torch.jit.ScriptModule = torch.jit.script(holder)
-    bound.define(
-        f"def forward(self, {', '.join(variables.values())}):\n"
-        f"    result = self.module({call})\n    return {wanted}\n"
-    )
+    try:
+        bound.define(
+            f"def forward(self, {', '.join(variables.values())}):\n"
+            f"    result = self.module({call})\n    return {wanted}\n"
+        )
+    except RuntimeError as error:
+        said = next(filter(None, str(error).splitlines()), "no reason given")
+        raise ExportError(
+            f"what the scripted model returns cannot be taken apart: {said}",
+            hint="return tensors, or tuples, lists and dicts of them",
+        ) from error
     return bound
 
 
-def _reached(leaf: Leaf) -> str:
-    """Write how a tensor is got from the result; where it may be None, it is taken not to be."""
-    return f"torch.jit._unwrap_optional(result{''.join(leaf.reach)})"
+def _reached(leaf: Leaf, kind: Any) -> str:
+    """Write how a tensor is got from a result of a type; what may be None is taken not to be."""
+    text = "result"
+    for step in leaf.reach:
+        if kind is not None and kind.kind() == "OptionalType":
+            text, kind = f"torch.jit._unwrap_optional({text})", kind.getElementType()
+        text, kind = f"{text}{step}", _part(kind, step)
+    return f"torch.jit._unwrap_optional({text})"
+
+
+def _part(kind: Any, step: str) -> Any:
+    """Return the type of a part, None where the whole does not tell it."""
+    name = None if kind is None else kind.kind()
+    if name == "TupleType":
+        return kind.elements()[int(step[1:-1])]
+    if name == "ListType":
+        return kind.getElementType()
+    return kind.getValueType() if name == "DictType" else None

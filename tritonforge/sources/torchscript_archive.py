@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tritonforge.errors import SourceError
@@ -31,6 +31,10 @@ def check(path: Path) -> str:
             names = archive.namelist()
             if _has(names, "data.pkl") and not _has(names, "constants.pkl"):
                 raise _other(path, *_globals(_read(archive, _one(names, "data.pkl"))))
+            if _has(names, "archive_format"):
+                raise SourceError(
+                    f"{path} is a program that torch.export saved", hint="let its name end in .pt2"
+                )
             fault, text = _looked_through(archive, names)
     except _DAMAGED as error:
         raise SourceError(f"cannot read {path}: {error}", hint=_WRITE) from error
@@ -59,6 +63,13 @@ def on_cpu(path: Path, text: str) -> Iterator[Path]:
                     else:
                         shutil.copyfileobj(old, new)
         yield copy
+
+
+def is_one(path: Path) -> bool:
+    """Say whether a file has the parts of a TorchScript archive."""
+    with suppress(*_DAMAGED):
+        return zipfile.is_zipfile(path) and has(path, "constants.pkl")
+    return False
 
 
 def has(path: Path, name: str) -> bool:
