@@ -66,6 +66,17 @@ def differs():
     return Noise(), (torch.randn(2, 4),)
 
 
+class Deciding(nn.Module):
+    """Fail in the exporter, whose errors are of torch."""
+
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+
+def decides():
+    return Deciding(), (torch.randn(2, 4),)
+
+
 class Stuck(nn.Module):
     """Tell its process, and go no further: its stage is open then."""
 

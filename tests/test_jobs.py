@@ -74,7 +74,7 @@ def test_they_are_told_in_the_order_of_the_arguments_and_summed_up(run, doubles,
 
 
 def test_those_that_fail_cost_the_others_nothing(run):
-    names = ("raises", "killed", "small", "differs", "leaves", "other")
+    names = ("raises", "killed", "small", "differs", "leaves", "other", "decides")
     told = run("build", *sources(*names), "-j", 2, "--format", "json")
     assert told.exit_code == 2, told.output
     answer = json.loads(told.stdout)
@@ -85,14 +85,17 @@ def test_those_that_fail_cost_the_others_nothing(run):
         False,
         False,
         True,
+        False,
     ]
-    assert answer["summary"] == {"proven": 2, "unchanged": 0, "no": 1, "failed": 3}
-    raises, killed, _, differs, leaves, _ = answer["builds"]
+    assert answer["summary"] == {"proven": 2, "unchanged": 0, "no": 1, "failed": 4}
+    raises, killed, _, differs, leaves, _, decides = answer["builds"]
     assert "ValueError: no weights today" in raises["error"]
     assert "was killed by SIGKILL (out of memory?)" in killed["error"]
     assert "-j" in killed["hint"]
     assert differs["gate"]["passed"] is False
     assert "ended with exit code 7" in leaves["error"]
+    assert "decides by the values of a tensor at sides.py:" in decides["error"]
+    assert "torch.where" in decides["hint"]
     assert f"Error: {SIDES}:killed: the process that built it was killed" in told.stderr
     assert "Traceback" not in told.output
     assert Repository(Path("model_repository")).models() == ("sides_other", "sides_small")

@@ -63,7 +63,7 @@ def attempt(job: Job, progress: Progress) -> Outcome:
     try:
         built = carry_out(job, progress)
     except ForgeError as error:
-        failed = error
+        failed = _known(error)
     except OSError as error:
         failed = _plain(error)
     except MemoryError:
@@ -78,6 +78,14 @@ def attempt(job: Job, progress: Progress) -> Outcome:
         trace = traceback.format_exc()
     seconds = time.monotonic() - began
     return Outcome(seconds=seconds, built=built, error=failed, trace=trace)
+
+
+def _known(error: ForgeError) -> ForgeError:
+    """Return an error that another process can read: adapters make kinds of their own, of torch."""
+    ours = ForgeError.__module__
+    kind: type[ForgeError] = next(each for each in type(error).__mro__ if each.__module__ == ours)
+    same = kind is type(error)
+    return error if same else kind(error.message, hint=error.hint, at=error.at)
 
 
 def _plain(error: OSError) -> ForgeError | OSError:
