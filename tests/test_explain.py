@@ -101,6 +101,36 @@ def test_our_own_lines_are_not_the_users():
     assert failure(ValueError("x"), TRACE + own).where == "model.py:12 (`if x.sum() > 0:`)"
 
 
+LIBRARY = """
+  File "/home/me/.venv/lib/python3.11/site-packages/transformers/x/modeling_x.py", line 7, in f
+    if mask.any():
+  File "/home/me/.venv/lib/python3.11/site-packages/torch/_tensor.py", line 9, in __bool__
+    return 1
+"""
+
+
+def test_where_no_line_is_the_users_that_of_the_models_library_is_named():
+    found = failure(chained("data-dependent" + LIBRARY))
+    assert found.where == "modeling_x.py:7 (`if mask.any():`)"
+    assert found.library == "transformers"
+    assert found.hint.startswith("that line is of transformers")
+    both = failure(chained("data-dependent" + LIBRARY), TRACE)
+    assert (both.where, both.library) == ("model.py:12 (`if x.sum() > 0:`)", None)
+
+
+def test_the_line_is_also_found_where_only_the_exception_knows_it():
+    code = compile(
+        "def forward():\n    raise ValueError('u0 is data-dependent')", "/me/net.py", "exec"
+    )
+    space = {}
+    exec(code, space)  # noqa: S102 - a file that there is not
+    with pytest.raises(ValueError, match="data-dependent") as caught:
+        space["forward"]()
+    error = caught.value
+    error.__traceback__ = error.__traceback__.tb_next
+    assert failure(error).where == "net.py:2"
+
+
 def test_the_last_line_of_the_user_counts():
     second = '  File "/home/me/nets/layers.py", line 3, in attend\n'
     assert failure(ValueError("x"), TRACE + second).where == "layers.py:3"

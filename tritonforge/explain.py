@@ -3,7 +3,9 @@
 The texts that are searched for are those of torch 2.9 to 2.15; one that is not known is quoted.
 """
 
+import os
 import re
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,14 @@ _STATIC = re.compile(
     r"inferred a static shape of (?P<size>\d+) for dimension "
     r"inputs\['?(?P<input>\w+)'?\]\.shape\[(?P<axis>\d+)\]"
 )
+_PACKAGES = "site-packages/"
+_EXPORTERS = (
+    "torch/",
+    "onnx",
+    "functorch/",
+    "transformers/exporters/",
+)  # who exports what is not theirs
+_STANDARD = str(Path(os.__file__).parent)
 _CONTROL_FLOW = ("data-dependent", "GuardOnDataDependent", "Dynamic control flow")
 
 
@@ -24,7 +34,8 @@ class Failure:
     """Why an export failed.
 
     `kind` is `control-flow`, `operator`, `frozen`, `tuples` or `other`. `where` names the user's
-    line. `frozen` is the input (by name or position), the axis and the size of a frozen dimension.
+    line, else that of the library whose model it is, which `library` names then. `frozen` is the
+    input (by name or position), the axis and the size of a frozen dimension.
     """
 
     kind: str
@@ -32,6 +43,7 @@ class Failure:
     where: str | None
     said: str
     frozen: tuple[str, int, int] | None = None
+    library: str | None = None
 
     @property
     def sentence(self) -> str:
@@ -50,6 +62,12 @@ class Failure:
     @property
     def hint(self) -> str:
         """Say what usually helps."""
+        if self.library is not None and self.kind in {"operator", "control-flow"}:
+            return (
+                f"that line is of {self.library}: a newer version may be written otherwise; else"
+                " try another class or task of the model, or wrap the part that is needed in a"
+                " file.py:factory"
+            )
         return {
             "operator": "rewrite that line with plain tensor operators, move it into the client, "
             "or try another --opset or --exporter",
@@ -64,8 +82,10 @@ class Failure:
 
 def failure(error: BaseException, stack: str = "") -> Failure:
     """Read an exporter's exception and its causes; `stack` is what is known of the user's code."""
-    texts = [str(each) for each in _causes(error)]
+    causes = [*_causes(error)]
+    texts = [str(each) for each in causes]
     whole = "\n".join([*texts, stack])
+    where, library = _where(whole, *map(_frames, reversed(causes)))
     operator = _OPERATOR.search(whole)
     said = _said(error)
     static = _STATIC.search(whole)
@@ -82,8 +102,9 @@ def failure(error: BaseException, stack: str = "") -> Failure:
     return Failure(
         kind=kind,
         operator=operator[1].replace("::", ".") if operator else None,
-        where=_where(whole),
+        where=where,
         said=said,
+        library=library,
         frozen=(static["input"], int(static["axis"]), int(static["size"])) if static else None,
     )
 
@@ -107,14 +128,42 @@ def _said(error: BaseException) -> str:
     return f"{type(innermost).__name__}: {lines[0] if lines else 'no reason given'}"[:300]
 
 
-def _where(text: str) -> str | None:
-    """Name the last line of the user's own code that the text mentions."""
-    others = ("site-packages", str(Path(__file__).parent))
-    own = [
-        each for each in _FRAME.finditer(text) if not any(part in each["file"] for part in others)
-    ]
-    if not own:
-        return None
-    frame = own[-1]
+def _frames(error: BaseException) -> str:
+    """Return where an exception was raised, as a traceback has it."""
+    return "".join(traceback.format_tb(error.__traceback__))
+
+
+def _where(*texts: str) -> tuple[str | None, str | None]:
+    """Name the last line of the user's own code that the texts mention, in the order given.
+
+    Where they mention none, it is that of the library that the model is from, named too.
+    """
+    frames = [[*_FRAME.finditer(text)] for text in texts]
+    for found in frames:
+        own = [each for each in found if _is_own(each["file"])]
+        if own:
+            return _line(own[-1]), None
+    for found in frames:
+        theirs = [(each, _package(each["file"])) for each in found]
+        named = [(each, package) for each, package in theirs if package is not None]
+        if named:
+            return _line(named[-1][0]), named[-1][1]
+    return None, None
+
+
+def _is_own(file: str) -> bool:
+    """Say whether a file is the user's: none of a package, of Python or of ours."""
+    others = (_PACKAGES, str(Path(__file__).parent), _STANDARD, "<")
+    return not any(part in file for part in others)
+
+
+def _package(file: str) -> str | None:
+    """Name the library that a file is of, None where it is no library that makes models."""
+    _, found, inside = file.partition(_PACKAGES)
+    return inside.split("/")[0] if found and not inside.startswith(_EXPORTERS) else None
+
+
+def _line(frame: re.Match[str]) -> str:
+    """Name a line by its file and what it says."""
     code = f" (`{frame['code'].strip()}`)" if frame["code"] else ""
     return f"{Path(frame['file']).name}:{frame['line']}{code}"
