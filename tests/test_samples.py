@@ -79,6 +79,14 @@ def test_every_domain_can_be_drawn_for_every_dtype(dtype, kind):
         assert np.isfinite(array).all()
 
 
+def test_the_corners_of_boxes_are_in_order():
+    boxes = drawn(DType.INT64, (3, 16, 4), Domain(kind="boxes", high=1000))
+    assert (boxes[..., 2:] >= boxes[..., :2]).all()
+    assert boxes.min() >= 0
+    assert boxes.max() < 1000
+    assert len(np.unique(boxes)) > 4
+
+
 @pytest.mark.parametrize(
     ("dtype", "low", "high"), [(DType.UINT8, 256, 300), (DType.UINT32, -9, 0), (DType.BOOL, 2, 9)]
 )

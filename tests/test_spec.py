@@ -88,6 +88,7 @@ def test_a_range_holds_what_it_steps_through(low, more, step, size):
 
 
 def test_a_domain_of_real_numbers():
+    assert Domain.parse("x=boxes") == ("x", Domain(kind="boxes", high=1000))
     assert Domain.parse("x=1e3..1e4") == ("x", Domain(kind="uniform", low=1e3, high=1e4))
 
 

@@ -51,6 +51,8 @@ def _array(
         return np.array(texts, dtype=object).reshape(shape)
     if domain.kind == "mask":
         return _mask(shape, rng).astype(dtype.numpy)
+    if domain.kind == "boxes":
+        return _boxes(rng.integers(*_holdable(tensor, domain), shape)).astype(dtype.numpy)
     if domain.kind == "integers" and not dtype.is_float:
         return rng.integers(*_holdable(tensor, domain), shape).astype(dtype.numpy)
     if domain.kind in {"uniform", "integers"}:
@@ -112,6 +114,14 @@ def _mask(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         return np.ones(())
     lengths = rng.integers(1, max(shape[-1], 1) + 1, (*shape[:-1], 1))
     return np.asarray(np.arange(shape[-1]) < lengths)
+
+
+def _boxes(drawn: np.ndarray) -> np.ndarray:
+    """Put the corners of boxes in order: the first is above the second, and left of it."""
+    if not drawn.ndim or drawn.shape[-1] % 2:
+        return drawn
+    corners = np.sort(drawn.reshape(*drawn.shape[:-1], 2, -1), axis=-2)
+    return np.asarray(corners.reshape(drawn.shape))
 
 
 def completed(arrays: Arrays, inputs: Sequence[TensorSpec]) -> Arrays:

@@ -10,13 +10,14 @@ from typing import Any, Literal
 
 from tritonforge.errors import SpecError
 from tritonforge.release import Release
-from tritonforge.spec.domains import Domain, DomainKind
+from tritonforge.spec.domains import BOXES, Domain, DomainKind
 from tritonforge.spec.names import check_name, valid_name
 from tritonforge.spec.ranges import Range
 from tritonforge.spec.written import parse_input, parse_size
 from tritonforge.tensors import TensorSpec
 
 __all__ = [
+    "BOXES",
     "ON_GPU",
     "Accelerator",
     "Device",

@@ -9,7 +9,8 @@ from tritonforge.errors import SpecError
 from tritonforge.spec.written import split
 from tritonforge.tensors import DType
 
-DomainKind = Literal["normal", "uniform", "integers", "mask", "recorded"]
+DomainKind = Literal["normal", "uniform", "integers", "mask", "boxes", "recorded"]
+BOXES = 1000  # a box counts thousandths of its page
 _WIDEST = 2**63  # numbers are drawn as 64 bit integers and floats
 
 
@@ -20,6 +21,8 @@ class Domain:
     `normal`: mean `low`, deviation `high`. `uniform`: `low` ≤ x < `high`. `integers`: the same in
     whole numbers, such as token ids below a vocabulary; a float input is drawn as `uniform`.
     `mask`: ones then zeros along the last dimension, at least one 1, as tokenizers pad.
+    `boxes`: four whole numbers from `low` to below `high` along the last dimension, two corners of
+    which the second is not before the first, as documents' layouts have them.
     `recorded`: the arrays of `values` in turn, cut or repeated to the size that is asked for.
     """
 
@@ -29,7 +32,7 @@ class Domain:
     values: tuple[np.ndarray, ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.kind in {"uniform", "integers"} and not self.low < self.high:
+        if self.kind in {"uniform", "integers", "boxes"} and not self.low < self.high:
             raise SpecError(f"the domain {self.low}..{self.high} is empty")
         if not all(abs(end) <= _WIDEST for end in (self.low, self.high)):
             raise SpecError(f"the domain {self.low}..{self.high} is wider than 64 bits")
@@ -41,12 +44,14 @@ class Domain:
 
     @classmethod
     def parse(cls, text: str) -> "tuple[str, Domain]":
-        """Read `ids=0..30000` (the end left out), `x=0..1.5`, `m=mask` or `x=normal`."""
+        """Read `ids=0..30000` (the end left out), `x=0..1.5`, `m=mask`, `b=boxes`, `x=normal`."""
         name, value = split(text, "--domain", "ids=0..30000")
         if value == "mask":
             return name, cls(kind="mask")
         if value == "normal":
             return name, cls(kind="normal")
+        if value == "boxes":
+            return name, cls(kind="boxes", high=BOXES)
         low, _, high = value.partition("..")
         try:
             whole = all(end.strip().lstrip("-").isdigit() for end in (low, high))
@@ -55,7 +60,7 @@ class Domain:
         except ValueError as error:
             raise SpecError(
                 f"cannot read --domain {text!r}",
-                hint="write NAME=LOW..HIGH, NAME=mask or NAME=normal",
+                hint="write NAME=LOW..HIGH, NAME=mask, NAME=boxes or NAME=normal",
             ) from error
         return name, cls(kind=kind, low=ends[0], high=ends[1])
 

@@ -78,7 +78,7 @@ def domains(said: Mapping[str, Any]) -> tuple[tuple[str, Domain], ...]:
         except SpecError as error:
             raise SpecError(
                 f"cannot read the domain {each['domain']!r}",
-                hint='write "0..30000", "mask" or "normal"',
+                hint='write "0..30000", "mask", "boxes" or "normal"',
                 at=(name, "domain"),
             ) from error
     return tuple(found)

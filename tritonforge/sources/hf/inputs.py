@@ -8,7 +8,7 @@ from typing import Any
 from tritonforge.errors import SourceError
 from tritonforge.sources import images
 from tritonforge.sources.hf import facts
-from tritonforge.spec import Domain, Range
+from tritonforge.spec import BOXES, Domain, Range
 from tritonforge.tensors import Dim, DType, TensorSpec
 
 # As far as a proof goes unless --range says more: attention grows by the square.
@@ -16,7 +16,7 @@ _LONGEST, _LONGEST_ANSWER = 512, 64
 _SAMPLES = Range(low=4000, high=32000, opt=16000)  # a quarter to two seconds at 16 kHz
 _FRAMES = Range(low=32, high=512, opt=128)
 _TYPES = 2
-_PLACES = 1000  # a bounding box counts thousandths of the page
+_LETTERS = 0x250  # of Latin scripts, where ids are characters and not rows of a table
 # What a model takes of each, in the order in which it is looked for.
 _TEXT = ("input_ids", "bbox", "attention_mask", "token_type_ids")
 _OTHER = ("pixel_values", "input_values", "input_features", "decoder_input_ids")
@@ -82,17 +82,23 @@ def _described(
     text = module.config.get_text_config()
     ids = ("batch", "decoder_seq" if name == "decoder_input_ids" else "seq")
     if name in {"input_ids", "decoder_input_ids"}:
-        return _whole(name, ids), Domain(kind="integers", low=0, high=text.vocab_size)
+        return _whole(name, ids), Domain(kind="integers", low=0, high=_vocabulary(module))
     if name == "token_type_ids":
         return _whole(name, ids), Domain(kind="integers", low=0, high=text.type_vocab_size)
     if name == "bbox":
-        return _whole(name, (*ids, 4)), Domain(kind="integers", low=0, high=_PLACES)
+        return _whole(name, (*ids, 4)), Domain(kind="boxes", high=BOXES)
     if name == "attention_mask":
         return _whole(name, ids), Domain(kind="mask")
     if name == "pixel_values":
         mean, std = facts.normalised(preprocessor)
         return _floats(name, _pixels(module.config, preprocessor)), images.domain(mean, std)
     return _floats(name, _sound(name, module.config)), Domain(kind="normal")
+
+
+def _vocabulary(module: Any) -> int:
+    """Return how many ids a model knows; one without a vocabulary takes characters as they are."""
+    said = getattr(module.config.get_text_config(), "vocab_size", None)
+    return int(said) if said else _LETTERS
 
 
 def _pixels(config: Any, preprocessor: Mapping[str, Any]) -> tuple[Dim, ...]:
