@@ -111,6 +111,14 @@ def test_the_config_names_the_class_and_a_task_another(folder, named, task, made
     assert type(load(f"hf:{place}{task}", weights="random").module).__name__ == made
 
 
+def test_a_kind_with_one_task_alone_needs_no_other_name(folder):
+    backbone = {"model_type": "dinov2", "hidden_size": 32, "num_hidden_layers": 2}
+    small = {"backbone_config": backbone | {"num_attention_heads": 4, "out_indices": [1, 2]}}
+    place = folder("depth_anything", small | {"neck_hidden_sizes": [8, 8], "fusion_hidden_size": 8})
+    module = load(f"hf:{place}", weights="random").module
+    assert type(module).__name__ == "DepthAnythingForDepthEstimation"
+
+
 @pytest.mark.parametrize(
     ("task", "said", "hint"),
     [
@@ -171,6 +179,19 @@ def test_a_text_is_as_long_as_model_and_tokenizer_take_it(folder, kind, config, 
     loaded, _ = described(folder(kind, config, **files))
     assert loaded.ranges["seq"] == Range(low=1, high=most)
     assert said in " ".join(loaded.notes)
+
+
+def test_boxes_of_a_page_are_boxes(folder):
+    loaded, inputs = described(folder("layoutlm"))
+    assert inputs["bbox"] == (DType.INT64, ("batch", "seq", 4))
+    assert loaded.domains["bbox"] == Domain(kind="boxes", high=1000)
+
+
+def test_a_model_without_a_vocabulary_takes_characters(folder):
+    small = {key: each for key, each in SMALL.items() if key != "vocab_size"}
+    loaded, _ = described(folder("canine", small))
+    assert loaded.domains["input_ids"].kind == "integers"
+    assert loaded.domains["input_ids"].high > 255
 
 
 def test_a_decoder_has_ids_of_its_own(folder):

@@ -14,7 +14,7 @@ def of(config: Any, task: str | None) -> Any:
 
     if task is None:
         named = (getattr(config, "architectures", None) or [None])[0]
-        found = getattr(transformers, named, None) if named else _first(config, ("AutoModel",))
+        found = getattr(transformers, named, None) if named else _bare(config)
         if found is None:
             raise SourceError(
                 f"transformers has no class {named or 'for ' + repr(config.model_type)}",
@@ -31,6 +31,15 @@ def of(config: Any, task: str | None) -> Any:
         f"transformers has no task {task!r}",
         hint=did_you_mean(task, known) or f"it has {', '.join(sorted(known))}, and its classes",
     )
+
+
+def _bare(config: Any) -> Any:
+    """Return the class of a model without a task, or of the only task that its kind has."""
+    found = _first(config, ("AutoModel",))
+    if found is None:
+        others = {_first(config, autos) for autos in _tasks().values()} - {None}
+        found = others.pop() if len(others) == 1 else None
+    return found
 
 
 def _tasks() -> dict[str, tuple[str, ...]]:
