@@ -422,6 +422,7 @@ def test_a_real_model_gives_the_embeddings_that_its_library_gives(tmp_path):
         ("gpt2", {"n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 99}, "#text-generation"),
         ("t5", T5, "#T5ForConditionalGeneration"),
         ("vit", VIT, "#image-classification"),
+        ("mixtral", SMALL | {"num_key_value_heads": 2, "num_local_experts": 4}, ""),
     ],
 )
 def test_a_model_is_built(folder, tmp_path, kind, config, task):

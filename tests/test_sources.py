@@ -430,6 +430,26 @@ def test_the_size_of_the_image_is_the_architectures_own():
     assert load("inception_v3", weights="random").inputs[0].dims == ("batch", 3, 299, 299)
 
 
+def test_a_detector_takes_one_image_of_the_size_that_it_scales_to():
+    loaded = load("ssdlite320_mobilenet_v3_large", weights="random")
+    assert loaded.inputs == (TensorSpec(name="input", dtype=DType.FP32, dims=(3, 320, 320)),)
+    assert loaded.domains["input"] == Domain(kind="uniform", low=0, high=1)
+    assert loaded.traced
+    found = loaded.module(torch.rand(3, 320, 320))
+    assert set(found) == {"boxes", "scores", "labels"}
+    assert found["boxes"].shape[1:] == (4,)
+
+
+def test_optical_flow_takes_two_images_and_gives_its_last_estimate():
+    loaded = load("raft_small", weights="random")
+    assert [each.name for each in loaded.inputs] == ["image1", "image2"]
+    assert {each.dims for each in loaded.inputs} == {("batch", 3, 368, 496)}
+    assert loaded.domains["image2"] == Domain(kind="uniform", low=-1, high=1)
+    small = torch.rand(1, 3, 128, 128)
+    with torch.inference_mode():
+        assert loaded.module(small, small)["flow"].shape == (1, 2, 128, 128)
+
+
 def test_inputs_that_are_stated_count_for_torchvision_too():
     wish = (parse_input("x:FP32:batch,3,64,64"),)
     loaded = load("squeezenet1_1", weights="random", inputs=wish)
@@ -442,8 +462,6 @@ def test_inputs_that_are_stated_count_for_torchvision_too():
         ("resnet5", "torchvision and timm have no model 'resnet5'", "resnet50"),
         ("torchvision:Resnet50", "torchvision has no model 'Resnet50'", "resnet50"),
         ("zzzzzz", "torchvision and timm have no model 'zzzzzz'", "model.onnx"),
-        ("fasterrcnn_resnet50_fpn", "takes a list of images", "file.py:factory"),
-        ("raft_small", "takes image pairs", "file.py:factory"),
         ("quantized_mobilenet_v2", "quantized kernels", "'mobilenet_v2'"),
     ],
 )

@@ -22,7 +22,7 @@ from tritonforge.tensors import Signature, TensorSpec
 if TYPE_CHECKING:
     from torch import nn
 
-    from tritonforge.export import Method
+    from tritonforge.export import Method, Prepared
 
 # A dimension of size 1 broadcasts, so an exporter may bake it in; two is the smallest honest batch.
 EXPORT_BATCH = 2
@@ -83,12 +83,16 @@ def _export(
     names = [each.name for each in loaded.inputs]
     flat = export.flattened(module, names, sample)
     wished = {each.name for each in spec.inputs} & export.optional(module, names)
+    ways = _ways(loaded, spec, scripted=export.is_scripted(module))
 
     asked, spec = spec, deciding.provisional(spec)
 
     def write(opset: int) -> Exported:
         troubles: list[ExportError | GraphError] = []
-        for method in _methods(spec, scripted=export.is_scripted(module)):
+        stopped = False
+        for method, prepared in ways:
+            if stopped and method == "torchscript":
+                break
             progress(f"exporting with {method}")
             try:
                 with tempfile.TemporaryDirectory(dir=path.parent) as aside:
@@ -101,6 +105,7 @@ def _export(
                         raw,
                         method=method,
                         opset=opset,
+                        prepared=prepared,
                     )
                     way = _fit(raw, path, method, opset, spec)
                 kept = drop_unused(path, loaded.inputs, wished)
@@ -112,15 +117,14 @@ def _export(
             except (ExportError, GraphError) as error:
                 troubles.append(error)
                 found = getattr(error, "failure", None)
-                # Tracing would follow one branch and freeze one size in silence: no second try.
-                if found is not None and found.kind in {"control-flow", "frozen"}:
-                    break
+                # Tracing would follow one branch and freeze one size in silence: no try of that.
+                stopped |= found is not None and found.kind in {"control-flow", "frozen"}
         raise troubles[0]
 
     if spec.opset is not None:
         made = write(spec.target.check_opset(spec.opset))
         return replace(made, decision=deciding.decided(path, asked))
-    native = export.NATIVE[_methods(spec, scripted=export.is_scripted(module))[0]]
+    native = export.NATIVE[ways[0][0]]
     first = write(min(native[-1], spec.target.opset))
     decision = deciding.decided(path, asked)
     spec = deciding.under(spec, decision)
@@ -173,11 +177,20 @@ def _sizes(dynamic: tuple[str, ...], spec: ModelSpec) -> dict[str, int]:
     return chosen
 
 
-def _methods(spec: ModelSpec, *, scripted: bool) -> "tuple[Method, ...]":
-    """Name the exporters to try, in order."""
+def _ways(
+    loaded: Loaded, spec: ModelSpec, *, scripted: bool
+) -> "tuple[tuple[Method, Prepared], ...]":
+    """Name the exporters to try, in order, and what is done to the module for each."""
+    from tritonforge import export
+
+    plain = export.plainly
+    dynamo: tuple[tuple[Method, Prepared], ...] = (("dynamo", plain),)
+    if loaded.prepared is not None:
+        dynamo += (("dynamo", loaded.prepared),)
+    traced: tuple[tuple[Method, Prepared], ...] = (("torchscript", plain),)
     if spec.exporter != "auto":
-        return (spec.exporter,)
-    return ("torchscript",) if scripted else ("dynamo", "torchscript")
+        return dynamo if spec.exporter == "dynamo" else traced
+    return traced if scripted or loaded.traced else dynamo + traced
 
 
 def _fit(raw: Path, path: Path, way: str, opset: int, spec: ModelSpec) -> str:

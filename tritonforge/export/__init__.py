@@ -3,7 +3,15 @@
 from tritonforge.export.aside import Aside, put_aside
 from tritonforge.export.calling import CallError, eager, exact, is_scripted, optional, output_names
 from tritonforge.export.flattened import Flattened, flattened
-from tritonforge.export.writing import NATIVE, TORCHSCRIPT_OPSET, ExporterError, Method, export
+from tritonforge.export.writing import (
+    NATIVE,
+    TORCHSCRIPT_OPSET,
+    ExporterError,
+    Method,
+    Prepared,
+    export,
+    plainly,
+)
 
 __all__ = [
     "NATIVE",
@@ -13,6 +21,7 @@ __all__ = [
     "ExporterError",
     "Flattened",
     "Method",
+    "Prepared",
     "eager",
     "exact",
     "export",
@@ -20,5 +29,6 @@ __all__ = [
     "is_scripted",
     "optional",
     "output_names",
+    "plainly",
     "put_aside",
 ]

@@ -5,7 +5,7 @@ import dataclasses
 import errno
 import linecache
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +32,14 @@ NATIVE: Mapping[Method, Sequence[int]] = {
     "torchscript": range(7, TORCHSCRIPT_OPSET + 1),
 }
 
+# A context in which a module is exported; it yields ONNX functions by the operators they stand for.
+Prepared = Callable[[nn.Module], contextlib.AbstractContextManager[Mapping[Any, Any]]]
+
+
+def plainly(_: nn.Module) -> contextlib.AbstractContextManager[Mapping[Any, Any]]:
+    """Export a module as it is."""
+    return contextlib.nullcontext({})
+
 
 class ExporterError(ExportError):
     """One exporter failed; `failure` says how, so that the caller may try the other."""
@@ -50,11 +58,13 @@ def export(
     *,
     method: Method,
     opset: int,
+    prepared: Prepared = plainly,
 ) -> tuple[str, ...]:
     """Export to `path` by one exporter at `opset` or as near as it comes; the file says which.
 
     `sample` holds example arrays; the named dims of `inputs` become dynamic dimensions of that
-    name, none of which may have size 1 in the sample. Returns what the user should know of it.
+    name, none of which may have size 1 in the sample. `prepared` is what the module's library does
+    to it for dynamo. Returns what the user should know of it.
     Raises `ExporterError`.
     """
     args, kwargs = binder(module, [each.name for each in inputs])(tensors(sample))
@@ -80,7 +90,9 @@ def export(
         options |= {"dynamo": False, "dynamic_axes": axes}
         options["opset_version"] = min(opset, TORCHSCRIPT_OPSET)
     try:
-        with quiet() as warned:
+        with quiet() as warned, prepared(module) as translations:
+            if translations:
+                options["custom_translation_table"] = dict(translations)
             torch.onnx.export(module, args, str(path), **options)
         return _traced_past(warned)
     except Exception as error:  # the exporters raise whatever their layers raise

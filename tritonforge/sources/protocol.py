@@ -1,6 +1,7 @@
 """What every kind of source offers: a module with these functions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,12 +20,15 @@ class Loaded:
     `inputs` are in the order of the module's arguments, their dims as the source knows them;
     `examples` hold arrays where the source brought some. `asked` says that every dynamic dimension
     was asked for by the user: then one that the exporter freezes fails the build, where otherwise
-    it only costs the batching. `weights` says in words where the weights come from, `labels` name
-    the classes of the first output. `versions` are the libraries that took part. `read` are the
-    files that a user's code reads to make the model, `unseen` says why those may not be all.
-    `ranges` are the sizes of dynamic dimensions that the source knows, for which none are wished.
-    `preprocessing` says of inputs, by name, how they are made of what a person has: facts for the
-    manifest. `notes` are for the user.
+    it only costs the batching, or has its largest size. `traced` says that the module is written
+    for the tracing exporter, which loses nothing of it. `prepared` is what the source's library
+    does to a module, and to itself, for an export; it yields ONNX functions of its own by operator.
+    `weights` says in words where the weights come from, `labels` name the classes of the first
+    output. `versions` are the libraries that took part. `read` are the files that a user's code
+    reads to make the model, `unseen` says why those may not be all. `ranges` are the sizes of
+    dynamic dimensions that the source knows, for which none are wished. `preprocessing` says of
+    inputs, by name, how they are made of what a person has: facts for the manifest. `notes` are for
+    the user.
     """
 
     module: "nn.Module | None" = None
@@ -33,6 +37,8 @@ class Loaded:
     examples: Arrays = field(default_factory=dict)
     domains: Mapping[str, Domain] = field(default_factory=dict)
     asked: bool = False
+    traced: bool = False
+    prepared: "Callable[[nn.Module], AbstractContextManager[Mapping[Any, Any]]] | None" = None
     labels: tuple[str, ...] = ()
     weights: str
     weights_sha256: str | None

@@ -1,6 +1,7 @@
 """Models by their torchvision name: `torchvision:resnet50`."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def load(text: str, spec: ModelSpec) -> Loaded:
     import torchvision
 
     from tritonforge.sources import weights as states
+    from tritonforge.sources import wrapped
 
     name = known(model_name(text))
     enum = torchvision.models.get_model_weights(name)
@@ -51,40 +53,53 @@ def load(text: str, spec: ModelSpec) -> Loaded:
     module = _make(name, default, spec).eval()
     if spec.weights not in {"default", "random"}:
         states.load_file(module, Path(spec.weights))
-    side, facts = _input(name, module, default), _preprocessing(default)
-    return Loaded(
+    loaded = Loaded(
         module=module,
-        inputs=spec.inputs or (side,),
-        domains={side.name: images.domain(facts["mean"], facts["std"])},
         asked=bool(spec.inputs),
-        labels=tuple(default.meta.get("categories", ())) if default else (),
         weights=states.origin(spec, f"pretrained {default}"),
         weights_sha256=states.fingerprint(module),
         versions={"torch": torch.__version__, "torchvision": torchvision.__version__},
+    )
+    describe = {"detection": wrapped.detector, "optical_flow": wrapped.flow}.get(
+        _kind(name), _images
+    )
+    described = describe(name, loaded, default)
+    return replace(described, inputs=spec.inputs or described.inputs)
+
+
+def _images(name: str, loaded: Loaded, default: Any) -> Loaded:
+    """Describe a model that takes a batch of images or of clips."""
+    side, facts = _input(name, loaded.module, default), _preprocessing(default)
+    return replace(
+        loaded,
+        inputs=(side,),
+        domains={side.name: images.domain(facts["mean"], facts["std"])},
+        labels=tuple(default.meta.get("categories", ())) if default else (),
         preprocessing={side.name: facts} if default else {},
     )
 
 
 def known(name: str) -> str:
     """Return the name where torchvision has it and Triton can serve its kind."""
-    from torchvision import models
-
     listed = names()
     if name not in listed:
         raise SourceError(f"torchvision has no model {name!r}", hint=did_you_mean(name, listed))
-    unfit = {models.detection: "takes a list of images", models.optical_flow: "takes image pairs"}
-    for package, reason in unfit.items():
-        if name in models.list_models(package):
-            raise SourceError(
-                f"{name!r} {reason}, which has no tensor signature of its own",
-                hint="wrap it: a file.py:factory that returns the module with its example inputs",
-            )
     if name.startswith("quantized_"):
         raise SourceError(
             f"{name!r} runs torch's own quantized kernels, which ONNX cannot express",
             hint=f"build {name.removeprefix('quantized_')!r} instead",
         )
     return name
+
+
+def _kind(name: str) -> str:
+    """Say what a model does, as far as that says how it is called."""
+    from torchvision import models
+
+    for package in (models.detection, models.segmentation, models.video, models.optical_flow):
+        if name in models.list_models(package):
+            return str(package.__name__).rpartition(".")[2]
+    return "classification"
 
 
 def _make(name: str, default: Any, spec: ModelSpec) -> Any:
@@ -99,7 +114,7 @@ def _make(name: str, default: Any, spec: ModelSpec) -> Any:
         options: dict[str, Any] = (
             {"init_weights": True} if name in {"googlenet", "inception_v3"} else {}
         )
-        if name in models.list_models(models.segmentation):
+        if _kind(name) in {"detection", "segmentation"}:
             options |= {"weights_backbone": None}
         return models.get_model(name, weights=None, **options)
     if default is None:
@@ -114,11 +129,9 @@ def _make(name: str, default: Any, spec: ModelSpec) -> Any:
 
 def _input(name: str, module: Any, default: Any) -> TensorSpec:
     """Describe the one input: images, or clips for video models."""
-    from torchvision import models
-
     size = _crop(default) or [getattr(module, "image_size", 224)] * 2
     frames: tuple[int, ...] = ()
-    if name in models.list_models(models.video):
+    if _kind(name) == "video":
         prefix = next((key for key in _FRAMES if name.startswith(key)), "")
         frames = (_FRAMES.get(prefix, _DEFAULT_FRAMES),)
     return TensorSpec(name="input", dtype=DType.FP32, dims=("batch", 3, *frames, *size))

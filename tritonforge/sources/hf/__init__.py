@@ -35,6 +35,7 @@ def load(text: str, spec: ModelSpec) -> Loaded:
 
     from tritonforge.sources import weights as states
     from tritonforge.sources.hf import beside, facts, inputs, making
+    from tritonforge.sources.hf.prepared import prepared
 
     place = parse(text)
     torch.manual_seed(spec.seed)
@@ -49,6 +50,7 @@ def load(text: str, spec: ModelSpec) -> Loaded:
         domains=found.domains,
         ranges=found.ranges,
         asked=bool(spec.inputs),
+        prepared=prepared,
         labels=facts.labels(module),
         weights=states.origin(spec, _pretrained(place, module)),
         weights_sha256=states.fingerprint(module),
