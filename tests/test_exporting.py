@@ -1,6 +1,6 @@
 """From sources to files that fit a target: what is pinned is read back from the file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nets
 import numpy as np
@@ -189,6 +189,28 @@ def test_a_frozen_batch_that_nobody_asked_for_costs_the_batching(path):
     assert exported.fixed == "'batch', dimension 0 of input 'x', becomes 2"
     assert exported.signature.batch is None
     assert exported.signature.inputs[0].dims == (2, 16)
+
+
+class FrozenLength(nn.Module):
+    def forward(self, ids):
+        return torch.stack([ids[:, at] * at for at in range(ids.shape[1])], 1)
+
+
+def test_a_frozen_dimension_that_nobody_asked_for_has_its_largest_size(path):
+    source = replace(
+        loaded(FrozenLength(), "ids:FP32:batch,seq"), ranges={"seq": Range(low=1, high=12)}
+    )
+    exported = made(source, path, spec(ranges=(("seq", Range(low=1, high=12)),)))
+    assert exported.signature.inputs[0].dims == ("batch", 12)
+    assert exported.fixed is None
+    (note,) = exported.notes
+    assert note.startswith("seq is always 12, to which requests are padded: 'seq', dimension 1 of")
+
+
+def test_a_frozen_dimension_whose_sizes_were_asked_for_is_named(path):
+    source = loaded(FrozenLength(), "ids:FP32:batch,seq")
+    error = refusal(source, path, spec(ranges=(("seq", Range(low=1, high=12)),)))
+    assert "'seq', dimension 1 of input 'ids', becomes" in str(error)
 
 
 class Summing(nn.Module):

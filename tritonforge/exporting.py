@@ -17,7 +17,7 @@ from tritonforge.progress import Progress
 from tritonforge.release import LOWEST_OPSET
 from tritonforge.sources import Loaded
 from tritonforge.spec import ModelSpec
-from tritonforge.tensors import Signature, TensorSpec
+from tritonforge.tensors import Signature
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,36 +39,58 @@ def make(loaded: Loaded, spec: ModelSpec, path: Path, progress: Progress) -> Exp
         return _adopt(loaded.path, spec, path, progress)
     if loaded.module is None:
         raise ExportError("the source holds neither a module nor a file")
-    try:
-        return _export(loaded.module, loaded, spec, path, progress)
-    except ExportError as error:
-        why = _batch_lost(error)
-        fixed = replace(loaded, inputs=tuple(_fix(each, loaded) for each in loaded.inputs))
-        if why is None or loaded.asked or fixed.inputs == loaded.inputs:
-            raise
+    given, fixed, notes = loaded, None, tuple[str, ...]()
+    while True:
         try:
-            made = _export(loaded.module, fixed, spec, path, progress)
-        except ExportError as other:
-            # What fails by its batch does not fail without one.
-            raise other if _batch_lost(other) is None else error from None
-        return replace(made, fixed=why)
+            made = _export(loaded.module, given, spec, path, progress)
+            return replace(made, fixed=fixed, notes=(*notes, *made.notes))
+        except ExportError as error:
+            lost = _lost(error, given, spec)
+            if lost is None:
+                raise
+        dim, why = lost
+        given, size = _fix(dim, given, spec)
+        if dim == "batch":
+            fixed = why
+        else:
+            notes += (f"{dim} is always {size}, to which requests are padded: {why}",)
 
 
-def _batch_lost(error: ExportError) -> str | None:
-    """Say why a model may have no dynamic batch, None where the error has nothing to do with it."""
+def _lost(error: ExportError, loaded: Loaded, spec: ModelSpec) -> tuple[str, str] | None:
+    """Name the dimension that cannot be dynamic, and say why; None where it was asked for."""
     from tritonforge import export
 
+    if loaded.asked:
+        return None
     if isinstance(error, export.CallError):
-        return f"it fails on a batch of {EXPORT_BATCH}: {error.said}"
+        why = f"it fails on a batch of {EXPORT_BATCH}: {error.said}"
+        return ("batch", why) if any("batch" in each.dims for each in loaded.inputs) else None
     found = getattr(error, "failure", None)
-    return found.said if found is not None and found.kind == "frozen" else None
+    if found is None or found.frozen is None:
+        return None
+    which, axis, _ = found.frozen
+    by_name = {each.name: each for each in loaded.inputs}
+    dim = (by_name[which] if which in by_name else loaded.inputs[int(which)]).dims[axis]
+    wished = dim != "batch" and dict(spec.ranges).get(str(dim)) != loaded.ranges.get(str(dim))
+    return None if isinstance(dim, int) or wished else (dim, found.said)
 
 
-def _fix(tensor: TensorSpec, loaded: Loaded) -> TensorSpec:
-    """Give a tensor the fixed batch of its example."""
-    example = loaded.examples.get(tensor.name)
-    size = int(example.shape[0]) if example is not None and example.ndim else 1
-    return replace(tensor, dims=tuple(size if dim == "batch" else dim for dim in tensor.dims))
+def _fix(dim: str, loaded: Loaded, spec: ModelSpec) -> tuple[Loaded, int]:
+    """Give a dimension the size of its example, else the largest of its range, and a batch one."""
+    sizes = {
+        name: int(size)
+        for each in loaded.inputs
+        if (example := loaded.examples.get(each.name)) is not None
+        for name, size in zip(each.dims, example.shape, strict=True)
+        if isinstance(name, str)
+    }
+    largest = dict(spec.ranges).get(dim)
+    size = sizes.get(dim) or (largest.high if largest is not None else None) or 1
+    inputs = tuple(
+        replace(each, dims=tuple(size if name == dim else name for name in each.dims))
+        for each in loaded.inputs
+    )
+    return replace(loaded, inputs=inputs), size
 
 
 def _export(
