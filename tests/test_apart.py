@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import graphs
 import nets
 import numpy as np
 import onnx
@@ -301,6 +302,26 @@ def test_half_floats_of_a_file_that_lies_apart(repository, spec, tmp_path):
     built = build(spec(str(given(tmp_path / "in")), **wish), repository)
     data = built.entry.version_dir / "model.onnx.data"
     assert data.stat().st_size == 64 * 64 * 2
+
+
+@pytest.mark.slow
+def test_a_file_over_two_gib_lies_apart_by_itself(repository, spec, tmp_path):
+    rows = 600_000  # of 4 KiB each; none of them takes room on the disk
+    table = T(name="table", data_type=T.FLOAT, dims=[rows, 1024], data_location=T.EXTERNAL)
+    for key, value in {"location": "zero.bin", "length": rows * 4096}.items():
+        table.external_data.add(key=key, value=str(value))
+    with (tmp_path / "zero.bin").open("wb") as file:
+        file.truncate(rows * 4096)
+    nodes = [graphs.node("Gather", ["table", "i"], ["y"])]
+    ports = [("i", T.INT64, ["n"])], [("y", T.FLOAT, ["n", 1024])]
+    path = graphs.saved(tmp_path / "large.onnx", nodes, *ports, [table])
+    with pytest.raises(GraphError, match="would be over 2 GiB"):
+        build(spec(str(path), external_data=False), repository)
+    assert left(repository) == []
+    assert files(build(spec(str(path), external_data=None), repository)) == FILES
+    half = {"accelerator": "tensorrt", "precision": "fp16", "bake": True, "external_data": None}
+    with pytest.raises(GraphError, match="over 2 GiB, and is not made one of half floats"):
+        build(spec(str(path), **half), repository)
 
 
 # --- the command ----------------------------------------------------------------------------------
