@@ -117,6 +117,8 @@ def test_a_kind_with_one_task_alone_needs_no_other_name(folder):
     place = folder("depth_anything", small | {"neck_hidden_sizes": [8, 8], "fusion_hidden_size": 8})
     module = load(f"hf:{place}", weights="random").module
     assert type(module).__name__ == "DepthAnythingForDepthEstimation"
+    module = load(f"hf:{folder('superpoint', {}, name='points')}", weights="random").module
+    assert type(module).__name__ == "SuperPointForKeypointDetection"
 
 
 @pytest.mark.parametrize(
@@ -220,6 +222,12 @@ def test_images_are_as_large_as_the_config_says_and_normalised_as_beside_it(fold
         "mean": [0.5, 0.5, 0.5],
         "std": [0.5, 0.5, 0.5],
     }
+
+
+def test_an_image_of_a_page_is_as_large_as_its_config_says(folder):
+    page = SMALL | {"input_size": 32, "patch_size": 8, "coordinate_size": 6, "shape_size": 4}
+    _, inputs = described(folder("layoutlmv3", page))
+    assert inputs["pixel_values"] == (DType.FP32, ("batch", 3, 32, 32))
 
 
 def test_sounds_have_samples(folder):
@@ -422,7 +430,11 @@ def test_a_real_model_gives_the_embeddings_that_its_library_gives(tmp_path):
         ("gpt2", {"n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 99}, "#text-generation"),
         ("t5", T5, "#T5ForConditionalGeneration"),
         ("vit", VIT, "#image-classification"),
-        ("mixtral", SMALL | {"num_key_value_heads": 2, "num_local_experts": 4}, ""),
+        (
+            "mixtral",
+            SMALL | {"intermediate_size": 64, "num_local_experts": 4, "num_key_value_heads": 4},
+            "",
+        ),
     ],
 )
 def test_a_model_is_built(folder, tmp_path, kind, config, task):

@@ -35,9 +35,12 @@ def of(config: Any, task: str | None) -> Any:
 
 def _bare(config: Any) -> Any:
     """Return the class of a model without a task, or of the only task that its kind has."""
+    import transformers
+
     found = _first(config, ("AutoModel",))
     if found is None:
-        others = {_first(config, autos) for autos in _tasks().values()} - {None}
+        autos = [name for name in dir(transformers) if name.startswith("AutoModelFor")]
+        others = {_first(config, (name,)) for name in autos} - {None}
         found = others.pop() if len(others) == 1 else None
     return found
 
@@ -68,7 +71,8 @@ def _first(config: Any, autos: tuple[str, ...]) -> Any:
     import transformers
 
     for auto in autos:
-        classes = getattr(transformers, auto)._model_mapping.get(type(config), None)  # noqa: SLF001
+        known = getattr(getattr(transformers, auto), "_model_mapping", None) or {}
+        classes = known.get(type(config), None)
         if classes is not None:
             return classes[0] if isinstance(classes, list | tuple) else classes
     return None

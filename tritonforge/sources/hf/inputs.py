@@ -105,7 +105,8 @@ def _pixels(config: Any, preprocessor: Mapping[str, Any]) -> tuple[Dim, ...]:
     """Return the dims of an image, or of a clip."""
     vision = getattr(config, "vision_config", None) or config
     channels = getattr(vision, "num_channels", None) or 3
-    size = getattr(vision, "image_size", None)
+    said = (getattr(vision, key, None) for key in ("image_size", "input_size"))
+    size: Any = next(filter(None, said), None)
     sides = (size, size) if isinstance(size, int) else tuple(size or ())
     sides = sides or facts.crop(preprocessor) or (224, 224)
     frames = getattr(vision, "num_frames", None)
