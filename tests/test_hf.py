@@ -119,6 +119,8 @@ def test_a_kind_with_one_task_alone_needs_no_other_name(folder):
     assert type(module).__name__ == "DepthAnythingForDepthEstimation"
     module = load(f"hf:{folder('superpoint', {}, name='points')}", weights="random").module
     assert type(module).__name__ == "SuperPointForKeypointDetection"
+    module = load(f"hf:{folder('align_text_model', name='part')}", weights="random").module
+    assert type(module).__name__ == "AlignTextModel"
 
 
 @pytest.mark.parametrize(

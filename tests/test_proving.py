@@ -182,8 +182,9 @@ def test_values_that_onnx_itself_does_not_take_have_a_hint_too(case):
 
 
 def test_another_shape_than_the_models_is_told(case):
-    with pytest.raises(GateError, match="output 'y' has not the model's shape"):
-        prove(case(*tiny.DOUBLE), lambda x: x[:, :3])
+    with pytest.raises(GateError, match="output 'y' has not the model's shape") as caught:
+        prove(case(*tiny.DOUBLE), lambda x: x[:, :1])
+    assert "where the model gives [1, 1]" in caught.value.hint
 
 
 def test_a_reference_that_gives_something_else_is_told(case):

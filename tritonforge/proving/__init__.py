@@ -12,7 +12,7 @@ from tritonforge.progress import Progress
 from tritonforge.proving.branches import branches
 from tritonforge.proving.case import SEEDS_FOR_BRANCHES, Case, plan_of, smallest
 from tritonforge.proving.failing import why, why_at_all
-from tritonforge.proving.hints import hint
+from tritonforge.proving.hints import hint, shapes
 from tritonforge.proving.kept import kept
 from tritonforge.proving.outputs import (
     Seen,
@@ -127,7 +127,8 @@ def _pairs(
             raise why(case, run, sizes, str(error)) from error
         wrong = [name for name in want if name in got and got[name].shape != want[name].shape]
         if wrong:
-            raise why(case, run, sizes, f"output {wrong[0]!r} has not the model's shape")
+            said = f"output {wrong[0]!r} has not the model's shape"
+            raise why(case, run, sizes, said, shapes(want[wrong[0]], got[wrong[0]]))
         seen.append((sizes, {name: array.shape for name, array in got.items()}))
         yield want, got
 

@@ -11,9 +11,11 @@ from tritonforge.tensors import Arrays, Run, TensorSpec
 _SEEDS = 4  # so many samples are tried to find one that the model takes
 
 
-def why(case: Case, run: Run, sizes: samples.Sizes, said: str) -> ExportError | GateError:
+def why(
+    case: Case, run: Run, sizes: samples.Sizes, said: str, hint: str | None = None
+) -> ExportError | GateError:
     """Say why the file fails where its original does not."""
-    return _frozen(case, run, sizes) or GateError(said)
+    return _frozen(case, run, sizes) or GateError(said, hint=hint)
 
 
 def why_at_all(case: Case, run: Run, sizes: samples.Sizes, error: GraphError) -> ForgeError:

@@ -3,6 +3,8 @@
 import math
 from pathlib import Path
 
+import numpy as np
+
 from tritonforge import graph
 from tritonforge.gate import GateReport, OutputReport, rounded_up
 
@@ -19,6 +21,17 @@ def hint(report: GateReport, path: Path, *, steady: bool) -> str:
     return _of_quantized(report, path, needed) or (
         f"look at the report; where the difference is harmless, allow it with --atol {needed:g},"
         " else try another --exporter or --opset"
+    )
+
+
+def shapes(want: np.ndarray, got: np.ndarray) -> str:
+    """Say how the shape of an output differs, and why it can where its size depends on values."""
+    told = f"it has {list(got.shape)} where the model gives {list(want.shape)}"
+    if got.ndim != want.ndim:
+        return f"{told}; try another --exporter or --opset"
+    return (
+        f"{told}; where it holds what lies above a threshold, a rounding can move a value over it:"
+        " give up the threshold, or take inputs by --sample that lie clear of it"
     )
 
 

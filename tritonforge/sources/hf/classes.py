@@ -34,15 +34,40 @@ def of(config: Any, task: str | None) -> Any:
 
 
 def _bare(config: Any) -> Any:
-    """Return the class of a model without a task, or of the only task that its kind has."""
+    """Return the class of a model without a task, or of the only task that its kind has.
+
+    A part of a model, such as the text side of ALIGN, has a class that no automatic one knows.
+    """
     import transformers
 
     found = _first(config, ("AutoModel",))
-    if found is None:
-        autos = [name for name in dir(transformers) if name.startswith("AutoModelFor")]
-        others = {_first(config, (name,)) for name in autos} - {None}
-        found = others.pop() if len(others) == 1 else None
-    return found
+    if found is not None:
+        return found
+    autos = [name for name in dir(transformers) if name.startswith("AutoModelFor")]
+    others = {_first(config, (name,)) for name in autos} - {None} or _written_for(config)
+    return others.pop() if len(others) == 1 else None
+
+
+def _written_for(config: Any) -> set[Any]:
+    """Return the classes beside a config that are written for it alone."""
+    import importlib
+
+    import transformers
+
+    beside = type(config).__module__.replace(".configuration_", ".modeling_")
+    try:
+        module = importlib.import_module(beside)
+    except ImportError:
+        return set()
+    kinds: list[Any] = [each for each in vars(module).values() if isinstance(each, type)]
+    return {
+        each
+        for each in kinds
+        if issubclass(each, transformers.PreTrainedModel)
+        and each.config_class is type(config)
+        and hasattr(transformers, each.__name__)
+        and not each.__name__.endswith("PreTrainedModel")
+    }
 
 
 def _tasks() -> dict[str, tuple[str, ...]]:
