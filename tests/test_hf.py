@@ -232,6 +232,21 @@ def test_an_image_of_a_page_is_as_large_as_its_config_says(folder):
     assert inputs["pixel_values"] == (DType.FP32, ("batch", 3, 32, 32))
 
 
+def test_an_image_is_as_large_as_the_config_of_a_part_says(folder):
+    vision = VIT | {"model_type": "siglip_vision_model"}
+    text = SMALL | {"model_type": "gemma"}
+    inner = {"model_type": "paligemma", "vision_config": vision, "text_config": text}
+    _, inputs = described(folder("colpali", {"vlm_config": inner, "embedding_dim": 8}))
+    assert inputs["pixel_values"] == (DType.FP32, ("batch", 3, 32, 32))
+
+
+def test_what_is_not_known_of_a_model_is_told_by_name(folder):
+    error = refusal(f"hf:{folder('decision_transformer', {'hidden_size': 32})}", weights="random")
+    assert "takes as states, actions, rewards" in str(error)
+    assert "return_dict" not in str(error)
+    assert "--input" in error.hint
+
+
 def test_sounds_have_samples(folder):
     loaded, inputs = described(folder("wav2vec2", WAV2VEC2))
     assert inputs["input_values"] == (DType.FP32, ("batch", "samples"))

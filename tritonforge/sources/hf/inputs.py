@@ -22,6 +22,10 @@ _TEXT = ("input_ids", "bbox", "attention_mask", "token_type_ids")
 _OTHER = ("pixel_values", "input_values", "input_features", "decoder_input_ids")
 
 
+# How the arguments begin that hold no tensor of a request.
+_FLAGS = ("output_", "return_", "use_", "past_", "labels", "kwargs", "args")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
     """The inputs in the order of `forward`, what they hold, their sizes, and notes."""
@@ -47,8 +51,9 @@ def of(module: Any, preprocessor: Mapping[str, Any], longest: int | None) -> Inp
         and name not in names
     ]
     if needed or not names:
+        told = [name for name in takes if not name.startswith(_FLAGS)]
         raise SourceError(
-            f"what {type(module).__name__} takes as {', '.join(needed or takes)} is not known",
+            f"what {type(module).__name__} takes as {', '.join(needed or told)} is not known",
             hint="state every input, as in --input input_ids:INT64:batch,seq",
         )
     made = {name: _described(name, module, preprocessor) for name in names}
@@ -101,22 +106,36 @@ def _vocabulary(module: Any) -> int:
     return int(said) if said else _LETTERS
 
 
+def _parts(config: Any) -> list[Any]:
+    """Return a config and those of the parts of the model, the outermost first."""
+    found = [config]
+    for each in found:
+        found += [part for part in vars(each).values() if hasattr(part, "get_text_config")]
+    return found
+
+
+def _said(config: Any, *keys: str) -> Any:
+    """Return the first value that a config, or that of a part, has under one of the keys."""
+    values = (getattr(part, key, None) for part in _parts(config) for key in keys)
+    return next(filter(None, values), None)
+
+
 def _pixels(config: Any, preprocessor: Mapping[str, Any]) -> tuple[Dim, ...]:
     """Return the dims of an image, or of a clip."""
-    vision = getattr(config, "vision_config", None) or config
-    channels = getattr(vision, "num_channels", None) or 3
-    said = (getattr(vision, key, None) for key in ("image_size", "input_size"))
-    size: Any = next(filter(None, said), None)
+    sizes = ("image_size", "input_size")
+    parts = _parts(getattr(config, "vision_config", None) or config)
+    vision = next((part for part in parts if any(map(vars(part).get, sizes))), parts[0])
+    size = next(filter(None, map(vars(vision).get, sizes)), None)
     sides = (size, size) if isinstance(size, int) else tuple(size or ())
     sides = sides or facts.crop(preprocessor) or (224, 224)
     frames = getattr(vision, "num_frames", None)
+    channels = getattr(vision, "num_channels", None) or 3
     return ("batch", *((frames,) if frames else ()), channels, *sides)
 
 
 def _sound(name: str, config: Any) -> tuple[Dim, ...]:
     """Return the dims of a sound: samples, or the frames of a spectrogram."""
-    said = (getattr(config, key, None) for key in ("num_mel_bins", "input_feat_per_channel"))
-    bins: int | None = next(filter(None, said), None)
+    bins: int | None = _said(config, "num_mel_bins", "input_feat_per_channel")
     if name == "input_values":
         length = getattr(config, "max_length", None)
         return ("batch", int(length), bins) if bins and length else ("batch", "samples")
