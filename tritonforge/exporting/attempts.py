@@ -94,7 +94,8 @@ class _Attempts:
                 opset=opset,
                 prepared=prepared,
             )
-            way = _fit(raw, path, method, opset, spec)
+            rewritten = "" if prepared is export.plainly else " with its library's rewrites"
+            way = _fit(raw, path, f"{method}{rewritten}", opset, spec)
         kept = drop_unused(path, loaded.inputs, self.wished)
         described = read_back(path, way, opset, spec, loaded.domains, self.sizes)
         hold(described.signature, kept)
