@@ -120,7 +120,6 @@ def test_a_gate_that_fails_is_exit_1_with_its_numbers(run):
     ("words", "said"),
     [
         (["build", "resnet5", "--weights", "random"], "did you mean 'resnet"),
-        (["build", "fasterrcnn_resnet50_fpn"], "takes a list of images"),
         (["build", "nothing here"], "cannot tell what kind of source"),
         (["build", "x.onnx"], "no file x.onnx"),
         (["build", f"{NETS}:mlp", "--target", "24.1"], "did you mean 24.01 or 24.10?"),

@@ -210,7 +210,7 @@ def test_a_file_is_built_side_by_side(run):
     Path("tritonforge.toml").write_text(text + '[models.c]\nsource = "two.onnx"\n')
     told = run("build", "-j", 8)
     assert told.exit_code == 2
-    assert "Error: b: no file missing.onnx" in told.stderr
+    assert "Error: b: tritonforge.toml:4: source: no file missing.onnx" in told.stderr
     assert Repository(Path("model_repository")).models() == ("a", "c")
 
 

@@ -558,7 +558,7 @@ def test_other_commands_find_the_repository_of_the_file(run):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("build", "--name", "x"), "--name and -x are of one model"),
+        (("build", "--name", "x"), "--name is of one model: name a single SOURCE"),
         (("build", "one", "--env", "prod"), "no environment 'prod'"),
         (("build", "-f", "none.toml"), "no file none.toml"),
         (("build", "one", "--set", "max_batch_siz=1"), "did you mean 'max_batch_size'?"),
