@@ -344,6 +344,24 @@ def test_outputs_of_every_form_and_those_that_are_none(path, exporter, made_of, 
             np.testing.assert_array_equal(got[name], want[name])
 
 
+class Dropping(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x):
+        return self.drop(x), 3
+
+
+@EXPORTERS
+def test_a_module_that_is_flattened_is_in_eval_mode_still(path, exporter):
+    source = loaded(Dropping(), "x:FP32:batch,4")
+    exported = made(source, path, spec(exporter=exporter))
+    assert not any(each.training for each in source.module.modules())
+    with reference.opened(source, exported) as judge:
+        np.testing.assert_array_equal(judge.run({"x": ROWS})["output_0"], ROWS)
+
+
 class Fixing(nn.Module):
     def forward(self, x):
         return x.reshape(2, -1) + torch.zeros(2, 1)

@@ -61,6 +61,7 @@ class _Flat(nn.Module):
     def __init__(self, module: nn.Module, kept: Sequence[int]) -> None:
         super().__init__()
         self.module = module
+        self.training = module.training  # an exporter puts all inside into the outermost's mode
 
         @functools.wraps(module.forward)  # torch.export binds by the signature
         def forward(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
