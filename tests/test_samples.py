@@ -180,11 +180,16 @@ def test_a_fixed_model_is_swept_once():
     assert list(samples.sweep((), {}, batch=None, max_batch_size=16)) == [{}]
 
 
-def test_missing_inputs_are_zeros_in_the_sizes_of_the_others():
-    inputs = [parse_input(text) for text in ("x:FP32:batch,4", "mask:INT64:batch,seq", "s:BOOL:")]
+def test_missing_inputs_are_drawn_in_the_sizes_of_the_others():
+    inputs = [parse_input(text) for text in ("x:FP32:batch,4", "ids:INT64:batch,seq", "s:BOOL:")]
+    domains = {"ids": Domain(kind="integers", low=5, high=5000)}
     arrays = {"x": np.ones((3, 4), np.float32)}
-    got = samples.completed(arrays, inputs)
+    got = samples.completed(arrays, inputs, domains)
     assert got["x"] is arrays["x"]
-    assert (got["mask"].shape, got["mask"].dtype) == ((3, 1), np.int64)
-    assert (got["s"].shape, got["s"].any()) == ((), False)
-    assert samples.completed(arrays, inputs[:1]) == arrays
+    assert (got["ids"].shape, got["ids"].dtype, got["s"].shape) == ((3, 1), np.int64, ())
+    assert got["ids"].min() >= 5
+    again = samples.completed({"x": arrays["x"].copy()}, inputs, domains)
+    np.testing.assert_array_equal(again["ids"], got["ids"])
+    other = samples.completed({"x": arrays["x"] + 1}, inputs, domains)
+    assert (other["ids"] != got["ids"]).any()
+    assert samples.completed(arrays, inputs[:1], domains) == arrays

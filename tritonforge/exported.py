@@ -77,11 +77,17 @@ def read_back(
         stamp=stamp,
         loaded_by=loaded_by,
         signature=signature,
-        domains={**domains, **graph.domains(model), **dict(spec.domains)},
+        domains=_domains({**domains, **graph.domains(model), **dict(spec.domains)}, signature),
         conditions=graph.conditions(model),
         hidden_conditions=graph.hidden_conditions(model),
         sizes=samples.typical(signature.dynamic, dict(spec.ranges)) if sizes is None else sizes,
     )
+
+
+def _domains(known: Mapping[str, Domain], signature: Signature) -> Mapping[str, Domain]:
+    """Return the domains of the inputs that the file has: one that it does not use may be gone."""
+    inputs = {each.name for each in signature.inputs}
+    return {name: domain for name, domain in known.items() if name in inputs}
 
 
 def _opened(path: Path, spec: ModelSpec) -> tuple[str | None, Mapping[str, Known]]:

@@ -101,6 +101,7 @@ def _proven(
 ) -> tuple[Exported, ModelSpec, Proof, tuple[str, ...]]:
     """Write the model and prove it; return what was made, the spec as it came out, and notes."""
     said, spec = spec, wishes.with_sizes(wishes.with_samples(spec, loaded), loaded)
+    loaded = replace(loaded, domains={**loaded.domains, **dict(spec.domains)})
     exported = exporting.make(loaded, spec, path, progress)
     spec = wishes.still(spec, said, exported.signature)
     wishes.check_ranges(spec, exported.signature)

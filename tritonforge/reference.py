@@ -60,7 +60,7 @@ def _completed(judge: Judge, loaded: Loaded) -> Judge:
     """Return a module that takes what its file takes, which may be less."""
 
     def completed(run: Run) -> Run:
-        return lambda arrays: run(samples.completed(arrays, loaded.inputs))
+        return lambda arrays: run(samples.completed(arrays, loaded.inputs, loaded.domains))
 
     exact = judge.exact
     again = None if exact is None else lambda: completed(exact())

@@ -1,6 +1,7 @@
 """Arrays that make sense for a model: from its inputs, their domains, sizes and a seed."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from zlib import crc32
 
 import numpy as np
 
@@ -124,21 +125,35 @@ def _boxes(drawn: np.ndarray) -> np.ndarray:
     return np.asarray(corners.reshape(drawn.shape))
 
 
-def completed(arrays: Arrays, inputs: Sequence[TensorSpec]) -> Arrays:
-    """Add zeros, in the sizes of the others, for the inputs that are missing."""
+def completed(
+    arrays: Arrays, inputs: Sequence[TensorSpec], domains: Mapping[str, Domain]
+) -> Arrays:
+    """Draw the inputs that are missing, in the sizes of the others.
+
+    They differ from sample to sample, and are the same for the same one: a model that minds them
+    is not what a file without them computes.
+    """
     missing = [each for each in inputs if each.name not in arrays]
+    if not missing:
+        return arrays
     sizes = {
         dim: size
         for each in inputs
-        if missing and each.name in arrays
+        if each.name in arrays
         for dim, size in zip(each.dims, arrays[each.name].shape, strict=True)
         if isinstance(dim, str)
     }
     lone = {dim: sizes.get(dim, 1) for each in missing for dim in each.dynamic}
-    return {
-        **arrays,
-        **{each.name: np.zeros(each.shape(lone), each.dtype.numpy) for each in missing},
-    }
+    return {**arrays, **draw(missing, domains, lone, _seed_of(arrays))}
+
+
+def _seed_of(arrays: Arrays) -> int:
+    """Return a seed by the values of arrays."""
+    found = 0
+    for _, array in sorted(arrays.items()):
+        plain = repr(array.tolist()).encode() if array.dtype.kind == "O" else array.tobytes()
+        found = crc32(plain, found)
+    return found
 
 
 def typical(dynamic: Sequence[str], ranges: Mapping[str, Range]) -> dict[str, int]:

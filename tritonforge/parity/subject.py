@@ -276,4 +276,4 @@ def _eager(entry: Entry, known: Manifest | None) -> Run:
     inputs = [tensor.name for tensor in loaded.inputs]
     outputs = [tensor.name for tensor in known.signature.outputs]
     run = export.eager(loaded.module, inputs, outputs)
-    return lambda arrays: run(samples.completed(arrays, loaded.inputs))
+    return lambda arrays: run(samples.completed(arrays, loaded.inputs, loaded.domains))
