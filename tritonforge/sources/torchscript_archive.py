@@ -89,7 +89,7 @@ def _looked_through(archive: zipfile.ZipFile, names: list[str]) -> tuple[str | N
         if _is_code(name):
             texts.append(_read(archive, name).decode("utf-8", "replace"))
             fault = code.fault_of(texts[-1])
-        elif name.endswith("pkl"):
+        elif name.lower().endswith("pkl"):  # torch finds files however they are spelt
             fault = code.fault_of_pickled(_read(archive, name))
         else:
             continue
