@@ -51,6 +51,7 @@ def written(tmp_path):
         ("torchvision:resnet50", "torchvision", "resnet50"),
         ("efficientnet_b0", "torchvision", "efficientnet_b0"),
         ("timm:resnet10t.c3_in1k", "timm", "resnet10t.c3_in1k"),
+        ("timm:beit3_base_patch16_224.pt", "timm", "beit3_base_patch16_224.pt"),
         ("nets.py:mlp", "factory", "nets_mlp"),
         ("some/where/nets.py:mlp", "factory", "nets_mlp"),
         ("pkg.module:make", "factory", "module_make"),

@@ -39,14 +39,14 @@ __all__ = [
     "version",
 ]
 
-# In the order in which they are asked.
+# In the order in which they are asked: names of libraries may end as files do (timm's `beit3….pt`).
 SOURCES = {
-    "onnx": cast("Source", onnx_file),
-    "pt2": cast("Source", program),
-    "torchscript": cast("Source", torchscript),
     "torchvision": cast("Source", torchvision),
     "timm": cast("Source", timm),
     "hf": cast("Source", hf),
+    "onnx": cast("Source", onnx_file),
+    "pt2": cast("Source", program),
+    "torchscript": cast("Source", torchscript),
     "factory": cast("Source", factory),
 }
 
