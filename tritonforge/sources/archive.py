@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tritonforge.errors import SourceError
+from tritonforge.sources import zipped
 
 _TENSORS = ("tensor_", "weight_")  # the names of constants and weights that are tensors
 _CONFIG = "_config.json"  # the end of the files that list them
@@ -26,7 +27,7 @@ _CALLED = frozenset({"Symbol", "Integer", "Max", "Min", "Add", "Mul", "Pow", "fl
 def check(path: Path) -> None:
     """Raise `SourceError` for an archive that could run code, or that is none."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipped.opened(path) as archive:
             fault = _fault(archive)
     except (zipfile.BadZipFile, EOFError, ValueError, RecursionError, OSError) as error:
         raise SourceError(
@@ -46,15 +47,16 @@ def _fault(archive: zipfile.ZipFile) -> str | None:
     if len(set(names)) != len(names):
         return "two files of one name"
     for entry in archive.infolist():
-        if not entry.filename.endswith(".json"):
+        name = entry.filename.lower()  # torch finds files however they are spelt
+        if not name.endswith(".json"):
             continue
         if entry.file_size > _LARGEST:
             return f"a huge {entry.filename}"
         said = json.loads(archive.read(entry))
-        if entry.filename.endswith(_CONFIG):
-            for name in _kept(said):
-                if not name.startswith(_TENSORS):
-                    return f"the object {name}"
+        if name.endswith(_CONFIG):
+            for kept in _kept(said):
+                if not kept.startswith(_TENSORS):
+                    return f"the object {kept}"
         for text in _sizes(said):
             if not _is_a_sum(text):
                 return f"the size {text[:80]!r}"

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tritonforge import leftovers
 from tritonforge.errors import SourceError
 from tritonforge.sources import torchscript_code as code
+from tritonforge.sources import zipped
 
 _DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, KeyError)
 _LARGEST = 2**28  # bytes of a file of code or of names
@@ -27,7 +29,7 @@ def check(path: Path) -> str:
     if not zipfile.is_zipfile(path):
         raise _other(path, *_saved_before_zip(path))
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipped.opened(path) as archive:
             names = archive.namelist()
             if _has(names, "data.pkl") and not _has(names, "constants.pkl"):
                 raise _other(path, *_globals(_read(archive, _one(names, "data.pkl"))))
@@ -53,11 +55,18 @@ def on_cpu(path: Path, text: str) -> Iterator[Path]:
     if not _ON_CUDA.search(text):
         yield path
         return
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as archive:
+    with (
+        tempfile.TemporaryDirectory(prefix=leftovers.mark()) as folder,
+        zipped.opened(path) as archive,
+    ):
         copy = Path(folder) / path.name
         with zipfile.ZipFile(copy, "w") as written:
             for entry in archive.infolist():
-                with archive.open(entry) as old, written.open(entry.filename, "w") as new:
+                large = entry.file_size > zipfile.ZIP64_LIMIT // 2
+                with (
+                    archive.open(entry) as old,
+                    written.open(entry.filename, "w", force_zip64=large) as new,
+                ):
                     if _is_code(entry.filename):
                         new.write(_ON_CUDA.sub('torch.device("cpu")', old.read().decode()).encode())
                     else:
@@ -74,7 +83,7 @@ def is_one(path: Path) -> bool:
 
 def has(path: Path, name: str) -> bool:
     """Say whether an archive has a file of that name."""
-    with zipfile.ZipFile(path) as archive:
+    with zipped.opened(path) as archive:
         return _has(archive.namelist(), name)
 
 
