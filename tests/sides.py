@@ -55,6 +55,19 @@ def threads():
     return small()
 
 
+class Slow:
+    """What is asked of a process: to take its time, and to put things in order however it ends."""
+
+    @property
+    def spec(self):
+        Path("begun").touch()
+        try:
+            time.sleep(60)
+        finally:
+            time.sleep(0.5)
+            Path("in order").touch()
+
+
 class Noise(nn.Module):
     """Compute something else when it is exported."""
 

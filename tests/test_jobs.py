@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import time
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
@@ -255,6 +256,25 @@ def test_an_interrupt_ends_all_and_leaves_nothing(tmp_path, number, whole_group)
     if number is signal.SIGINT:
         assert stderr.splitlines()[-1] == "Interrupted."
     assert "sides_stuck" not in stdout
+
+
+def test_a_process_puts_things_in_order_though_it_is_told_to_end_again(tmp_path):
+    ours, theirs = Pipe()
+    code = f"from tritonforge.jobs.worker import main; main({theirs.fileno()})"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        pass_fds=[theirs.fileno()],
+    ) as worker:
+        ours.send(sides.Slow())
+        while not (tmp_path / "begun").exists():
+            assert worker.poll() is None
+            time.sleep(0.02)
+        for _ in range(3):
+            worker.terminate()
+            time.sleep(0.1)
+    assert (tmp_path / "in order").exists()
 
 
 def test_what_had_ended_out_of_its_turn_is_told_when_interrupted(tmp_path):

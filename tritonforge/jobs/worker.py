@@ -10,6 +10,7 @@ import signal
 import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from typing import NoReturn
 
 from tritonforge.jobs.job import attempt
 
@@ -18,8 +19,7 @@ _COLLECT_AFTER = 50_000  # see `cli.group`
 
 def main(handle: int) -> None:
     """Work until the other side closes the connection, or asks to end by SIGTERM."""
-    # What ^C raises, and not what exit() does, which a user's code is forgiven for.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _end)
     atexit.register(os._exit, 0)  # runs last: Python would take apart all that torch has built up
     gc.set_threshold(_COLLECT_AFTER)
     with suppress(KeyboardInterrupt, EOFError, BrokenPipeError), Connection(handle) as line:
@@ -33,3 +33,12 @@ def main(handle: int) -> None:
             sys.stdout.flush()
             sys.stderr.flush()
             line.send(outcome)
+
+
+def _end(_number: int, _frame: object) -> NoReturn:
+    """Raise what ^C does, and not what exit() does, which a user's code is forgiven for.
+
+    Once: who asks again, as the end of several does, must not cut short what is put in order.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: None)  # a child would inherit SIG_IGN
+    raise KeyboardInterrupt
