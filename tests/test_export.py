@@ -48,7 +48,7 @@ def features(rows=3):
 
 def names(value):
     """Name the outputs of a module that returns `value`."""
-    return export.output_names(Returning(value), ["x"], {"x": np.ones(1, np.float32)})
+    return export.flattened(Returning(value), ["x"], {"x": np.ones(1, np.float32)}).outputs
 
 
 @METHODS
@@ -70,7 +70,7 @@ def test_the_file_computes_what_the_module_does(method, tmp_path, capfd):
 @METHODS
 def test_inputs_in_any_order_reach_their_arguments(method, tmp_path):
     module, path = nets.TwoByTwo().eval(), tmp_path / "m.onnx"
-    outputs = export.output_names(module, ["mask", "ids"], TOKENS)
+    outputs = export.flattened(module, ["mask", "ids"], TOKENS).outputs
     assert outputs == ("pooled", "hidden")
     export.export(module, [MASK, IDS], outputs, TOKENS, path, method=method, opset=17)
     want = export.eager(module, ["mask", "ids"], outputs)(TOKENS)
@@ -252,7 +252,5 @@ def test_nothing_leaks_out_of_a_process_whose_output_is_a_pipe(tmp_path):
 
 def test_a_complex_output_is_told_as_such():
     with pytest.raises(ExportError, match="the output 'output' is complex") as caught:
-        export.output_names(
-            Returning(torch.ones(2, dtype=torch.complex64)), ["x"], {"x": np.ones(1, np.float32)}
-        )
+        names(torch.ones(2, dtype=torch.complex64))
     assert "view_as_real" in caught.value.hint

@@ -204,7 +204,7 @@ def test_a_frozen_dimension_that_nobody_asked_for_has_its_largest_size(path):
     assert exported.signature.inputs[0].dims == ("batch", 12)
     assert exported.fixed is None
     (note,) = exported.notes
-    assert note.startswith("seq is always 12, to which requests are padded: 'seq', dimension 1 of")
+    assert note.startswith("seq is always 12, pad requests to that: 'seq', dimension 1 of")
 
 
 def test_a_frozen_dimension_whose_sizes_were_asked_for_is_named(path):

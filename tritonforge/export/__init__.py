@@ -1,7 +1,7 @@
 """A torch module: exported to an `.onnx` file, and called as a `Run`."""
 
 from tritonforge.export.aside import Aside, put_aside
-from tritonforge.export.calling import CallError, eager, exact, is_scripted, optional, output_names
+from tritonforge.export.calling import CallError, eager, exact, is_scripted, optional
 from tritonforge.export.flattened import Flattened, flattened
 from tritonforge.export.writing import (
     NATIVE,
@@ -28,7 +28,6 @@ __all__ = [
     "flattened",
     "is_scripted",
     "optional",
-    "output_names",
     "plainly",
     "put_aside",
 ]

@@ -77,12 +77,6 @@ def exact(
     return run
 
 
-def output_names(module: nn.Module, inputs: Sequence[str], sample: Arrays) -> tuple[str, ...]:
-    """Run the module once and name its outputs: dict keys and field names, else by position."""
-    result = returned(module, binder(module, inputs)(tensors(sample)))
-    return named(list(leaves("output", result)), inputs)
-
-
 def named(found: Sequence[Leaf], inputs: Sequence[str]) -> tuple[str, ...]:
     """Name the outputs among the values that a module returns; raises `ExportError` for none."""
     taken = list(inputs)

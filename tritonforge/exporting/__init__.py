@@ -43,7 +43,7 @@ def make(loaded: Loaded, spec: ModelSpec, path: Path, progress: Progress) -> Exp
         if dim == "batch":
             fixed = why
         else:
-            notes += (f"{dim} is always {size}, to which requests are padded: {why}",)
+            notes += (f"{dim} is always {size}, pad requests to that: {why}",)
 
 
 def _is_call(error: ExportError) -> bool:
