@@ -374,6 +374,13 @@ def test_objects_of_classes_in_c_are_told(saved, name):
     assert "an object of the C++ class aoti.Runner" in str(refusal(path))
 
 
+def test_a_format_of_before_torch_1_4_is_not_loaded_however_it_is_spelt(saved):
+    path = saved(Named())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("net/MODEL.JSON", "{}")
+    assert "no module as torch.jit has saved it since torch 1.4" in str(refusal(path))
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_two_files_of_one_name_are_told(saved):
     path = saved(Named())

@@ -98,7 +98,7 @@ def _looked_through(archive: zipfile.ZipFile, names: list[str]) -> tuple[str | N
         if _is_code(name):
             texts.append(_read(archive, name).decode("utf-8", "replace"))
             fault = code.fault_of(texts[-1])
-        elif name.lower().endswith("pkl"):  # torch finds files however they are spelt
+        elif name.lower().endswith("pkl"):
             fault = code.fault_of_pickled(_read(archive, name))
         else:
             continue
@@ -120,13 +120,21 @@ def _is_code(name: str) -> bool:
 
 
 def _has(names: list[str], name: str) -> bool:
-    """Say whether an archive has a file of that name, below the folder that all of it is in."""
-    return any(each.partition("/")[2] == name for each in names)
+    """Say whether an archive has a file of that name, below the folder that all of it is in.
+
+    However it is spelt, as torch finds it: there is another format behind `model.json`.
+    """
+    return any(_within(each) == name for each in names)
 
 
 def _one(names: list[str], name: str) -> str:
     """Return the whole name of a file that an archive has."""
-    return next(each for each in names if each.partition("/")[2] == name)
+    return next(each for each in names if _within(each) == name)
+
+
+def _within(name: str) -> str:
+    """Return the name of a file below the folder, in small letters."""
+    return name.partition("/")[2].lower()
 
 
 def _saved_before_zip(path: Path) -> tuple[str | None, bool]:
