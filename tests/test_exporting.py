@@ -311,6 +311,7 @@ INT = TYPED.format("int")
 @pytest.mark.parametrize(
     ("made_of", "outputs", "left_out"),
     [
+        (lambda x: {3: x, 1: x * 2}, ["output_3", "output_1"], {}),
         (lambda x: (x * 2, None), ["output_0"], {"output_1": "None"}),
         (lambda x: {"a": x * 2, "b": None}, ["a"], {"b": "None"}),
         (

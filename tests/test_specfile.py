@@ -284,6 +284,10 @@ def test_an_environment_that_is_not_there_is_told(written):
             "{}:2: inputs.x.dtype: it says dtype and not dims",
         ),
         (
+            "[models.a]\ninputs.x={dtype='FP32',dims=[9]}\n[env.e.models.a]\ninputs.x.reshape=[9]",
+            "{}:2: inputs.x.dims: beside reshape the dims are those of requests",
+        ),
+        (
             "[models.a]\ninputs.x.dims = [12]\n[env.e.models.a]\ninputs.y.reshape = [12]\n",
             "{}:2: inputs.x.dims: it says dims and not dtype",
         ),

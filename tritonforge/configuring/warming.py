@@ -5,7 +5,7 @@ Triton runs the samples of `model_warmup` in their order; their data lies in the
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,11 @@ def warm(
             entries[each.name] = (each.dtype, array.shape, file)
         for size in buckets:
             pbtxt.add_warmup(message, _name(dict(corner), size, batch), size, entries)
-    names = dict.fromkeys(name for corner, _ in plan for name, _ in corner)
+    return _reason(dict.fromkeys(name for corner, _ in plan for name, _ in corner), spec)
+
+
+def _reason(names: Iterable[str], spec: ModelSpec) -> str:
+    """Say what the samples are for, over those dimensions."""
     where = f" at the ends and the optimum of {' and '.join(names)}" if names else ""
     what = "engines" if spec.accelerator == "tensorrt" else "kernels"
     return f"run before the server is ready{where}, so that no request waits for {what}"

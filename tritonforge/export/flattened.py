@@ -47,7 +47,11 @@ def flattened(module: nn.Module, inputs: Sequence[str], sample: Arrays) -> Flatt
 
 
 def _is_plain(result: Any, found: Sequence[Leaf]) -> bool:
-    """Say whether torch takes a result apart as we do, into tensors and None."""
+    """Say whether torch takes a result apart as we do, into tensors and None, and names it so."""
+    paths, _ = _pytree.tree_flatten_with_path(result)
+    keys = [key.key for path, _ in paths for key in path if isinstance(key, _pytree.MappingKey)]
+    if not all(isinstance(key, str) for key in keys):
+        return False
     theirs = [each for each in _pytree.tree_leaves(result) if each is not None]
     ours = [each.value for each in found if each.value is not None]
     return list(map(id, theirs)) == list(map(id, ours)) and all(

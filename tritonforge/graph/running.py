@@ -113,15 +113,7 @@ def _open(
     """Open a session; raises `GraphError`. Where it is never run, weights need not be `packed`."""
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    # Its threads would spin between runs and take the cores from torch, which runs in turn with it.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.intra_op_num_threads = _threads()
-    if not packed:
-        options.add_session_config_entry("session.disable_prepacking", "1")
-    if not optimize:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options = _options(optimize=optimize, packed=packed)
     source: Any = str(path)
     model = load(path) if extra_outputs or ir is not None else None
     if model is not None and (extra_outputs or model.ir_version > (ir or 0)):
@@ -144,6 +136,22 @@ def _open(
             f"ONNX Runtime {onnxruntime.__version__} refuses {path.name}: {first_line(error)}",
             hint="try another --exporter or --opset",
         ) from error
+
+
+def _options(*, optimize: bool, packed: bool) -> Any:
+    """Return the options of a session that runs beside torch."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    # Its threads would spin between runs and take the cores from torch, which runs in turn with it.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.intra_op_num_threads = _threads()
+    if not packed:
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    if not optimize:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
 
 
 def _threads() -> int:

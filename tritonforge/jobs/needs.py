@@ -63,7 +63,8 @@ def _files(job: Job) -> tuple[Path, ...]:
 def _folder(job: Job) -> int:
     """Return the size of a folder of Hugging Face's, 0 of any other source."""
     kind, _, rest = job.spec.source.partition(":")
-    return _below(Path(rest.partition("#")[0])) if kind == "hf" else 0
+    name = rest.partition("#")[0]
+    return _below(Path(name)) if kind == "hf" and name else 0
 
 
 def _below(folder: Path) -> int:

@@ -95,7 +95,7 @@ def _hand_out(first: tuple[int, Job, int], crew: list[_Worker], count: int, thre
     """Give a job to an idle process or a new one; say whether there was room for it."""
     place, job, need = first
     running = {each.pid: each.need for each in crew if each.place is not None}
-    idle = next((each for each in crew if each.place is None), None)
+    idle = next((each for each in crew if each.place is None and each.child.poll() is None), None)
     if len(running) == count:
         return False
     if not needs.leave_room(need, memory.held(idle.pid) if idle else 0, running):
@@ -145,6 +145,9 @@ def _hear(worker: _Worker) -> tuple[str, float | None] | Outcome:
         )
     except (EOFError, OSError):
         heard = _died(worker)
+    except Exception as error:  # noqa: BLE001 - whatever reading an answer may raise
+        fault = ForgeError(f"the answer of the process that built it cannot be read: {error}")
+        heard = Outcome(seconds=time.monotonic() - worker.began, error=fault)
     return replace(heard, printed=_printed(worker)) if isinstance(heard, Outcome) else heard
 
 

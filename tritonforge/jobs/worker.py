@@ -20,7 +20,9 @@ _COLLECT_AFTER = 50_000  # see `cli.group`
 def main(handle: int) -> None:
     """Work until the other side closes the connection, or asks to end by SIGTERM."""
     signal.signal(signal.SIGTERM, _end)
-    atexit.register(os._exit, 0)  # runs last: Python would take apart all that torch has built up
+    ended = [1]
+    # Runs last: Python would take apart all that torch has built up.
+    atexit.register(lambda: os._exit(ended[0]))
     gc.set_threshold(_COLLECT_AFTER)
     with suppress(KeyboardInterrupt, EOFError, BrokenPipeError), Connection(handle) as line:
 
@@ -33,6 +35,7 @@ def main(handle: int) -> None:
             sys.stdout.flush()
             sys.stderr.flush()
             line.send(outcome)
+    ended[0] = 0
 
 
 def _end(_number: int, _frame: object) -> NoReturn:

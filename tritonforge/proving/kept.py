@@ -42,7 +42,8 @@ def kept(
 ) -> Iterator[Run]:
     """Yield the original, or where it is to `leave` its answers to all samples of a proof.
 
-    A sample that it fails on fails when it is asked for. For another than those it comes back.
+    A sample that a file fails on fails when it is asked for; a module's failure ends it at once.
+    For another sample than those the original comes back.
     """
     if leave is None:
         yield reference

@@ -95,7 +95,8 @@ def check_model(said: Mapping[str, Any], root: At = ()) -> None:
                 known = [*(INPUT if key == "inputs" else ()), *pbtxt.TENSOR_FIELDS[key]]
                 if field not in known:
                     raise _no_key(field, known, (*root, key, name, field))
-    ours, config = split(said)
+    with under(*root):
+        ours, config = split(said)
     for key, value in ours.items():
         fits(value, KEYS[key].schema, (*root, key))
         with under(*root, key):
@@ -129,7 +130,9 @@ def split(said: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     config: dict[str, Any] = {}
     for key, value in said.items():
         if key in _TENSORS:
-            own = {name: _own(each) if key == "inputs" else {} for name, each in value.items()}
+            own = {
+                name: _own(name, each) if key == "inputs" else {} for name, each in value.items()
+            }
             if key == "inputs":
                 ours[key] = own
             rest = {
@@ -144,10 +147,17 @@ def split(said: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return ours, config
 
 
-def _own(said: Mapping[str, Any]) -> dict[str, Any]:
+def _own(name: str, said: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an input's table says of the export.
 
-    Dims without a dtype, where the input is reshaped, are those of requests: the config's.
+    Dims beside a reshape are those of requests: the config's. Raises `SpecError` where a dtype says
+    that they are the export's too.
     """
-    sent = {"dims"} if "reshape" in said and "dtype" not in said else set()
+    if {"reshape", "dtype", "dims"} <= said.keys():
+        raise SpecError(
+            "beside reshape the dims are those of requests, and beside dtype those of the export",
+            hint="leave reshape out, or let the source say dtype and dims, by its example inputs",
+            at=("inputs", name, "dims"),
+        )
+    sent = {"dims"} if "reshape" in said else set()
     return {key: value for key, value in said.items() if key in INPUT and key not in sent}
