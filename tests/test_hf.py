@@ -253,6 +253,14 @@ def test_sounds_have_samples(folder):
     assert loaded.ranges["samples"].opt == 16000
 
 
+def test_sounds_of_a_codec_have_channels(folder):
+    _, inputs = described(folder("encodec", {"num_filters": 8, "hidden_size": 16}))
+    assert inputs["input_values"] == (DType.FP32, ("batch", 1, "samples"))
+    small = {"encoder_hidden_size": 8, "decoder_hidden_size": 64, "downsampling_ratios": [2, 4]}
+    _, inputs = described(folder("dac", small, name="dac"))
+    assert inputs["input_values"] == (DType.FP32, ("batch", 1, "samples"))
+
+
 def test_inputs_that_are_stated_count(folder):
     from tritonforge.spec import parse_input
 

@@ -138,7 +138,11 @@ def _sound(name: str, config: Any) -> tuple[Dim, ...]:
     bins: int | None = _said(config, "num_mel_bins", "input_feat_per_channel")
     if name == "input_values":
         length = getattr(config, "max_length", None)
-        return ("batch", int(length), bins) if bins and length else ("batch", "samples")
+        if bins and length:
+            return ("batch", int(length), bins)
+        # What makes codes of sounds takes them by channel.
+        channels = getattr(config, "audio_channels", None) or int(hasattr(config, "codebook_size"))
+        return ("batch", *((channels,) if channels else ()), "samples")
     if bins and hasattr(config, "max_source_positions") and not hasattr(config, "num_conv_layers"):
         return ("batch", bins, 2 * config.max_source_positions)  # whisper: a window of 30 s
     return ("batch", "frames", bins or int(getattr(config, "feature_projection_input_dim", 80)))
