@@ -1,15 +1,15 @@
 """`tritonforge build`: from a source to a proven version in the model repository."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from tritonforge.cli import builds, built, options, output, specflags
+from tritonforge.cli import options, output, specflags
 from tritonforge.errors import ForgeError, GateError, SourceError, SpecError
 
 if TYPE_CHECKING:
+    from tritonforge.cli import builds
     from tritonforge.jobs import Job
 
 
@@ -71,7 +71,10 @@ def command(
     --weights FILE need a single SOURCE. Exit code 1 says that a verdict was no, 2 that something
     could not be done.
     """
+    from dataclasses import replace
+
     from tritonforge import specfile
+    from tritonforge.cli import builds
     from tritonforge.jobs import Job
 
     _refuse_contradictions(context)
@@ -95,7 +98,7 @@ def command(
             dry_run=dry_run,
         )
 
-    def explain(source: str, error: builds.Error) -> builds.Error:
+    def explain(source: str, error: "builds.Error") -> "builds.Error":
         found = specfile.effective(source, file, env, above)
         if isinstance(error, SourceError) and not found.listed:
             try:
@@ -130,8 +133,9 @@ def _refuse_what_is_of_one(context: click.Context) -> None:
             raise click.UsageError(f"{flag} is of one model: name a single SOURCE", context)
 
 
-def _one(source: str, job: "Job", explain: builds.Explain, output_format: str) -> None:
+def _one(source: str, job: "Job", explain: "builds.Explain", output_format: str) -> None:
     """Build a model and tell of it."""
+    from tritonforge.cli import built
     from tritonforge.jobs import carry_out
 
     try:

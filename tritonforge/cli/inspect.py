@@ -1,6 +1,5 @@
 """`tritonforge inspect`: what is in a file."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -46,6 +45,8 @@ def command(
     MODEL is a name in the repository or an .onnx file. Its weights are not read, however large they
     are. Cost is for one sample, dynamic dimensions being 1 unless --size says otherwise.
     """
+    from dataclasses import asdict
+
     from tritonforge import graph
 
     if depth is not None and not as_graph:

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tritonforge.cli import options, output, placed, placedtables
+from tritonforge.cli import options, output
 from tritonforge.errors import SpecError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tritonforge.cli import placed
     from tritonforge.placement import Placement
     from tritonforge.release import Release
     from tritonforge.repository import Repository
@@ -56,6 +57,8 @@ def command(
     the release's ONNX Runtime registers, and takes no GPU. Exit code 1 says that the release does
     not load the model.
     """
+    from tritonforge.cli import placed, placedtables
+
     path = options.model_file(model, model_repository, model_version)
     if targets is not None and len(targets) > 1:
         if observe:
@@ -99,9 +102,10 @@ def _one(
 
 def _observed(
     path: "Path", targets: "tuple[Release, ...] | None", accelerator: Any, sizes: dict[str, int]
-) -> placed.Answer:
+) -> "placed.Answer":
     """Ask a session, and foretell the same ONNX Runtime's where that can be."""
     from tritonforge import placement, release
+    from tritonforge.cli import placed
     from tritonforge.graph import named
 
     runtime = placement.at_hand(targets[0] if targets else None)
@@ -125,6 +129,7 @@ def _all(
 ) -> None:
     """Print a line for each release, the oldest first."""
     from tritonforge import placement
+    from tritonforge.cli import placed, placedtables
 
     found = []
     with output.progress() as progress:
