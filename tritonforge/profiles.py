@@ -72,6 +72,7 @@ def profiles(
             raise SpecError(
                 f"a profile names the dimension {unknown[0]!r}, which no input has",
                 hint=f"the dynamic dimensions are {', '.join(whole) or 'none'}",
+                at=("profiles",),
             )
     if not dynamic:
         return ()

@@ -135,6 +135,7 @@ def _refuse_what_is_of_one(context: click.Context) -> None:
 
 def _one(source: str, job: "Job", explain: "builds.Explain", output_format: str) -> None:
     """Build a model and tell of it."""
+    from tritonforge import sources
     from tritonforge.cli import built
     from tritonforge.jobs import carry_out
 
@@ -144,7 +145,8 @@ def _one(source: str, job: "Job", explain: "builds.Explain", output_format: str)
     except GateError as error:
         report: Any = error.report
         if report is not None and output_format == "json":
-            output.as_json({"published": False, "gate": built.gate_document(report)})
+            name = sources.model_name(job.spec)
+            output.as_json(built.failure(name, source, error.message, error.hint, error))
         elif report is not None:
             built.gate_table(report, "the gate failed")
         raise

@@ -172,6 +172,6 @@ def _document(told: _Told) -> dict[str, object]:
     """Return the stable JSON of a build, or of why there is none."""
     if told.error is not None:
         shown = shown_of(told.error)
-        return built.failure(told.source, shown.message, shown.hint, told.error)
+        return built.failure(told.name, told.source, shown.message, shown.hint, told.error)
     assert told.outcome.built is not None  # noqa: S101 - one of the two is there
     return built.document(told.outcome.built)

@@ -77,6 +77,7 @@ def document(built: "Built") -> dict[str, Any]:
     record = built.manifest
     return {
         "model": built.name,
+        "source": record.source,
         "version": built.version,
         "published": built.entry is not None,
         "unchanged": built.unchanged,
@@ -105,11 +106,14 @@ def gate_document(report: "GateReport") -> dict[str, Any]:
     return {"passed": report.passed, **asdict(report)}
 
 
-def failure(source: str, message: str, hint: str | None, error: Exception) -> dict[str, Any]:
-    """Return the stable JSON of a build that was not one."""
+def failure(
+    model: str, source: str, message: str, hint: str | None, error: Exception
+) -> dict[str, Any]:
+    """Return the stable JSON of a build that was not one; `source` is what was asked for."""
     report: Any = getattr(error, "report", None)
     return {
-        "model": source,
+        "model": model,
+        "source": source,
         "published": False,
         "error": message,
         "hint": hint,

@@ -9,12 +9,12 @@ from pathlib import Path
 from tritonforge.errors import ExportError
 from tritonforge.exported import Exported
 from tritonforge.exporting.adopting import adopt
-from tritonforge.exporting.attempts import EXPORT_BATCH, exported
+from tritonforge.exporting.attempts import exported
 from tritonforge.progress import Progress
 from tritonforge.sources import Loaded
 from tritonforge.spec import ModelSpec
 
-__all__ = ["EXPORT_BATCH", "make"]
+__all__ = ["make"]
 
 
 def make(loaded: Loaded, spec: ModelSpec, path: Path, progress: Progress) -> Exported:
@@ -60,7 +60,7 @@ def _lost(error: ExportError, loaded: Loaded, spec: ModelSpec) -> tuple[str, str
     if loaded.asked:
         return None
     if isinstance(error, export.CallError):
-        why = f"it fails on a batch of {EXPORT_BATCH}: {error.said}"
+        why = f"it fails on another batch: {error.said}"
         return ("batch", why) if any("batch" in each.dims for each in loaded.inputs) else None
     found = getattr(error, "failure", None)
     if found is None or found.frozen is None:

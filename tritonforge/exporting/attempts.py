@@ -109,7 +109,11 @@ def _attempts(loaded: Loaded, spec: ModelSpec, path: Path, progress: Progress) -
 
     assert loaded.module is not None  # noqa: S101 - a source is a module or a file
     domains = {**loaded.domains, **dict(spec.domains)}
-    sizes = _sizes(Signature(inputs=loaded.inputs, outputs=()).dynamic, spec)
+    scripted = export.is_scripted(loaded.module)
+    traced = {each.shape[0] for each in loaded.examples.values() if scripted and each.ndim}
+    # What is traced may take the batch of its example alone, which another one tells.
+    batch = EXPORT_BATCH + (EXPORT_BATCH in traced)
+    sizes = _sizes(Signature(inputs=loaded.inputs, outputs=()).dynamic, spec, batch)
     sample = samples.draw(loaded.inputs, domains, sizes, spec.sample_seed)
     names = [each.name for each in loaded.inputs]
     return _Attempts(
@@ -120,7 +124,7 @@ def _attempts(loaded: Loaded, spec: ModelSpec, path: Path, progress: Progress) -
         sizes=sizes,
         sample=sample,
         wished={each.name for each in spec.inputs} & export.optional(loaded.module, names),
-        ways=_ways(loaded, spec, scripted=export.is_scripted(loaded.module)),
+        ways=_ways(loaded, spec, scripted=scripted),
     )
 
 
@@ -154,7 +158,7 @@ def _method(exported: Exported) -> "Method":
     return "torchscript" if exported.exporter.startswith("torchscript") else "dynamo"
 
 
-def _sizes(dynamic: tuple[str, ...], spec: ModelSpec) -> dict[str, int]:
+def _sizes(dynamic: tuple[str, ...], spec: ModelSpec, batch: int) -> dict[str, int]:
     """Choose the sizes to export with: none is 1, and no two are the same.
 
     An exporter takes two dimensions of one size for one dimension, and 1 for a constant.
@@ -162,7 +166,7 @@ def _sizes(dynamic: tuple[str, ...], spec: ModelSpec) -> dict[str, int]:
     ranges = dict(spec.ranges)
     chosen: dict[str, int] = {}
     for name, size in samples.typical(dynamic, ranges).items():
-        size = EXPORT_BATCH if name == "batch" else max(size, 2)  # noqa: PLW2901 - the same size
+        size = batch if name == "batch" else max(size, 2)  # noqa: PLW2901 - the same size
         step = ranges[name].step if name in ranges else 1
         while size in chosen.values():
             size += step  # noqa: PLW2901 - likewise

@@ -159,6 +159,9 @@ def _described(path: Path, location: str, count: int, needs: int, fault: str | N
     if not _is_beside(path.parent, location):
         fault = f"keeps weights outside its folder, at {location!r}"
         hint = "save the model with its weights beside it, under a relative path"
+        if (path.parent / location).is_symlink():
+            fault += ", which is a link out of it"
+            hint = "copy the weights themselves beside the model, as cp -L does"
     elif (held := _size(path.parent / location)) is None:
         fault, hint = f"needs {location!r} beside it, which is missing", "copy the weights file too"
         if _exists(path.parent / location):

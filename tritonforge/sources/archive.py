@@ -29,6 +29,7 @@ def check(path: Path) -> None:
     try:
         with zipped.opened(path) as archive:
             fault = _fault(archive)
+            zipped.check_sums(archive)
     except (zipfile.BadZipFile, EOFError, ValueError, RecursionError, OSError) as error:
         raise SourceError(
             f"{path} is no archive of torch.export: {error}",

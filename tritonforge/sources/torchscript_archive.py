@@ -38,6 +38,7 @@ def check(path: Path) -> str:
                     f"{path} is a program that torch.export saved", hint="let its name end in .pt2"
                 )
             fault, text = _looked_through(archive, names)
+            zipped.check_sums(archive)
     except _DAMAGED as error:
         raise SourceError(f"cannot read {path}: {error}", hint=_WRITE) from error
     if fault is not None:
@@ -141,6 +142,9 @@ def _saved_before_zip(path: Path) -> tuple[str | None, bool]:
     """Read torch.save's format of before 1.6: pickles, one after another."""
     with path.open("rb") as file:
         data = file.read(_LARGEST)
+    if not data or data.startswith(b"PK"):
+        what = "is cut short" if data else "is empty"
+        raise SourceError(f"{path} {what}", hint="copy it again, or write it anew")
     if not data.startswith(b"\x80"):
         raise SourceError(f"{path} is no TorchScript file", hint=_WRITE)
     return _globals(data)

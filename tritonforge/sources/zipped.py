@@ -21,6 +21,12 @@ def opened(path: Path) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
+def check_sums(archive: zipfile.ZipFile) -> None:
+    """Raise `BadZipFile` for bytes that are not those that were written: torch does not look."""
+    if (name := archive.testzip()) is not None:
+        raise zipfile.BadZipFile(f"{name} is damaged: its bytes do not fit their sum")
+
+
 def _is_of_one_mind(path: Path) -> bool:
     """Say whether the list of files ends where the end begins, and nothing comes after that."""
     with path.open("rb") as file:

@@ -33,7 +33,10 @@ class Domain:
 
     def __post_init__(self) -> None:
         if self.kind in {"uniform", "integers", "boxes"} and not self.low < self.high:
-            raise SpecError(f"the domain {self.low}..{self.high} is empty")
+            raise SpecError(
+                f"the domain {self.low}..{self.high} is empty",
+                hint="its end is not in it: 1..2 of whole numbers holds 1",
+            )
         if not all(abs(end) <= _WIDEST for end in (self.low, self.high)):
             raise SpecError(f"the domain {self.low}..{self.high} is wider than 64 bits")
 

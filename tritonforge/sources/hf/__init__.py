@@ -44,6 +44,7 @@ def load(text: str, spec: ModelSpec) -> Loaded:
     texts = beside.table(place, "tokenizer_config.json")
     longest = facts.longest(texts, beside.table(place, "sentence_bert_config.json"))
     found = inputs.of(module, images, longest)
+    said = dict(spec.ranges)
     return Loaded(
         module=module,
         inputs=spec.inputs or found.tensors,
@@ -58,7 +59,7 @@ def load(text: str, spec: ModelSpec) -> Loaded:
         read=_files(place),
         unseen=None if place.is_pinned else _MOVES.format(place.name),
         preprocessing=facts.preprocessing(found.tensors, images, texts, longest),
-        notes=(*notes, *found.notes),
+        notes=(*notes, *(note for dim, note in found.notes.items() if dim not in said)),
     )
 
 

@@ -28,12 +28,15 @@ _FLAGS = ("output_", "return_", "use_", "past_", "labels", "kwargs", "args")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """The inputs in the order of `forward`, what they hold, their sizes, and notes."""
+    """The inputs in the order of `forward`, what they hold, their sizes.
+
+    `notes` say of dimensions where their sizes end before the model's.
+    """
 
     tensors: tuple[TensorSpec, ...]
     domains: Mapping[str, Domain]
     ranges: Mapping[str, Range]
-    notes: tuple[str, ...]
+    notes: Mapping[str, str]
 
 
 def of(module: Any, preprocessor: Mapping[str, Any], longest: int | None) -> Inputs:
@@ -91,7 +94,8 @@ def _described(
     if name == "token_type_ids":
         return _whole(name, ids), Domain(kind="integers", low=0, high=text.type_vocab_size)
     if name == "bbox":
-        return _whole(name, (*ids, 4)), Domain(kind="boxes", high=BOXES)
+        places = getattr(text, "max_2d_position_embeddings", None) or BOXES
+        return _whole(name, (*ids, 4)), Domain(kind="boxes", high=min(BOXES, places))
     if name == "attention_mask":
         return _whole(name, ids), Domain(kind="mask")
     if name == "pixel_values":
@@ -150,21 +154,25 @@ def _sound(name: str, config: Any) -> tuple[Dim, ...]:
 
 def _ranges(
     dims: set[Dim], module: Any, longest: int | None
-) -> tuple[dict[str, Range], tuple[str, ...]]:
+) -> tuple[dict[str, Range], dict[str, str]]:
     """Return the sizes of the dynamic dimensions, and what is to be said of them."""
     ranges: dict[str, Range] = {}
-    notes: list[str] = []
-    ends = [each for each in (_positions(module), longest) if each is not None]
-    end = min(ends, default=None)
-    for name, most in (("seq", _LONGEST), ("decoder_seq", _LONGEST_ANSWER)):
+    notes: dict[str, str] = {}
+    known = (_positions(module), longest)
+    answers = (*known, _said(module.config, "max_target_positions"))
+    for name, most, ends in (
+        ("seq", _LONGEST, known),
+        ("decoder_seq", _LONGEST_ANSWER, answers),
+    ):
         if name not in dims:
             continue
+        end = min((each for each in ends if each is not None), default=None)
         ranges[name] = Range(low=1, high=min(end or most, most))
         if end is None or end > most:
             goes = f"goes to {end}" if end else "has no end that it knows"
-            notes.append(f"{name} is built for 1..{most}, the model {goes}: --range {name}=1..N")
+            notes[name] = f"{name} is built for 1..{most}, the model {goes}: --range {name}=1..N"
     ranges |= {name: each for name, each in _SOUNDS.items() if name in dims}
-    return ranges, tuple(notes)
+    return ranges, notes
 
 
 _SOUNDS = {"samples": _SAMPLES, "frames": _FRAMES}
