@@ -487,3 +487,21 @@ def test_a_config_that_cannot_be_is_told(folder):
     with pytest.raises(SourceError, match="cannot be made from its config") as caught:
         load(f"hf:{place}", weights="random")
     assert "\n" not in str(caught.value)
+
+
+def test_an_answer_is_as_long_as_the_config_says_and_no_note_is_of_what_was_said(folder):
+    small = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "vocab_size": 99}
+    small |= {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "num_mel_bins": 8}
+    small |= {"max_source_positions": 10, "pad_token_id": 0, "decoder_start_token_id": 1}
+    short = folder("whisper", small | {"max_target_positions": 20}, name="short")
+    loaded = load(f"hf:{short}", weights="random")
+    assert loaded.ranges["decoder_seq"].high == 20
+    long = folder("whisper", small | {"max_target_positions": 99}, name="long")
+    assert "decoder_seq is built for 1..64" in load(f"hf:{long}", weights="random").notes[-1]
+    said = load(f"hf:{long}", weights="random", ranges=(("decoder_seq", Range(high=20)),))
+    assert not any("decoder_seq" in note for note in said.notes)
+
+
+def test_boxes_lie_where_a_model_has_places_for_them(folder):
+    made = folder("layoutlm", SMALL | {"max_2d_position_embeddings": 100})
+    assert load(f"hf:{made}", weights="random").domains["bbox"].high == 100

@@ -205,6 +205,18 @@ def test_what_does_not_apply_is_told(saved, tmp_path):
     assert "is a folder" in str(refusal(tmp_path / "folder.pt"))
 
 
+def test_weights_that_are_not_those_that_were_written_are_told(saved):
+    path = saved(nn.Linear(4, 2))
+    weight = torch.jit.load(path).weight.detach().numpy().tobytes()
+    data = path.read_bytes()
+    path.write_bytes(data.replace(weight, bytes(len(weight))))
+    assert "is damaged: its bytes do not fit their sum" in str(refusal(path, inputs=(X,)))
+    path.write_bytes(data[: len(data) // 2])
+    assert str(refusal(path)).endswith("is cut short")
+    path.write_bytes(b"")
+    assert str(refusal(path)).endswith("is empty")
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize(
     "content",
