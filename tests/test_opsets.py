@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto as T
 from onnx import helper, numpy_helper
 
-from tritonforge import exporting, opsets, placement, release
+from tritonforge import converting, exporting, opsets, placement, release
 from tritonforge.errors import GraphError, SpecError, VerdictError
 from tritonforge.progress import silent
 from tritonforge.sources import Loaded
@@ -255,14 +255,14 @@ def test_a_file_out_of_order_is_put_in_order(tmp_path):
 
 def test_where_no_conversion_leads_to_the_best_opset_another_is_taken(tmp_path, monkeypatch):
     given = reshaping(tmp_path / "given.onnx", 21)
-    convert = exporting.converting.converted
+    convert = converting.converted
 
     def below(model, opset, wished):
         if opset < 20:
             raise GraphError("no way down", hint="none")
         return convert(model, opset, wished)
 
-    monkeypatch.setattr(exporting.converting, "converted", below)
+    monkeypatch.setattr(converting, "converted", below)
     wished = spec("23.11", "tensorrt")  # its parser knows 17 at most, ONNX Runtime 19
     with pytest.raises(GraphError, match="no way down"):
         made(tmp_path / "model.onnx", given, wished)
