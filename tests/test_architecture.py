@@ -14,7 +14,7 @@ LAYERS = (
     {"errors", "figures", "progress"},
     {"memory", "tensors", "process", "release", "kernels", "presence", "stamp"},
     {"knobs", "spec", "explain", "ports", "leftovers", "instances", "serverflags", "serverlog"},
-    {"samples", "profiles", "endpoint"},
+    {"samples", "profiles", "endpoint", "ranking"},
     {"gate", "toolchain", "health"},
     {"manifest", "batching"},
     {"sources", "export", "graph", "pbtxt", "repository"} | {"server", "client", "perf", "runtime"},

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from tritonforge import ranking
 from tritonforge.errors import GateError
 from tritonforge.spec import Tolerance
 from tritonforge.tensors import Arrays, DType
@@ -99,11 +101,14 @@ def compare(
     pairs: Iterable[tuple[Arrays, Arrays]],
     tolerance: Tolerance,
     noise: Mapping[str, float] | None = None,
+    *,
+    ranked: bool = False,
 ) -> GateReport:
     """Compare wanted with given outputs, pair by pair.
 
     `noise` says how exact an output can be at all: an absolute tolerance that was not asked for is
-    never smaller. Raises `GateError` where a wanted output is missing or has another shape or
+    never smaller. `ranked` says that rows in the order of a score may change places where their
+    scores agree. Raises `GateError` where a wanted output is missing or has another shape or
     dtype: then no number would mean anything.
     """
     tallies: dict[str, _Tally] = {}
@@ -114,11 +119,28 @@ def compare(
                 raise GateError(f"output {name!r} is missing; there are {', '.join(got)}")
             if name not in tallies:
                 tallies[name] = _Tally(name, wanted, tolerance, (noise or {}).get(name, 0.0))
-            tally = tallies[name]
-            tally.add(count, wanted, got[name])
+        given = ranking.in_order(want, got, partial(_agree, tallies, want, got)) if ranked else got
+        for name, wanted in want.items():
+            tallies[name].add(count, wanted, given[name])
         count += 1
     outputs = tuple(tally.report() for tally in tallies.values())
     return GateReport(samples=count, outputs=outputs, half=tolerance.half)
+
+
+def _agree(
+    tallies: "Mapping[str, _Tally]",
+    want: Arrays,
+    got: Arrays,
+    name: str,
+    wanted: np.ndarray,
+    given: np.ndarray,
+) -> np.ndarray:
+    """Say which wanted rows of an output agree with the given ones, both by their numbers."""
+    tally, left, right = tallies[name], want[name][wanted], got[name][given]
+    if left.dtype != right.dtype:
+        return np.zeros(len(left), dtype=bool)
+    within = tally.needed_of(_distance(left, right), left) <= tally.allowed(want[name])
+    return np.asarray(within.all(axis=tuple(range(1, within.ndim))))
 
 
 def summary(report: GateReport) -> str:
@@ -170,7 +192,7 @@ class _Tally:
         if want.size == 0:
             return
         distance = _distance(want, got)
-        needed, allowed = self._needed(distance, want), self._atol(want)
+        needed, allowed = self.needed_of(distance, want), self.allowed(want)
         self.elements += want.size
         if self.dtype.is_float:
             self.not_finite += int(np.count_nonzero(~np.isfinite(want)))
@@ -186,7 +208,7 @@ class _Tally:
             )
         self._decide(want, got)
 
-    def _atol(self, want: np.ndarray) -> float:
+    def allowed(self, want: np.ndarray) -> float:
         """Return the absolute tolerance of one array.
 
         One that no one asked for shrinks with an array all of which is below 1: else an output that
@@ -197,7 +219,7 @@ class _Tally:
         finite = np.abs(want[np.isfinite(want)])
         return self.atol * min(1.0, float(finite.max(initial=0.0)))
 
-    def _needed(self, distance: np.ndarray, want: np.ndarray) -> np.ndarray:
+    def needed_of(self, distance: np.ndarray, want: np.ndarray) -> np.ndarray:
         """Return the absolute tolerance that each element takes beside the relative one."""
         if not self.dtype.is_float:
             return distance

@@ -6,7 +6,7 @@ the server speaks.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
@@ -165,7 +165,7 @@ def _report(
         except RefusedError as error:
             checks.append(_refused("concurrent", protocol, error))
         else:
-            checks.append(_check("concurrent", protocol, pairs, tolerance, each.noise))
+            checks.append(_check("concurrent", protocol, pairs, tolerance, each))
             batching = counted if batching is None else batching.add(counted)
         first += load.REQUESTS
     return ParityReport(
@@ -195,10 +195,10 @@ def _one_by_one(
         if each.golden is not None:
             inputs, outputs = each.golden
             golden = _pairs([((inputs, None),)], lambda _: [outputs], ask)
-            yield _check("golden", protocol, golden, tolerance, each.noise)
+            yield _check("golden", protocol, golden, tolerance, each)
         if each.reference is not None:
             sizes = _pairs(each.samples(), each.answers, ask)
-            yield _check("sizes", protocol, sizes, tolerance, each.noise)
+            yield _check("sizes", protocol, sizes, tolerance, each)
 
 
 def _pairs(
@@ -214,11 +214,12 @@ def _check(
     protocol: str,
     pairs: Iterable[subject.Pair],
     tolerance: Tolerance,
-    noise: Mapping[str, float],
+    each: Subject,
 ) -> Check:
     """Compare; no answer, or one that cannot be compared, is a verdict too."""
     try:
-        return Check(name=name, protocol=protocol, report=gate.compare(pairs, tolerance, noise))
+        report = gate.compare(pairs, tolerance, each.noise, ranked=each.ranked)
+        return Check(name=name, protocol=protocol, report=report)
     except (GateError, RefusedError) as error:
         return _refused(name, protocol, error)
 

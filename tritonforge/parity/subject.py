@@ -57,6 +57,11 @@ class Subject:
     altered: tuple[str, ...] | None
     seed: int
 
+    @property
+    def ranked(self) -> bool:
+        """Say whether rows may be ranked: without a batch they are no requests of their own."""
+        return self.signature.batch is None
+
     def tolerance(self, said: Tolerance) -> Tolerance:
         """Return the tolerance that is asked for, each part of it else the proven one."""
         return Tolerance(

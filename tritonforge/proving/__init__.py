@@ -65,7 +65,8 @@ def prove(
     plan, seen, steady = tuple(plan_of(case)), list[Seen](), True
     with kept(case, reference, plan, progress, leave) as judge:
         with graph.session(case.path) as run:
-            report = gate.compare(_pairs(case, judge, run, plan, seen, progress), case.tolerance)
+            pairs = _pairs(case, judge, run, plan, seen, progress)
+            report = gate.compare(pairs, case.tolerance, ranked=case.ranked)
             rest = _rest(case, judge, run, report, seen) if report.passed else None
         if rest is None:
             steady = is_steady(case, reference)
@@ -77,7 +78,7 @@ def prove(
             with graph.session(case.path) as run:
                 if case.noise:
                     pairs = _pairs(case, judge, run, plan, seen, progress)
-                    report = gate.compare(pairs, case.tolerance, case.noise)
+                    report = gate.compare(pairs, case.tolerance, case.noise, ranked=case.ranked)
                 rest = _rest(case, judge, run, report, seen)
         notes, signature, unbatched = rest
         if signature != case.signature:

@@ -25,7 +25,7 @@ def branches(case: Case, reference: Run, run: Run) -> tuple[str, ...]:
             if taken or case.hidden_conditions:
                 missing -= taken
                 pairs = [(reference(sample), run(sample))]
-                report = gate.compare(pairs, case.tolerance, case.noise)
+                report = gate.compare(pairs, case.tolerance, case.noise, ranked=case.ranked)
                 if not report.passed:
                     said = f"with another branch taken, {gate.summary(report)}"
                     raise GateError(said, report=report)

@@ -35,6 +35,11 @@ class Case:
     export_sizes: samples.Sizes
     noise: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def ranked(self) -> bool:
+        """Say whether rows may be ranked: without a batch they are no requests of their own."""
+        return self.signature.batch is None
+
     def draw(self, sizes: samples.Sizes, seed: int) -> Arrays:
         """Draw a sample of this model."""
         return samples.draw(self.signature.inputs, self.domains, sizes, self.sample_seed + seed)

@@ -1,0 +1,332 @@
+"""Architectures of torchvision, timm and transformers: built, served, and compared.
+
+Each has random weights, and sizes as small as the architecture allows. What comes through is in a
+table, and of each that does not the cause.
+"""
+
+import gc
+import json
+import signal
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tinyconfigs
+import torch
+
+from tritonforge import release, server, toolchain
+from tritonforge.build import build
+from tritonforge.errors import ForgeError
+from tritonforge.parity import Wish, parity
+from tritonforge.repository import Repository
+from tritonforge.spec import ModelSpec, parse_input
+from tritonforge.toolchain import Toolchain
+
+TARGET = release.find(release.EMBEDDED)
+TABLE = Path(__file__).with_name("architectures.tsv")
+PAGE = Path(__file__).parents[1] / "docs" / "architectures.md"
+TOGETHER = 10  # models in one server, each with a process of its own
+LONGEST = 300  # seconds that one may take
+_RANDOM = "the model draws random numbers, so that no two runs agree"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """One architecture: its library and name there, the class or task, and what makes it small."""
+
+    library: str
+    name: str
+    task: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
+    trained: bool = False  # whether its normalisations see some noise first, so that scores differ
+
+    @property
+    def key(self) -> str:
+        """Return what it is called in the table."""
+        return f"{self.library}:{self.name}" + (f"#{self.task}" if self.task else "")
+
+    @property
+    def model(self) -> str:
+        """Return its name in a repository."""
+        return self.key.translate(str.maketrans(":#/.", "____"))
+
+
+_CLASSIFIERS = """
+alexnet convnext_tiny densenet121 efficientnet_b0 efficientnet_v2_s googlenet inception_v3 maxvit_t
+mnasnet0_5 mobilenet_v2 mobilenet_v3_small mobilenet_v3_large regnet_x_400mf regnet_y_400mf resnet18
+resnet34 resnet50 resnext50_32x4d shufflenet_v2_x0_5 shufflenet_v2_x1_0 squeezenet1_0 squeezenet1_1
+swin_t swin_v2_t vgg11 vgg11_bn vit_b_16 vit_b_32 wide_resnet50_2
+deeplabv3_mobilenet_v3_large fcn_resnet50 lraspp_mobilenet_v3_large
+mc3_18 r2plus1d_18 r3d_18 s3d mvit_v1_b mvit_v2_s swin3d_t
+quantized_mobilenet_v2
+"""
+_SMALLER = {
+    "mc3_18": "input:FP32:batch,3,8,64,64",
+    "r2plus1d_18": "input:FP32:batch,3,8,64,64",
+    "r3d_18": "input:FP32:batch,3,8,64,64",
+    "s3d": "input:FP32:batch,3,16,64,64",
+    "swin3d_t": "input:FP32:batch,3,8,64,64",
+    "deeplabv3_mobilenet_v3_large": "input:FP32:batch,3,64,64",
+    "fcn_resnet50": "input:FP32:batch,3,64,64",
+    "lraspp_mobilenet_v3_large": "input:FP32:batch,3,64,64",
+}
+_DETECTORS = """
+fasterrcnn_mobilenet_v3_large_320_fpn fasterrcnn_resnet50_fpn fcos_resnet50_fpn
+keypointrcnn_resnet50_fpn maskrcnn_resnet50_fpn retinanet_resnet50_fpn ssd300_vgg16
+ssdlite320_mobilenet_v3_large
+"""
+_TIMM = """
+beit_base_patch16_224 cait_xxs24_224 coat_tiny convit_tiny convnext_zepto_rms
+crossvit_tiny_240 cs3darknet_focus_s davit_tiny deit_tiny_patch16_224 densenet121
+edgenext_xx_small efficientformer_l1 efficientformerv2_s0 efficientvit_b0 efficientvit_m0
+ese_vovnet19b_slim_dw eva02_tiny_patch14_224 fasternet_t0 fastvit_t8 focalnet_tiny_srf
+gcvit_xxtiny ghostnet_050 gmlp_ti16_224 hgnetv2_b0 hiera_tiny_224
+inception_next_atto levit_128s mambaout_femto maxvit_pico_rw_256
+mobilenetv3_small_050 mobileone_s1 mobilevit_xxs mvitv2_tiny nest_tiny pit_ti_224
+poolformerv2_s12 pvt_v2_b0 repghostnet_050 repvit_m1 resnest14d resnet10t
+resnetv2_18 starnet_s050 swiftformer_xs
+swin_tiny_patch4_window7_224 tiny_vit_5m_224
+twins_svt_small xcit_nano_12_p8_224
+"""
+_TRANSFORMERS = """
+albert bart bert#fill-mask bloom clip clip_text_model clip_vision_model convbert deberta deberta-v2
+distilbert#token-classification electra falcon fnet gemma gemma3_text gpt2#text-generation gptj
+layoutlm led lilt llama#text-generation longformer marian mistral mixtral modernbert mpnet
+nomic_bert opt phi qwen2 qwen3#text-generation roberta#text-classification roformer
+squeezebert t5 t5#T5EncoderModel xlm-roberta#token-classification
+electra#text-classification canine
+
+beit convnext cvt deit dinov2 dpt hiera mobilevit resnet segformer swin swinv2
+vit#image-classification vit_mae yolos#object-detection
+
+blip siglip vilt layoutlmv3
+
+audio-spectrogram-transformer hubert speech_to_text wav2vec2 wavlm whisper
+patchtst
+"""
+_FITTING: dict[str, dict[str, Any]] = {
+    "lilt": {"hidden_size": 48},
+    "swin": {"image_size": 224, "patch_size": 4},
+    "swinv2": {"image_size": 224, "patch_size": 4, "window_size": 7},
+    "layoutlmv3": {"coordinate_size": 6, "shape_size": 4},
+}
+
+
+def listed() -> list[Architecture]:
+    """Return all of them, by library."""
+    torchvision = [
+        *(
+            Architecture(
+                library="torchvision",
+                name=name,
+                inputs=(_SMALLER[name],) if name in _SMALLER else (),
+            )
+            for name in _CLASSIFIERS.split()
+        ),
+        *(
+            Architecture(
+                library="torchvision", name=name, inputs=("input:FP32:3,96,128",), trained=True
+            )
+            for name in _DETECTORS.split()
+        ),
+        *(
+            Architecture(
+                library="torchvision",
+                name=name,
+                inputs=("image1:FP32:batch,3,128,128", "image2:FP32:batch,3,128,128"),
+            )
+            for name in ("raft_small", "raft_large")
+        ),
+    ]
+    timm = [Architecture(library="timm", name=name) for name in _TIMM.split()]
+    return [*torchvision, *timm, *map(_transformers, _TRANSFORMERS.split())]
+
+
+def _transformers(text: str) -> Architecture:
+    """Return an architecture of transformers, written as its kind and the task."""
+    kind, _, task = text.partition("#")
+    return Architecture(library="hf", name=kind, task=task, config=_FITTING.get(kind, {}))
+
+
+def through(
+    several: list[Architecture], folder: Path, tools: Toolchain
+) -> Iterator[tuple[Architecture, str, float]]:
+    """Build, serve and compare each; yield why it does not come through, and the seconds.
+
+    The cause is empty where it does.
+    """
+    for start in range(0, len(several), TOGETHER):
+        repository = Repository(folder / f"repository_{start}")
+        built: list[tuple[Architecture, float]] = []
+        for each in several[start : start + TOGETHER]:
+            began = time.monotonic()
+            said = _built(each, folder, repository)
+            if said:
+                yield each, f"build: {said}", time.monotonic() - began
+            else:
+                built.append((each, time.monotonic() - began))
+        if not built:
+            continue
+        with server.serving(repository.path, tools) as endpoint:
+            for each, took in built:
+                began = time.monotonic()
+                said = _compared(each, repository, endpoint)
+                yield each, said and f"serve: {said}", took + time.monotonic() - began
+
+
+def _built(each: Architecture, folder: Path, repository: Repository) -> str:
+    """Build one; say why it cannot be."""
+    try:
+        with _bounded(LONGEST):
+            build(_spec(each, folder), repository)
+    except ForgeError as error:
+        return _RANDOM if "gives other values each time" in (error.hint or "") else error.message
+    except _TooLongError:
+        return f"it takes longer than {LONGEST} s"
+    finally:
+        torch._dynamo.reset()
+        gc.collect()
+    return ""
+
+
+def _compared(each: Architecture, repository: Repository, endpoint: Any) -> str:
+    """Compare what the server gives; say how it differs."""
+    try:
+        with _bounded(LONGEST):
+            (report,) = parity(
+                repository, (each.model,), Wish(), endpoint=endpoint, rehearsed=lambda _: None
+            )
+    except ForgeError as error:
+        return error.message
+    except _TooLongError:
+        return f"it takes longer than {LONGEST} s"
+    wrong = [check for check in report.checks if not check.passed]
+    return "; ".join(f"{check.name}: {check.refused or 'differs'}" for check in wrong)
+
+
+def _spec(each: Architecture, folder: Path) -> ModelSpec:
+    """Say what is wished of one."""
+    source, weights = f"{each.library}:{each.name}", "random"
+    if each.library == "hf":
+        place = folder / each.model
+        place.mkdir()
+        said = tinyconfigs.small(each.name, **each.config)
+        (place / "config.json").write_text(json.dumps(said))
+        source = f"hf:{place}" + (f"#{each.task}" if each.task else "")
+    if each.trained:
+        weights = str(_trained(each.name, folder / f"{each.model}.pt"))
+    inputs = tuple(parse_input(text) for text in each.inputs)
+    return ModelSpec(
+        source=source,
+        target=TARGET,
+        name=each.model,
+        weights=weights,
+        max_batch_size=4,
+        inputs=inputs,
+    )
+
+
+def _trained(name: str, path: Path) -> Path:
+    """Write random weights of a detector whose normalisations have seen noise.
+
+    Without that all features vanish, all scores are the same and any order of them is right.
+    """
+    from torchvision import models
+
+    torch.manual_seed(0)
+    module = models.get_model(name, weights=None, weights_backbone=None).eval()
+    for part in module.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.train()
+            part.momentum = None
+    noise = torch.rand(2, 3, 320, 320)
+    with torch.no_grad():
+        module([*noise])
+    torch.save(module.state_dict(), path)
+    return path
+
+
+class _TooLongError(BaseException):
+    """It takes too long; no exporter goes on after this, as it would after an `Exception`."""
+
+
+@contextmanager
+def _bounded(seconds: int) -> Iterator[None]:
+    """Raise `_TooLongError` where it takes longer."""
+
+    def stop(*_: object) -> None:
+        raise _TooLongError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def read_table() -> dict[str, str]:
+    """Return the cause of each that is known not to come through, by key; empty where it does."""
+    return {key: cause for key, cause, _ in rows()}
+
+
+def page() -> str:
+    """Print the table as the documentation shows it."""
+    parts = [_PAGE]
+    for library, title in _TITLES.items():
+        told = [each for each in rows() if each[0].startswith(f"{library}:")]
+        passed = [key.partition(":")[2] for key, cause, _ in told if not cause]
+        parts.append(f"\n## {title}: {len(passed)} of {len(told)}\n\n")
+        parts.append("\n".join(textwrap.wrap(", ".join(f"`{key}`" for key in passed), 100)) + "\n")
+        failed = [(key.partition(":")[2], cause) for key, cause, _ in told if cause]
+        if failed:
+            parts.append("\n| does not come through | because |\n|---|---|\n")
+            parts += [f"| `{key}` | {cause.replace('|', ' ')} |\n" for key, cause in failed]
+    return "".join(parts)
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """Return what the table says: key, cause and seconds."""
+    if not TABLE.is_file():
+        return []
+    lines = (line for line in TABLE.read_text("utf-8").splitlines() if line[:1] not in {"", "#"})
+    return [tuple(line.split("\t")) for line in lines]  # type: ignore[misc]
+
+
+def write_table(keys: list[str]) -> None:
+    """Run those that are named, all where none is, and write their rows."""
+    wanted = [each for each in listed() if not keys or each.key in keys]
+    with tempfile.TemporaryDirectory() as place:
+        for each, cause, seconds in through(wanted, Path(place), toolchain.own(TARGET)):
+            sys.stdout.write(f"{each.key}\t{cause}\t{seconds:.0f}\n")
+            sys.stdout.flush()
+            found = {key: (cause, took) for key, cause, took in rows()}
+            found[each.key] = (cause, f"{seconds:.0f}")
+            known = [one.key for one in listed() if one.key in found]
+            lines = (f"{key}\t{found[key][0]}\t{found[key][1]}\n" for key in known)
+            TABLE.write_text(_HEAD + "".join(lines), "utf-8")
+
+
+_TITLES = {"torchvision": "torchvision", "timm": "timm", "hf": "transformers"}
+_PAGE = """\
+# Architectures
+
+Each of these is built with random weights at the opset of 24.10, served by the embedded server and
+compared with the model itself by `scripts/test --slow`; those of transformers from a folder with
+nothing but a small `config.json`, behind `#` the task or class. Of each that does not come through
+the cause is told. `scripts/architectures` runs them and writes this page.
+"""
+_HEAD = "# What comes through a build, a server and parity: name, else the cause, seconds.\n"
+
+if __name__ == "__main__":
+    write_table(sys.argv[1:])
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page(), "utf-8")
