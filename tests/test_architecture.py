@@ -26,7 +26,8 @@ LAYERS = (
     | {"specfile", "unchanged"},
     {"configuring", "finishing", "recording", "reference", "serving"},
     {"making"},
-    {"beginning", "build", "parity", "measure"},
+    {"rules"},
+    {"beginning", "build", "check", "parity", "measure"},
     {"jobs"},
     {"cli"},
 )

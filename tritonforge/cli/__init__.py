@@ -2,6 +2,7 @@
 
 from tritonforge.cli import (
     build,
+    check,
     config,
     init,
     inspect,
@@ -19,7 +20,13 @@ main = Forge(
     name="tritonforge",
     help="Take a model to a proven deployment on NVIDIA Triton Inference Server.",
 )
-main.section("Foresee", targets=targets.command, inspect=inspect.command, place=place.command)
+main.section(
+    "Foresee",
+    targets=targets.command,
+    inspect=inspect.command,
+    place=place.command,
+    check=check.command,
+)
 main.section(
     "Make",
     init=init.command,

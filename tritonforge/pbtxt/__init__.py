@@ -18,6 +18,7 @@ from tritonforge.pbtxt.composing import THREADS, add_warmup, config, instances
 from tritonforge.pbtxt.editing.differences import Difference, differences
 from tritonforge.pbtxt.editing.edits import get, held, put, unset
 from tritonforge.pbtxt.editing.refused import check_edit
+from tritonforge.pbtxt.editing.starts import start
 from tritonforge.pbtxt.editing.unknowns import parse_known
 from tritonforge.pbtxt.fitting import mismatch
 from tritonforge.pbtxt.reading import ModelConfig, from_json, parse, read
@@ -71,6 +72,7 @@ __all__ = [
     "rivals",
     "schema",
     "served",
+    "start",
     "templates",
     "unlist",
     "unset",

@@ -1,0 +1,30 @@
+"""Where in a config's text something begins."""
+
+from tritonforge.errors import ConfigError
+from tritonforge.pbtxt.editing import paths, tree
+from tritonforge.pbtxt.editing.places import Place, find, legs
+from tritonforge.pbtxt.editing.tree import Message
+
+
+def start(text: str, path: str) -> int:
+    """Return where what a path leads to begins: its field's name, of a list the element.
+
+    Where the text does not hold it, that is what holds most of the way there, else the beginning.
+    Raises `ConfigError` for a text that cannot be read.
+    """
+    body = tree.read(text)
+    steps = paths.parse(path) if path else ()
+    for length in range(len(steps), 0, -1):
+        place = _find(text, body, steps[:length])
+        if place is not None and place.elements and not place.rest:
+            last = place.elements[-1]
+            return last.field.start if last.index is None else last.value.start
+    return body.fields[0].start if body.fields else 0
+
+
+def _find(text: str, body: Message, steps: tuple[paths.Step, ...]) -> Place | None:
+    """Find a place, None where the text cannot be asked for it."""
+    try:
+        return find(text, body, legs(steps)[0], "config.pbtxt")
+    except ConfigError:
+        return None

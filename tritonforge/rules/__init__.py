@@ -1,0 +1,59 @@
+"""What makes a server refuse a model, or serve it as nobody meant: one rule a function.
+
+Rules are of a config alone (`config/`), of a model's folder (`folder/`) or of all models of a
+repository (`across/`). A code is three letters of a family and a number, and never changes.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tritonforge.errors import SpecError, did_you_mean
+from tritonforge.rules import across, config, folder
+from tritonforge.rules.rule import Change, Found, Rule, Severity
+from tritonforge.rules.subjects import Config, File, Model, Models
+
+__all__ = [
+    "OF_CONFIGS",
+    "OF_MODELS",
+    "OF_REPOSITORIES",
+    "RULES",
+    "Change",
+    "Config",
+    "File",
+    "Found",
+    "Model",
+    "Models",
+    "Rule",
+    "Severity",
+    "broken",
+    "find",
+]
+
+
+def _of(families: Iterable[Any]) -> tuple[Rule, ...]:
+    """Return the rules of some families, as their modules list them."""
+    return tuple(
+        each for family in families for each in vars(family).values() if isinstance(each, Rule)
+    )
+
+
+OF_CONFIGS: tuple[Rule, ...] = _of(config.FAMILIES)
+OF_MODELS: tuple[Rule, ...] = _of(folder.FAMILIES)
+OF_REPOSITORIES: tuple[Rule, ...] = _of(across.FAMILIES)
+RULES: tuple[Rule, ...] = (*OF_CONFIGS, *OF_MODELS, *OF_REPOSITORIES)
+
+
+def broken(rules: Iterable[Rule], subject: Any) -> Iterator[tuple[Rule, Found]]:
+    """Yield what rules find of a subject, in their order."""
+    for rule in rules:
+        for found in rule.judge(subject):
+            yield rule, found
+
+
+def find(code: str) -> Rule:
+    """Return the rule of a code; raises `SpecError`, which names near misses."""
+    known = {rule.code: rule for rule in RULES}
+    if code.upper() not in known:
+        hint = did_you_mean(code.upper(), known) or "tritonforge check --explain all lists them"
+        raise SpecError(f"no rule {code!r}", hint=hint)
+    return known[code.upper()]

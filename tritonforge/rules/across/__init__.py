@@ -1,0 +1,5 @@
+"""Rules of several models: the steps of ensembles, and what two models should not share."""
+
+from tritonforge.rules.across import ensembles
+
+FAMILIES = (ensembles,)
