@@ -16,11 +16,11 @@ from tritonforge.sources import (
     timm,
     torchscript,
     torchvision,
-    watched,
 )
+from tritonforge.sources.factory import watched
+from tritonforge.sources.factory.watched import Reads
 from tritonforge.sources.installed import libraries, version
 from tritonforge.sources.protocol import Loaded, Source
-from tritonforge.sources.watched import Reads
 from tritonforge.spec import ModelSpec, valid_name
 
 __all__ = [

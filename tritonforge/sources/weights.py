@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from tritonforge.errors import SourceError
-from tritonforge.sources import torchscript_archive
+from tritonforge.sources.torchscript import archive
 from tritonforge.spec import ModelSpec
 
 # Under these keys training scripts keep the state dict beside other things.
@@ -83,7 +83,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise SourceError(
             f"no weights at {path}", hint="--weights takes default, random or a file", at=_AT
         )
-    if torchscript_archive.is_one(path):
+    if archive.is_one(path):
         raise SourceError(
             f"{path} is a TorchScript model and not weights alone",
             hint=f"build it by itself: tritonforge build {path}",

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tritonforge.sources import native
+from tritonforge.sources.factory import native
 from tritonforge.sources.installed import OURS, is_in_a_library, is_the_users
 
 _PROGRAMS = frozenset({"subprocess.Popen", "os.system", "os.posix_spawn", "os.exec"})

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tritonforge.errors import SourceError, SpecError
-from tritonforge.sources import watched
+from tritonforge.sources.factory import watched
 from tritonforge.sources.protocol import Loaded, Origin
 from tritonforge.spec import Domain, ModelSpec
 from tritonforge.tensors import Arrays, Dim, DType, TensorSpec

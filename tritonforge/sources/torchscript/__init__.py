@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from tritonforge.errors import SourceError, SpecError, did_you_mean
-from tritonforge.sources import given, torchscript_archive
+from tritonforge.sources import given
 from tritonforge.sources.protocol import Loaded, Origin
+from tritonforge.sources.torchscript import archive
 from tritonforge.spec import ModelSpec
 from tritonforge.stamp import sha256
 from tritonforge.tensors import Dim, DType, TensorSpec
@@ -55,10 +56,10 @@ def load(text: str, spec: ModelSpec) -> Loaded:
         raise SourceError(
             "the dynamo exporter does not read TorchScript", hint="leave --exporter out"
         )
-    code = torchscript_archive.check(path)
+    code = archive.check(path)
     if "ops.torchvision." in code:
         import torchvision  # noqa: F401 - which brings these operators to torch
-    with torchscript_archive.on_cpu(path, code) as file:
+    with archive.on_cpu(path, code) as file:
         seen = _remembered(path, file)
         module = _loaded(path, file).eval()
     if not hasattr(module, "forward"):
@@ -100,7 +101,7 @@ def _remembered(path: Path, file: Path) -> Mapping[str, Traced]:
 
     They are read from a module of their own: one that is exported must not know its sizes.
     """
-    if not torchscript_archive.has(file, "traced_inputs.pkl"):
+    if not archive.has(file, "traced_inputs.pkl"):
         return {}
     module = _loaded(path, file, shapes=True)
     arguments = module.forward.schema.arguments

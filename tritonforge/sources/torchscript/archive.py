@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tritonforge import leftovers
 from tritonforge.errors import SourceError
-from tritonforge.sources import torchscript_code as code
 from tritonforge.sources import zipped
+from tritonforge.sources.torchscript import code
 
 _DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, KeyError)
 _LARGEST = 2**28  # bytes of a file of code or of names

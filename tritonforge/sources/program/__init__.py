@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tritonforge.errors import SourceError
-from tritonforge.sources import archive, given
+from tritonforge.sources import given
+from tritonforge.sources.program import archive
 from tritonforge.sources.protocol import Loaded, Origin
 from tritonforge.spec import ModelSpec, Range
 from tritonforge.tensors import Dim, DType, TensorSpec
