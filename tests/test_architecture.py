@@ -24,9 +24,9 @@ LAYERS = (
     {"exported"},
     {"exporting", "extras", "mirror", "proving", "served", "standing", "wishes"}
     | {"specfile", "unchanged"},
+    {"rules"},
     {"configuring", "finishing", "recording", "reference", "serving"},
     {"making"},
-    {"rules"},
     {"beginning", "build", "check", "parity", "measure"},
     {"jobs"},
     {"cli"},

@@ -197,7 +197,7 @@ def test_ends_of_lines_and_letters_are_kept(models):
             "would refuse the config: max_batch_size: -5",
             "",
         ),
-        (["set", "bert", "input[x].dims", "0"], "input[x].dims: a dimension should be 1", ""),
+        (["set", "bert", "input[x].dims", "0"], "input[x].dims[0]: a dimension should be 1", ""),
         (["get", "bert", "\udcff"], "the path is not UTF-8", ""),
         (["set", "bert", "\udcff.a", "1"], "the path is not UTF-8", ""),
         (["unset", "bert", "input[1]"], "input[1] is not set", ""),
@@ -332,7 +332,7 @@ def test_taking_out_what_others_need_is_refused(models):
     path.write_text("max_batch_size: 8\ndynamic_batching { preferred_batch_size: 4 }\n")
     told = run("unset", "bert", "max_batch_size", "--dry-run")
     assert (told.exit_code, told.stdout) == (2, "")
-    assert "dynamic_batching.preferred_batch_size: the size 4 has no place" in told.stderr
+    assert "preferred_batch_size[0]: the preferred size 4 has no place" in told.stderr
     assert run("unset", "bert", "dynamic_batching").exit_code == 0
     assert run("unset", "bert", "max_batch_size").exit_code == 0
 

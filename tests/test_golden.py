@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tritonforge import gate, knobs, pbtxt, release
+from tritonforge import gate, knobs, pbtxt, release, rules
 from tritonforge.configuring import configure
 from tritonforge.proving import Proof
 from tritonforge.repository import Stage
@@ -92,7 +92,7 @@ def test_every_key_is_one_that_the_release_takes_to_an_effect(accelerator, tag):
             assert key in taken[each.name]
             assert not taken[each.name][key].idle(target)
     assert set(message.parameters) <= set(knobs.parameters(target))
-    assert pbtxt.faults(message, target) == ()
+    assert not [*rules.broken(rules.OF_CONFIGS, rules.Config(message=message, release=target))]
 
 
 def test_there_are_no_other_files():

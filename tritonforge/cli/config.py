@@ -142,14 +142,14 @@ def _change(
     dry_run: bool,
 ) -> None:
     """Change a config by a function of its text, under the lock, and print the change."""
-    from tritonforge import pbtxt
     from tritonforge.repository import configs
+    from tritonforge.rules.edits import check_edit
 
     file = configs.find(model, repository)
     with nullcontext() if dry_run else file.locked():
         before = file.read()
         after = edit(before, file)
-        pbtxt.check_edit(before, after, file.path)
+        check_edit(before, after, file.path)
         if after != before and not dry_run:
             file.write(after)
     click.echo(_unified(before, after, str(file.path)), nl=False, color=True)

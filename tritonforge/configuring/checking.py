@@ -4,13 +4,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tritonforge import pbtxt
+from tritonforge import pbtxt, rules
 from tritonforge.configuring import labels, tensorrt
 from tritonforge.errors import ConfigError, SpecError
+from tritonforge.pbtxt.editing import paths
+from tritonforge.rules import Config, Found, Rule
 from tritonforge.spec import ModelSpec
 from tritonforge.tensors import Signature
 
-_PARTS = re.compile(r"[^.\[\]]+")
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}\.onnx")
 # What a release takes of these depends on no tensor.
 _EARLY = ("instance_group", "model_metrics", "optimization", "parameters", "version_policy")
@@ -37,7 +38,7 @@ def check_early(name: str, spec: ModelSpec) -> None:
     pbtxt.accelerate(message, spec.accelerator, options, spec.cuda)
     said = {key: value for key, value in spec.config.items() if key in _EARLY}
     pbtxt.lay(message, said)
-    _refuse(pbtxt.faults(message, spec.target), spec)
+    _refuse(_broken(message, spec), spec)
 
 
 def check(message: Any, name: str, spec: ModelSpec, signature: Signature) -> tuple[str, ...]:
@@ -64,27 +65,36 @@ def check(message: Any, name: str, spec: ModelSpec, signature: Signature) -> tup
         raise ConfigError(
             f"the config does not fit the model: {misfit}", hint="mend the spec, or the template"
         )
-    found = pbtxt.faults(message, spec.target)
+    found = _broken(message, spec)
     _refuse(found, spec)
-    return tuple(f"{each.path}: {each.said}" for each in found)
+    return tuple(f"{each.at}: {each.said}" for _, each in found)
 
 
-def _refuse(found: Sequence[pbtxt.Fault], spec: ModelSpec) -> None:
+def _broken(message: Any, spec: ModelSpec) -> tuple[tuple[Rule, Found], ...]:
+    """Return what rules find of a config by itself, for the target."""
+    config = Config(message=message, release=spec.target)
+    return tuple(rules.broken(rules.OF_CONFIGS, config))
+
+
+def _refuse(found: Sequence[tuple[Rule, Found]], spec: ModelSpec) -> None:
     """Raise `SpecError` where something of a config keeps the target from loading it."""
-    errors = [each for each in found if each.severity == "error"]
-    if errors:
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    refused = [each for rule, each in found if rule.severity == "refused"]
+    if refused:
+        more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
         raise SpecError(
-            f"release {spec.target.tag} would refuse the config: {errors[0].path}:"
-            f" {errors[0].said}{more}",
+            f"release {spec.target.tag} would refuse the config: {refused[0].at}:"
+            f" {refused[0].said}{more}",
             hint="mend the spec, or choose another --target",
-            at=_key(errors[0].path),
+            at=_key(refused[0].at),
         )
 
 
 def _key(path: str) -> tuple[str, ...]:
     """Return the key of a spec that says a field, as far as its path tells."""
-    first, *others = _PARTS.findall(path)
+    first, *others = (
+        str(each.number) if isinstance(each, paths.Index) else each.text
+        for each in paths.parse(path)
+    )
     if first == "optimization" and "parameters" in others:  # the accelerator's
         return (others[others.index("parameters") - 1], others[-1])
     return (f"{first}s" if first in {"input", "output"} else first, *others)

@@ -1,7 +1,7 @@
 """`config.pbtxt`: from a signature to the protobuf message `ModelConfig`, to text, and back.
 
 A text that stands is read and changed in place: `get`, `put`, `unset`, and two of them compared.
-What a person says is laid over a message (`lay`), and a release is asked what it takes (`faults`).
+What a person says is laid over a message (`lay`).
 """
 
 from tritonforge.pbtxt.accelerating import accelerate
@@ -17,7 +17,6 @@ from tritonforge.pbtxt.asking import (
 from tritonforge.pbtxt.composing import THREADS, add_warmup, config, instances
 from tritonforge.pbtxt.editing.differences import Difference, differences
 from tritonforge.pbtxt.editing.edits import get, held, put, unset
-from tritonforge.pbtxt.editing.refused import check_edit
 from tritonforge.pbtxt.editing.starts import start
 from tritonforge.pbtxt.editing.unknowns import parse_known
 from tritonforge.pbtxt.fitting import mismatch
@@ -25,7 +24,6 @@ from tritonforge.pbtxt.reading import ModelConfig, from_json, parse, read
 from tritonforge.pbtxt.rendering import check_templates, fill, render, templates
 from tritonforge.pbtxt.reshaping import Dims, reshaped
 from tritonforge.pbtxt.sequencing import check_states, check_tensors, hold, is_sequential, unlist
-from tritonforge.pbtxt.targeted import Fault, faults
 from tritonforge.pbtxt.wished import check as check_wish
 from tritonforge.pbtxt.wished import lay, rivals
 from tritonforge.pbtxt.wished.offered import FIELDS, TENSOR_FIELDS
@@ -37,11 +35,9 @@ __all__ = [
     "THREADS",
     "Difference",
     "Dims",
-    "Fault",
     "ModelConfig",
     "accelerate",
     "add_warmup",
-    "check_edit",
     "check_states",
     "check_templates",
     "check_tensors",
@@ -49,7 +45,6 @@ __all__ = [
     "config",
     "differences",
     "dtype",
-    "faults",
     "fill",
     "from_json",
     "get",

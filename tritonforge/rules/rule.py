@@ -47,13 +47,14 @@ class Rule:
 
     `refused` keeps the server from loading or calling the model, `wrong` loads and is not what was
     meant, `advice` works and could be better. One that `is_lone` is of its value alone, whatever
-    else is set.
+    else is set; one that `is_lasting` is of every release and of whichever backend serves.
     """
 
     code: str
     severity: Severity
     judge: Callable[[Any], Iterable[Found]]
     is_lone: bool = False
+    is_lasting: bool = False
 
     @property
     def title(self) -> str:
@@ -85,12 +86,14 @@ class Rule:
 
 
 def rule(
-    code: str, severity: Severity, *, is_lone: bool = False
+    code: str, severity: Severity, *, is_lone: bool = False, is_lasting: bool = False
 ) -> Callable[[Callable[[Any], Iterable[Found]]], Rule]:
     """Make a rule of a function, in its place."""
 
     def made(judge: Callable[[Any], Iterable[Found]]) -> Rule:
-        return Rule(code=code, severity=severity, judge=judge, is_lone=is_lone)
+        return Rule(
+            code=code, severity=severity, judge=judge, is_lone=is_lone, is_lasting=is_lasting
+        )
 
     return made
 

@@ -1,12 +1,17 @@
 """Rules of dynamic batching."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from tritonforge import pbtxt
+from tritonforge.rules.places import keyed, value_of
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
 
+_OF_BATCHES = {"preferred_batch_size", "max_queue_delay_microseconds"}
+_POLICIES = "dynamic_batching.priority_queue_policy"
 
-@rule("BAT101", "refused")
+
+@rule("BAT101", "refused", is_lasting=True)
 def preferred_sizes(config: Config) -> Iterator[Found]:
     """Preferred batch sizes lie within 1 and max_batch_size.
 
@@ -15,12 +20,150 @@ def preferred_sizes(config: Config) -> Iterator[Found]:
     Source: triton-inference-server/core, `model_config_utils.cc` (ValidateModelConfig).
     Remedy: leave the size out, or raise max_batch_size.
     """
-    most = config.message.max_batch_size
-    for number, size in enumerate(config.message.dynamic_batching.preferred_batch_size):
+    message = config.message
+    yield from unfit_sizes(
+        message.dynamic_batching.preferred_batch_size,
+        "dynamic_batching.preferred_batch_size",
+        message.max_batch_size,
+    )
+
+
+def unfit_sizes(sizes: Iterable[int], path: str, most: int) -> Iterator[Found]:
+    """Yield the preferred sizes that no batch can have."""
+    for number, size in enumerate(sizes):
         if not 1 <= size <= most:
             should = f"should be 1 to max_batch_size, {most}" if most > 0 else "has no place"
             why = "" if most > 0 else ": with max_batch_size 0 nothing batches"
+            yield Found(said=f"the preferred size {size} {should}{why}", at=f"{path}[{number}]")
+
+
+@rule("BAT102", "refused", is_lasting=True)
+def default_level(config: Config) -> Iterator[Found]:
+    """The default priority is one of the priority levels.
+
+    Requests that name no priority have it; levels count from 1, and the default is never left out.
+
+    Source: triton-inference-server/core, `model_config_utils.cc` (ValidateModelConfig).
+    Remedy: write default_priority_level, 1 to priority_levels.
+    """
+    batching = config.message.dynamic_batching
+    levels, default = batching.priority_levels, batching.default_priority_level
+    if levels and not 1 <= default <= levels:
+        yield Found(
+            said=f"{default} should be 1 to {levels}", at="dynamic_batching.default_priority_level"
+        )
+
+
+@rule("BAT103", "refused", is_lasting=True)
+def level_of_a_policy(config: Config) -> Iterator[Found]:
+    """A queue policy is of one of the priority levels.
+
+    Levels count from 1 to priority_levels.
+
+    Source: triton-inference-server/core, `model_config_utils.cc` (ValidateModelConfig).
+    Remedy: mend the key of priority_queue_policy, or raise priority_levels.
+    """
+    batching = config.message.dynamic_batching
+    for level in sorted(batching.priority_queue_policy):
+        if batching.priority_levels and not 1 <= level <= batching.priority_levels:
             yield Found(
-                said=f"the preferred size {size} {should}{why}",
-                at=f"dynamic_batching.preferred_batch_size[{number}]",
+                said=f"the level {level} should be 1 to {batching.priority_levels}",
+                at=keyed(_POLICIES, level),
+            )
+
+
+@rule("BAT104", "refused", is_lasting=True)
+def ordered_at_one_level(config: Config) -> Iterator[Found]:
+    """Where answers keep the order of the requests there is one priority level.
+
+    A request of a higher priority would overtake others, which preserve_ordering forbids.
+
+    Source: triton-inference-server/core, `model_config_utils.cc` (ValidateModelConfig).
+    Remedy: take out priority_levels, or preserve_ordering.
+    """
+    batching = config.message.dynamic_batching
+    if batching.preserve_ordering and batching.priority_levels > 1:
+        yield Found(
+            said=f"with preserve_ordering there is one level, not {batching.priority_levels}",
+            at="dynamic_batching.priority_levels",
+        )
+
+
+@rule("BAT105", "refused", is_lasting=True)
+def ordered_without_delay(config: Config) -> Iterator[Found]:
+    """Where answers keep the order of the requests none is delayed at its timeout.
+
+    A delayed request runs behind those that came later, which preserve_ordering forbids.
+
+    Source: triton-inference-server/core, `model_config_utils.cc` (ValidateModelConfig).
+    Remedy: write timeout_action REJECT, or take preserve_ordering out.
+    """
+    batching = config.message.dynamic_batching
+    if not batching.preserve_ordering:
+        return
+    policies = batching.priority_queue_policy
+    queues = {keyed(_POLICIES, level): policies[level] for level in sorted(policies)}
+    queues = {"dynamic_batching.default_queue_policy": batching.default_queue_policy, **queues}
+    for place, queue in queues.items():
+        if queue.default_timeout_microseconds and value_of(queue, "timeout_action") == "DELAY":
+            yield Found(
+                said="DELAY cannot be had with preserve_ordering: choose REJECT",
+                at=f"{place}.timeout_action",
+            )
+
+
+@rule("BAT201", "wrong", is_lasting=True)
+def something_to_batch(config: Config) -> Iterator[Found]:
+    """A model with dynamic batching has a max_batch_size of 2 or more.
+
+    With less the server makes no batches, and requests wait for nothing.
+
+    Source: triton-inference-server/core, `dynamic_batch_scheduler.cc`.
+    Remedy: raise max_batch_size where the model takes a batch, else take dynamic_batching out.
+    """
+    message = config.message
+    said = {field.name for field, _ in message.dynamic_batching.ListFields()}
+    if (
+        message.HasField("dynamic_batching")
+        and pbtxt.is_complete(message)
+        and message.max_batch_size in {0, 1}
+        and said <= _OF_BATCHES
+    ):
+        yield Found(
+            said=f"with max_batch_size {message.max_batch_size} nothing batches",
+            at="dynamic_batching",
+        )
+
+
+@rule("BAT202", "wrong", is_lasting=True)
+def default_level_of_some(config: Config) -> Iterator[Found]:
+    """A default priority needs priority levels.
+
+    Without levels there is one queue, and the default is passed over.
+
+    Source: triton-inference-server/core, `dynamic_batch_scheduler.cc`.
+    Remedy: write priority_levels, or take the default out.
+    """
+    batching = config.message.dynamic_batching
+    if batching.default_priority_level and not batching.priority_levels:
+        yield Found(
+            said="there are no priority_levels to be one of",
+            at="dynamic_batching.default_priority_level",
+        )
+
+
+@rule("BAT203", "wrong", is_lasting=True)
+def policy_of_some_level(config: Config) -> Iterator[Found]:
+    """A queue policy by priority needs priority levels.
+
+    Without levels there is one queue, whose policy is default_queue_policy.
+
+    Source: triton-inference-server/core, `scheduler_utils.cc` (PriorityQueue).
+    Remedy: write priority_levels, or the policy as default_queue_policy.
+    """
+    batching = config.message.dynamic_batching
+    if not batching.priority_levels:
+        for level in sorted(batching.priority_queue_policy):
+            yield Found(
+                said="there are no priority_levels to have a policy", at=keyed(_POLICIES, level)
             )

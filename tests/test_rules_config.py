@@ -1,4 +1,4 @@
-"""What of a config a release refuses or ignores, against the real server where it can be had."""
+"""What rules find of a config alone, against the real server where it can be had."""
 
 import json
 from importlib.resources import files
@@ -9,8 +9,9 @@ import tiny
 from hypothesis import given
 from test_pbtxt import CONFIGS
 
-from tritonforge import knobs, pbtxt, server
+from tritonforge import knobs, pbtxt, rules, server
 from tritonforge.pbtxt import ModelConfig
+from tritonforge.pbtxt.editing import paths
 from tritonforge.release import find, images
 from tritonforge.tensors import DType, Signature, TensorSpec
 
@@ -47,14 +48,25 @@ def whole(more, *, batch=8, inputs="x FP32 4", outputs="y FP32 4"):
     return text.replace(group, "", 1) if "instance_group" in more else text
 
 
+def broken(message, tag="24.10"):
+    """Return each rule that a config breaks, and what is found."""
+    config = rules.Config(message=message, release=find(tag))
+    return [*rules.broken(rules.OF_CONFIGS, config)]
+
+
+def said(text, tag="24.10"):
+    """Return the sentences of what is found."""
+    return [each.said for _, each in broken(pbtxt.parse(text), tag)]
+
+
 def found(text, tag="24.10"):
-    """Return path and severity of each fault."""
-    return {(each.path, each.severity) for each in pbtxt.faults(pbtxt.parse(text), find(tag))}
+    """Return place and severity of what is found."""
+    return {(each.at, rule.severity) for rule, each in broken(pbtxt.parse(text), tag)}
 
 
 def errors(text, tag):
     """Return the paths of what a release refuses."""
-    return {path for path, severity in found(text, tag) if severity == "error"}
+    return {path for path, severity in found(text, tag) if severity == "refused"}
 
 
 # --- keys, fields and values of a release --------------------------------------------------------
@@ -122,8 +134,7 @@ def test_a_field_is_refused_before_the_triton_that_brought_it(more, path, since)
     assert path in errors(whole(more), before)
     assert path not in errors(whole(more), since)
     assert not errors(whole(more), "ort:1.19.2")
-    said = [each.said for each in pbtxt.faults(pbtxt.parse(whole(more)), find(before))]
-    assert any(before in each and since in each for each in said)
+    assert any(before in each and since in each for each in said(whole(more), before))
 
 
 def test_a_value_of_an_enum_is_refused_before_the_triton_that_brought_it():
@@ -144,15 +155,15 @@ PRECISION = f"{TENSORRT}precision_mode"
     ("mode", "tag", "severity"),
     [
         ("FP16", "21.06", None),
-        ("INT8", "21.08", "error"),
+        ("INT8", "21.08", "refused"),
         ("INT8", "21.09", None),
-        ("BF16", "26.01", "error"),
+        ("BF16", "26.01", "refused"),
         ("BF16", "26.02", None),
         ("FP16", "26.05", None),
-        ("FP16", "26.06", "ignored"),
+        ("FP16", "26.06", "wrong"),
         ("FP32", "26.06", None),
         ("FP16", "ort:1.24.4", None),
-        ("fp16", "24.10", "error"),
+        ("fp16", "24.10", "refused"),
     ],
 )
 def test_precision_by_release(mode, tag, severity):
@@ -162,7 +173,7 @@ def test_precision_by_release(mode, tag, severity):
 
 def test_graph_level_2_before_24_01_is_as_none():
     text = whole("optimization { graph { level: 2 } }")
-    assert found(text, "23.12") == {("optimization.graph.level", "ignored")}
+    assert found(text, "23.12") == {("optimization.graph.level", "wrong")}
     assert found(text, "24.01") == set()
 
 
@@ -184,7 +195,7 @@ def test_graph_level_2_before_24_01_is_as_none():
 )
 def test_values_are_read_as_the_backend_and_onnx_runtime_read_them(key, text, tag, right):
     faults = found(whole(accelerated("tensorrt", **{key: text})), tag)
-    assert faults == (set() if right else {(f"{TENSORRT}{key}", "error")})
+    assert faults == (set() if right else {(f"{TENSORRT}{key}", "refused")})
 
 
 def profile(least, best, most):
@@ -204,13 +215,13 @@ def profile(least, best, most):
         (("x:1x4", "x:4x4", "x:8x4"), None, None),
         (("x:1x4,x:8x4", "x:4x4,x:8x4", "x:8x4,x:16x4"), None, None),  # two profiles
         (("a:0:1x4", "a:0:1x4", "a:0:1x4"), None, None),  # a name with a colon
-        (("x:1x4", "x:4x4", ""), "min", "ignored"),
-        (("x:1,4", "x:4x4", "x:8x4"), "min", "ignored"),
-        (("x:1x4", "x", "x:8x4"), "opt", "ignored"),
-        (("x:1x4", "z:4x4", "x:8x4"), "opt", "ignored"),
-        (("x:1x4", "x:9x4", "x:8x4"), "max", "error"),
-        (("x:2x4", "x:1x4", "x:8x4"), "opt", "error"),
-        (("x:4", "x:4", "x:4"), "min", "error"),  # without the batch
+        (("x:1x4", "x:4x4", ""), "min", "wrong"),
+        (("x:1,4", "x:4x4", "x:8x4"), "min", "wrong"),
+        (("x:1x4", "x", "x:8x4"), "opt", "wrong"),
+        (("x:1x4", "z:4x4", "x:8x4"), "opt", "wrong"),
+        (("x:1x4", "x:9x4", "x:8x4"), "max", "refused"),
+        (("x:2x4", "x:1x4", "x:8x4"), "opt", "refused"),
+        (("x:4", "x:4", "x:4"), "min", "refused"),  # without the batch
     ],
 )
 def test_profiles_are_whole_agree_and_rise(bounds, key, severity):
@@ -221,55 +232,55 @@ def test_profiles_are_whole_agree_and_rise(bounds, key, severity):
 @pytest.mark.parametrize(
     ("more", "path", "severity"),
     [
-        (accelerated("tensorrt", trt_fp16_enable="1"), f"{TENSORRT}trt_fp16_enable", "error"),
-        (accelerated("cuda", no_such="1"), f"{CUDA}no_such", "error"),
-        (accelerated("cuda", use_tf32="off"), f"{CUDA}use_tf32", "error"),
-        (accelerated("cuda", gpu_mem_limit="1"), f"{CUDA}gpu_mem_limit", "ignored"),
-        (accelerated("cuda", device_id="1"), f"{CUDA}device_id", "ignored"),
-        (accelerated("openvino", "cpu", device="GPU"), f"{OPENVINO}device", "ignored"),
+        (accelerated("tensorrt", trt_fp16_enable="1"), f"{TENSORRT}trt_fp16_enable", "refused"),
+        (accelerated("cuda", no_such="1"), f"{CUDA}no_such", "refused"),
+        (accelerated("cuda", use_tf32="off"), f"{CUDA}use_tf32", "refused"),
+        (accelerated("cuda", gpu_mem_limit="1"), f"{CUDA}gpu_mem_limit", "wrong"),
+        (accelerated("cuda", device_id="1"), f"{CUDA}device_id", "wrong"),
+        (accelerated("openvino", "cpu", device="GPU"), f"{OPENVINO}device", "wrong"),
         (
             accelerated("openvino"),
             "optimization.execution_accelerators.gpu_execution_accelerator[openvino]",
-            "error",
+            "refused",
         ),
         (
             accelerated("tensorrt", no_such="1").replace("KIND_GPU", "KIND_CPU"),
             "optimization.execution_accelerators.gpu_execution_accelerator[tensorrt]",
-            "ignored",
+            "wrong",
         ),
-        (parameter("intra_op_thread_cnt", "2"), "parameters.intra_op_thread_cnt", "ignored"),
-        (parameter("cudnn_conv_algo_search", "3"), "parameters.cudnn_conv_algo_search", "error"),
-        (parameter("gpu_mem_limit", "much"), "parameters.gpu_mem_limit", "error"),
-        (parameter(SHRUNK, "cpu:0;gpu:0"), f"parameters.{SHRUNK}", "error"),
-        (parameter(SHRUNK, "CPU:0"), f"parameters.{SHRUNK}", "error"),
+        (parameter("intra_op_thread_cnt", "2"), "parameters.intra_op_thread_cnt", "wrong"),
+        (parameter("cudnn_conv_algo_search", "3"), "parameters.cudnn_conv_algo_search", "refused"),
+        (parameter("gpu_mem_limit", "much"), "parameters.gpu_mem_limit", "refused"),
+        (parameter(SHRUNK, "cpu:0;gpu:0"), f"parameters[{SHRUNK}]", "refused"),
+        (parameter(SHRUNK, "CPU:0"), f"parameters[{SHRUNK}]", "refused"),
         (
             parameter(SHRUNK, "cpu:0") + parameter("enable_mem_arena", "0"),
-            f"parameters.{SHRUNK}",
-            "error",
+            f"parameters[{SHRUNK}]",
+            "refused",
         ),
         (
             parameter("session.use_device_allocator_for_initializers", "1"),
-            "parameters.session.use_device_allocator_for_initializers",
-            "ignored",
+            "parameters[session.use_device_allocator_for_initializers]",
+            "wrong",
         ),
-        ("optimization { cuda { graphs: true } }", "optimization.cuda", "ignored"),
-        ("optimization { eager_batching: true }", "optimization.eager_batching", "ignored"),
-        ("optimization { priority: PRIORITY_MAX }", "optimization.priority", "ignored"),
-        ("optimization { graph { level: 3 } }", "optimization.graph.level", "ignored"),
+        ("optimization { cuda { graphs: true } }", "optimization.cuda", "wrong"),
+        ("optimization { eager_batching: true }", "optimization.eager_batching", "wrong"),
+        ("optimization { priority: PRIORITY_MAX }", "optimization.priority", "wrong"),
+        ("optimization { graph { level: 3 } }", "optimization.graph.level", "wrong"),
         (
             'instance_group { name: "a" secondary_devices { kind: KIND_NVDLA } }',
             "instance_group[a].secondary_devices",
-            "ignored",
+            "wrong",
         ),
         (
             "model_transaction_policy { decoupled: true }",
             "model_transaction_policy.decoupled",
-            "error",
+            "refused",
         ),
         (
             "dynamic_batching { default_priority_level: 1 }",
             "dynamic_batching.default_priority_level",
-            "ignored",
+            "wrong",
         ),
     ],
 )
@@ -283,7 +294,7 @@ def test_the_arena_of_a_gpu_is_shrunk_where_an_instance_may_be_on_one():
     assert found(whole(parameter(SHRUNK, "cpu:0"))) == set()
 
 
-@pytest.mark.parametrize(("batch", "faults"), [(1, {("dynamic_batching", "ignored")}), (2, set())])
+@pytest.mark.parametrize(("batch", "faults"), [(1, {("dynamic_batching", "wrong")}), (2, set())])
 def test_without_a_batch_nothing_batches(batch, faults):
     more = "dynamic_batching { max_queue_delay_microseconds: 100 }"
     assert found(whole(more, batch=batch)) == faults
@@ -294,9 +305,8 @@ def test_near_misses_are_named():
     text = whole(
         accelerated("tensorrt", trt_engine_cache_enabled="1") + parameter("intra_op_threads", "1")
     )
-    said = [each.said for each in pbtxt.faults(pbtxt.parse(text), find("24.10"))]
-    assert any("did you mean 'trt_engine_cache_enable'?" in each for each in said)
-    assert any("did you mean 'intra_op_thread_count'?" in each for each in said)
+    assert any("did you mean 'trt_engine_cache_enable'?" in each for each in said(text))
+    assert any("did you mean 'intra_op_thread_count'?" in each for each in said(text))
 
 
 def test_a_library_for_batching_may_read_any_parameter():
@@ -336,12 +346,18 @@ BATCHING = "dynamic_batching"
 LEVELS = "priority_levels: 1 default_priority_level: 1"
 COUNTED = 'batch_input { kind: BATCH_ELEMENT_COUNT target_name: "c"'
 REFUSED = {
-    "too_large": (f"{BATCHING} {{ preferred_batch_size: 9 }}", f"{BATCHING}.preferred_batch_size"),
-    "too_small": (f"{BATCHING} {{ preferred_batch_size: 0 }}", f"{BATCHING}.preferred_batch_size"),
+    "too_large": (
+        f"{BATCHING} {{ preferred_batch_size: 9 }}",
+        f"{BATCHING}.preferred_batch_size[0]",
+    ),
+    "too_small": (
+        f"{BATCHING} {{ preferred_batch_size: 0 }}",
+        f"{BATCHING}.preferred_batch_size[0]",
+    ),
     "default_level": (f"{BATCHING} {{ priority_levels: 2 }}", f"{BATCHING}.default_priority_level"),
     "level": (
         f"{BATCHING} {{ {LEVELS} priority_queue_policy {{ key: 3 value {{ }} }} }}",
-        f"{BATCHING}.priority_queue_policy.3",
+        f'{BATCHING}.priority_queue_policy["3"]',
     ),
     "ordered_levels": (
         f"{BATCHING} {{ priority_levels: 2 default_priority_level: 1 preserve_ordering: true }}",
@@ -354,7 +370,7 @@ REFUSED = {
     "cached": ("response_cache { enable: true } sequence_batching { }", "response_cache.enable"),
     "oldest": (
         "sequence_batching { oldest { preferred_batch_size: 9 } }",
-        "sequence_batching.oldest.preferred_batch_size",
+        "sequence_batching.oldest.preferred_batch_size[0]",
     ),
     "slots": (
         "sequence_batching { direct { minimum_slot_utilization: 1.5 } }",
@@ -396,11 +412,11 @@ REFUSED = {
     ),
     "batch_source": (
         f'{COUNTED} source_input: "X" data_type: TYPE_INT32 }}',
-        "batch_input[0].source_input",
+        "batch_input[0].source_input[0]",
     ),
     "scattered": (
         'batch_output { kind: BATCH_SCATTER_WITH_INPUT_SHAPE target_name: "z" source_input: "x" }',
-        "batch_output[0].target_name",
+        "batch_output[0].target_name[0]",
     ),
     "warm_unknown": (warm("x", "q"), "model_warmup[w].inputs.q"),
     "warm_missing": ('model_warmup { name: "w" batch_size: 1 }', "model_warmup[w].inputs"),
@@ -418,10 +434,10 @@ TENSORS = {
     "not_linear": ("dims: 4 is_non_linear_format_io: true", 8, "input[x].is_non_linear_format_io"),
     "laid_out": ("dims: 4 format: FORMAT_NHWC", 8, "input[x].format"),
     "no_dims": ("", 8, "input[x].dims"),
-    "zero": ("dims: 0", 8, "input[x].dims"),
+    "zero": ("dims: 0", 8, "input[x].dims[0]"),
     "reshaped": ("dims: 4 reshape { shape: [ 3 ] }", 8, "input[x].reshape"),
     "reshaped_dynamic": ("dims: [ -1, 4 ] reshape { shape: [ 2, -1 ] }", 8, "input[x].reshape"),
-    "reshaped_zero": ("dims: 4 reshape { shape: [ 0 ] }", 8, "input[x].reshape.shape"),
+    "reshaped_zero": ("dims: 4 reshape { shape: [ 0 ] }", 8, "input[x].reshape.shape[0]"),
     "to_nothing": ("dims: 1 reshape { }", 0, "input[x].reshape"),
     "optional": ("dims: 4 optional: true", 8, "input[x].optional"),
 }
@@ -439,7 +455,7 @@ REFUSED_TEXTS = {
     **{name: (tensor_text(dims, batch), path) for name, (dims, batch, path) in TENSORS.items()},
     "no_batch": (
         whole(f"{BATCHING} {{ preferred_batch_size: 1 }}", **NO_BATCH),
-        f"{BATCHING}.preferred_batch_size",
+        f"{BATCHING}.preferred_batch_size[0]",
     ),
     "negative": (whole("", batch=-1), "max_batch_size"),
     "warm_as_reshaped": (FOLDED + warm(), "model_warmup[w].inputs.x.dims"),
@@ -527,10 +543,10 @@ def test_the_real_server_agrees(embedded, tmp_path):
 def test_any_config_is_judged_and_what_is_told_lies_within_it(message):
     before = message.SerializeToString(deterministic=True)
     for tag in ("21.06", "24.10", "ort:1.19.2"):
-        for fault in pbtxt.faults(message, find(tag)):
-            assert fault.path.split(".")[0].split("[")[0] in ModelConfig.DESCRIPTOR.fields_by_name
-            assert fault.said
-            assert fault.severity in {"error", "ignored"}
+        for _, each in broken(message, tag):
+            first, *_ = paths.parse(each.at)
+            assert first.text in ModelConfig.DESCRIPTOR.fields_by_name
+            assert each.said
     assert message.SerializeToString(deterministic=True) == before
 
 
@@ -541,7 +557,7 @@ def test_what_is_composed_suits_every_release(accelerator):
     for tag in [*TAGS, "ort:1.19.2"]:
         message = pbtxt.config("double", signature, max_batch_size=8)
         pbtxt.accelerate(message, accelerator, {}, {})
-        assert pbtxt.faults(message, find(tag)) == ()
+        assert broken(message, tag) == []
 
 
 def test_the_table_of_fields_has_those_of_the_schema_at_hand():

@@ -1,4 +1,4 @@
-"""Whether an edit makes a config one that a server refuses, of whatever release and model."""
+"""Whether an edit makes a config one that a server refuses, of whatever release and backend."""
 
 import re
 from collections import Counter
@@ -11,11 +11,13 @@ from tritonforge.pbtxt.editing.clashes import Clash, clashes, refusal
 from tritonforge.pbtxt.editing.places import fields_of
 from tritonforge.pbtxt.editing.tree import Scalar
 from tritonforge.pbtxt.editing.unknowns import parse_known
-from tritonforge.pbtxt.targeted import Fault, lasting
+from tritonforge.release import EMBEDDED, find
+from tritonforge.rules import OF_CONFIGS, Config, Found, Rule, broken
 
 _HINT = "set what it depends on first, or a whole message as one value"
 _FILE = "default_model_filename"
 _NUMBER = re.compile(r"\[[0-9]+\]")
+_RULES = tuple(each for each in OF_CONFIGS if each.is_lasting and each.severity == "refused")
 
 
 def check_edit(before: str, after: str, file: Path | str = "config.pbtxt") -> None:
@@ -26,16 +28,16 @@ def check_edit(before: str, after: str, file: Path | str = "config.pbtxt") -> No
     """
     _check_file(before, after)
     try:
-        stood = Counter(_place(each) for each in _errors(before, file))
+        stood = Counter(_place(each) for _, each in _errors(before, file))
     except ConfigError:  # it is being mended, perhaps in several steps
         _check_clashes(before, after, file)
         return
-    for each in _errors(after, file):
-        place = _place(each)
+    for rule, found in _errors(after, file):
+        place = _place(found)
         if not stood[place]:
             raise ConfigError(
-                f"a server would refuse the config: {each.path}: {each.said}",
-                hint=None if each.is_lone else _HINT,
+                f"a server would refuse the config: {found.at}: {found.said}",
+                hint=None if rule.is_lone else _HINT,
             )
         stood[place] -= 1
 
@@ -70,11 +72,12 @@ def _count(found: Sequence[Clash]) -> int:
     return sum(map(len, found))
 
 
-def _errors(text: str, file: Path | str) -> Iterator[Fault]:
-    """Yield what keeps a server from loading a config."""
-    return (each for each in lasting(parse_known(text, file)) if each.severity == "error")
+def _errors(text: str, file: Path | str) -> Iterator[tuple[Rule, Found]]:
+    """Yield what keeps every server from loading a config."""
+    message = parse_known(text, file)
+    return broken(_RULES, Config(message=message, release=find(EMBEDDED)))
 
 
-def _place(fault: Fault) -> str:
-    """Return where a fault stands but for numbers, which change where an element is taken out."""
-    return _NUMBER.sub("[]", fault.path)
+def _place(found: Found) -> str:
+    """Return a place but for numbers, which change where an element is taken out."""
+    return _NUMBER.sub("[]", found.at)

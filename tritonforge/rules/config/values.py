@@ -5,9 +5,13 @@ ParseUnsignedLongLongValue); microsoft/onnxruntime, `parse_string.h`, which want
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+from tritonforge import knobs
 from tritonforge.knobs import Key, Kind
+from tritonforge.release import Release
+from tritonforge.rules.places import near
+from tritonforge.rules.rule import Found
 
 _SWITCHES = {"true", "on", "1", "false", "off", "0"}
 _ONNX_SWITCHES = {"0", "1", "true", "True", "false", "False"}
@@ -64,3 +68,23 @@ _READ: Mapping[Kind, tuple[Callable[[str, bool], bool], str]] = {
     "arenas": (_arenas, "cpu:0, gpu:0 or both with a semicolon between"),
     "text": (lambda _text, _whole: True, ""),
 }
+
+
+def unreadable(
+    place: str, text: str, key: Key, release: Release, *, whole: bool
+) -> Iterator[Found]:
+    """Yield a value that cannot be read, or that is newer than the release."""
+    should = wanted(text, key, whole=whole)
+    if should is not None:
+        taken = [value for value, since in key.values.items() if knobs.begun(since, release)]
+        should = " or ".join(taken) or should
+        fails = "every request" if key.kind == "arenas" else "the load"
+        said = f"{text!r} should be {should}, else {fails} fails{near(text.upper(), taken)}"
+        yield Found(said=said, at=place)
+    elif not knobs.begun(key.values.get(text), release):
+        yield Found(said=late(text, f"since {key.values[text]}", release), at=place)
+
+
+def late(name: str, since: str, release: Release) -> str:
+    """Say that a release has not got a key yet."""
+    return f"{name} is taken {since}, not yet by release {release.tag}"

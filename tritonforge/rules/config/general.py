@@ -1,0 +1,152 @@
+"""Rules of the model as a whole: its batch, platform, cache and what the backend reads."""
+
+from collections.abc import Iterator
+
+from tritonforge import knobs
+from tritonforge.rules.places import told_apart
+from tritonforge.rules.rule import Found, rule
+from tritonforge.rules.subjects import Config
+
+_BACKEND, _PLATFORM = "onnxruntime", "onnxruntime_onnx"
+
+
+@rule("GEN101", "refused", is_lone=True, is_lasting=True)
+def largest_batch(config: Config) -> Iterator[Found]:
+    """max_batch_size is 0 or more.
+
+    0 says that the model does not batch; a negative size says nothing.
+
+    Source: triton-inference-server/core, `model_config_utils.cc` (ValidateModelConfig).
+    Remedy: write the largest batch that the model is to be given, or 0.
+    """
+    most = config.message.max_batch_size
+    if most < 0:
+        yield Found(said=f"{most} should be 0 or more", at="max_batch_size")
+
+
+@rule("GEN102", "refused")
+def platform_of_onnx(config: Config) -> Iterator[Found]:
+    """A model of the backend onnxruntime has the platform onnxruntime_onnx, or none.
+
+    The server checks that backend and platform are a pair, and fills in the platform where it is
+    left out.
+
+    Source: triton-inference-server/core, `model_config_utils.cc` (ValidateModelConfig).
+    Remedy: take the platform out.
+    """
+    platform = config.message.platform
+    if config.is_onnx and platform not in {"", _PLATFORM}:
+        yield Found(said=f"{platform!r} is not of {_BACKEND}: write {_PLATFORM!r}", at="platform")
+
+
+@rule("GEN103", "refused", is_lasting=True)
+def cached_or_sequential(config: Config) -> Iterator[Found]:
+    """A model with a response cache has no sequence batching.
+
+    What a request of a sequence is answered depends on those before it.
+
+    Source: triton-inference-server/core, `model_config_utils.cc` (ValidateModelConfig).
+    Remedy: take response_cache out.
+    """
+    if config.message.response_cache.enable and config.message.HasField("sequence_batching"):
+        yield Found(said="responses of sequences cannot be cached", at="response_cache.enable")
+
+
+@rule("GEN104", "refused", is_lasting=True)
+def cached_or_decoupled(config: Config) -> Iterator[Found]:
+    """A model with a response cache answers each request once.
+
+    Of a decoupled model the server does not know which of its answers belong together.
+
+    Source: triton-inference-server/core, `model_config_utils.cc` (ValidateModelConfig).
+    Remedy: take response_cache out.
+    """
+    if config.message.response_cache.enable and config.message.model_transaction_policy.decoupled:
+        yield Found(
+            said="responses of a decoupled model cannot be cached", at="response_cache.enable"
+        )
+
+
+@rule("GEN105", "refused")
+def coupled(config: Config) -> Iterator[Found]:
+    """A model of ONNX Runtime is not decoupled.
+
+    Its backend answers each request once, and of a decoupled model the server takes streamed
+    requests only.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc`; server, `http_server.cc`.
+    Remedy: take model_transaction_policy out.
+    """
+    if config.is_onnx and config.message.model_transaction_policy.decoupled:
+        yield Found(
+            said="the ONNX Runtime backend answers each request once, and the server then refuses"
+            " requests that are not streamed",
+            at="model_transaction_policy.decoupled",
+        )
+
+
+@rule("GEN201", "wrong")
+def read_by_the_backend(config: Config) -> Iterator[Found]:
+    """What is set is read by the backend that serves the model.
+
+    Some fields are of the TensorRT backend alone, and others pass over them in silence.
+
+    Source: triton-inference-server, the sources of server, backend, onnxruntime_backend and
+    tensorrt_backend.
+    Remedy: take the field out; the accelerator tensorrt has parameters of its own.
+    """
+    if not config.is_onnx:
+        return
+    for field, by in knobs.unread().items():
+        scope, name = field.split(".")
+        held = getattr(config.message, scope)
+        listed = told_apart(scope, held) if scope == "instance_group" else [(scope, held)]
+        for place, each in listed:
+            if name in {found.name for found, _ in each.ListFields()}:
+                yield Found(
+                    said=f"in release {config.release.tag} only {by} reads it, not that of ONNX"
+                    " Runtime",
+                    at=f"{place}.{name}",
+                )
+
+
+@rule("GEN202", "wrong")
+def priority_of_a_model(config: Config) -> Iterator[Found]:
+    """optimization.priority is of a model with sequence batching.
+
+    Only the sequence batcher reads it, for the priority of its thread.
+
+    Source: triton-inference-server/core, `sequence_batch_scheduler.cc`.
+    Remedy: take it out; requests have priorities of their own, in dynamic_batching.
+    """
+    message = config.message
+    if (
+        config.is_onnx
+        and message.optimization.priority
+        and not message.HasField("sequence_batching")
+    ):
+        yield Found(
+            said=f"in release {config.release.tag} only the sequence batcher reads it",
+            at="optimization.priority",
+        )
+
+
+@rule("GEN203", "wrong")
+def graph_level(config: Config) -> Iterator[Found]:
+    """The level of graph optimization is one that the release takes: -1, 0, 1 or 2.
+
+    0 optimizes all that can be, 1 less, -1 little and 2 nothing. Any other level is taken as 0.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ModelState).
+    Remedy: write a level that the release takes, or none for all optimizations.
+    """
+    release = config.release
+    level = str(config.message.optimization.graph.level)
+    levels = knobs.sinces("graph_levels")
+    if config.is_onnx and not knobs.since_in("graph_levels", level, release):
+        since = levels.get(level)
+        known = f"is taken since {since}" if since else f"is none of {', '.join(levels)}"
+        yield Found(
+            said=f"level {level} {known}; release {release.tag} optimizes as with level 0",
+            at="optimization.graph.level",
+        )

@@ -1,0 +1,138 @@
+"""Rules of the model's parameters, which the ONNX Runtime backend reads.
+
+Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc`, by release.
+"""
+
+from collections.abc import Iterator
+
+from tritonforge import knobs
+from tritonforge.knobs import Key
+from tritonforge.rules.config.accelerators import may_use_gpu
+from tritonforge.rules.config.values import late, unreadable
+from tritonforge.rules.places import keyed, near, renamed
+from tritonforge.rules.rule import Found, rule
+from tritonforge.rules.subjects import Config
+
+_ARENA, _SHRUNK = "enable_mem_arena", "memory.enable_memory_arena_shrinkage"
+_STRATEGY = "TRITON_BATCH_STRATEGY_PATH"
+
+
+def _given(config: Config) -> Iterator[tuple[str, str, str]]:
+    """Yield the parameters of a model of ONNX Runtime: place, name and text."""
+    if config.is_onnx:
+        given = config.message.parameters
+        for name in sorted(given):
+            yield keyed("parameters", name), name, given[name].string_value
+
+
+def _texts(config: Config) -> dict[str, str]:
+    """Return the parameters of a model of ONNX Runtime by name."""
+    return {name: text for _, name, text in _given(config)}
+
+
+def _is_unset(key: Key) -> bool:
+    """Say whether the backend takes a value that it does not know for unset."""
+    return key.kind == "text" and bool(key.values)
+
+
+@rule("PRM101", "refused")
+def readable(config: Config) -> Iterator[Found]:
+    """The value of a parameter is one that the backend reads.
+
+    One that it cannot fails the load, or every request.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ModelState).
+    Remedy: write a value as the sentence says.
+    """
+    taken = knobs.parameters(config.release)
+    for place, name, text in _given(config):
+        if name in taken and not _is_unset(taken[name]):
+            yield from unreadable(place, text, taken[name], config.release, whole=False)
+
+
+@rule("PRM102", "refused")
+def arena_of_the_cpu(config: Config) -> Iterator[Found]:
+    """Memory that an arena is to give back needs the arena of the CPU.
+
+    Every request fails with ONNX Runtime's error where there is none.
+
+    Source: microsoft/onnxruntime, `inference_session.cc` (ValidateAndParseShrinkArenaString).
+    Remedy: take memory.enable_memory_arena_shrinkage or enable_mem_arena out.
+    """
+    given = _texts(config)
+    if "cpu" in given.get(_SHRUNK, "") and given.get(_ARENA, "").lower() in {"0", "false", "off"}:
+        yield Found(
+            said=f"with {_ARENA} off the CPU has no arena to shrink",
+            at=keyed("parameters", _SHRUNK),
+        )
+
+
+@rule("PRM103", "refused")
+def arena_of_a_gpu(config: Config) -> Iterator[Found]:
+    """Memory that a GPU's arena is to give back needs instances on a GPU.
+
+    Every request fails with ONNX Runtime's error where there are none.
+
+    Source: microsoft/onnxruntime, `inference_session.cc` (ValidateAndParseShrinkArenaString).
+    Remedy: write cpu:0 alone.
+    """
+    if "gpu" in _texts(config).get(_SHRUNK, "") and not may_use_gpu(config.message):
+        yield Found(
+            said="without an instance on a GPU it has no arena to shrink",
+            at=keyed("parameters", _SHRUNK),
+        )
+
+
+@rule("PRM201", "wrong")
+def known(config: Config) -> Iterator[Found]:
+    """A parameter is one that the ONNX Runtime backend reads.
+
+    It passes over any other in silence. A library for batching, TRITON_BATCH_STRATEGY_PATH, may
+    read more.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ModelState).
+    Remedy: mend the name, or take the parameter out.
+    """
+    release, given = config.release, _texts(config)
+    taken = knobs.parameters(release)
+    if _STRATEGY in given:
+        return
+    for place, name, text in _given(config):
+        if name not in knobs.known("parameters"):
+            yield Found(
+                said=f"the ONNX Runtime backend of release {release.tag} reads no parameter"
+                f" {name}{near(name, taken)}",
+                at=place,
+                changes=renamed("parameters", name, text, taken, given),
+            )
+
+
+@rule("PRM202", "wrong")
+def begun(config: Config) -> Iterator[Found]:
+    """The release's ONNX Runtime backend reads the parameter already.
+
+    One that is newer it passes over in silence.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc`, by release.
+    Remedy: choose a newer release, or take the parameter out.
+    """
+    release, named = config.release, knobs.known("parameters")
+    for place, name, _ in _given(config):
+        if name in named and name not in knobs.parameters(release):
+            yield Found(said=late(name, f"since {named[name].since}", release), at=place)
+
+
+@rule("PRM203", "wrong")
+def heeded(config: Config) -> Iterator[Found]:
+    """The value of a parameter is one that has an effect.
+
+    One that the backend does not know it takes for unset.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ModelState).
+    Remedy: write one of the values that the sentence names.
+    """
+    taken = knobs.parameters(config.release)
+    for place, name, text in _given(config):
+        if name in taken and _is_unset(taken[name]) and text not in taken[name].values:
+            either = " or ".join(taken[name].values)
+            yield Found(said=f"{text!r} is taken for unset; it should be {either}", at=place)

@@ -1,0 +1,166 @@
+"""Rules of the requests that warm a model up: one that fails keeps it from being ready."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from tritonforge import pbtxt
+from tritonforge.rules.places import keyed, near, told_apart, value_of
+from tritonforge.rules.rule import Found, rule
+from tritonforge.rules.subjects import Config
+
+
+def _samples(config: Config) -> Iterator[tuple[str, Any]]:
+    """Yield the samples that the server runs, with their places."""
+    for place, sample in told_apart("model_warmup", config.message.model_warmup):
+        if sample.batch_size:
+            yield place, sample
+
+
+def _given(config: Config) -> Iterator[tuple[str, str, Any]]:
+    """Yield what is given to inputs: place, name of the input, and data."""
+    for place, sample in _samples(config):
+        for name in sorted(sample.inputs):
+            yield keyed(f"{place}.inputs", name), name, sample.inputs[name]
+
+
+def _fitted(config: Config) -> Iterator[tuple[str, Any, Any]]:
+    """Yield what is given to inputs that the config lists: place, data and the input."""
+    if pbtxt.is_complete(config.message):
+        inputs = {each.name: each for each in config.message.input}
+        yield from (
+            (at, given, inputs[name]) for at, name, given in _given(config) if name in inputs
+        )
+
+
+@rule("WRM101", "refused", is_lasting=True)
+def batch_of_a_sample(config: Config) -> Iterator[Found]:
+    """A sample is no larger than max_batch_size.
+
+    It is a request like any other, and one that fails keeps the model from being ready.
+
+    Source: triton-inference-server/core, `infer_request.cc` (Normalize).
+    Remedy: lower its batch_size; count says how often a sample runs.
+    """
+    most = max(1, config.message.max_batch_size)
+    for place, sample in _samples(config):
+        if sample.batch_size > most:
+            yield Found(said=f"{sample.batch_size} should be 1 to {most}", at=f"{place}.batch_size")
+
+
+@rule("WRM102", "refused", is_lone=True, is_lasting=True)
+def sizes_of_a_sample(config: Config) -> Iterator[Found]:
+    """The dims of a sample's data are sizes.
+
+    The server makes the data, so it must know how much.
+
+    Source: triton-inference-server/core, `backend_model_instance.cc` (GenerateWarmupData).
+    Remedy: write a size for each dynamic dimension.
+    """
+    for place, _, given in _given(config):
+        if any(dim < 1 for dim in given.dims):
+            yield Found(
+                said=f"{list(given.dims)} should be sizes of 1 or more each", at=f"{place}.dims"
+            )
+
+
+@rule("WRM103", "refused", is_lasting=True)
+def data_of_a_sample(config: Config) -> Iterator[Found]:
+    """A sample says what an input is filled with.
+
+    The server makes up nothing, and does not load the model.
+
+    Source: triton-inference-server/core, `backend_model_instance.cc` (GenerateWarmupData).
+    Remedy: write zero_data: true, random_data: true, or input_data_file with a name in warmup/.
+    """
+    for place, _, given in _given(config):
+        if given.WhichOneof("input_data_type") is None:
+            yield Found(said="it should have zero_data, random_data or input_data_file", at=place)
+
+
+@rule("WRM104", "refused", is_lasting=True)
+def known_inputs(config: Config) -> Iterator[Found]:
+    """A sample gives data to inputs of the model.
+
+    It is a request like any other, and one that fails keeps the model from being ready.
+
+    Source: triton-inference-server/core, `infer_request.cc` (Normalize).
+    Remedy: mend the name, or take the input out.
+    """
+    message = config.message
+    if not pbtxt.is_complete(message):  # the file may have other inputs
+        return
+    listed = [each.name for each in message.input]
+    special = {each.name for each in message.sequence_batching.control_input}
+    special |= {each.input_name for each in message.sequence_batching.state}
+    for place, name, _ in _given(config):
+        if name not in listed and name not in special:
+            yield Found(said=f"the model has no input {name!r}{near(name, listed)}", at=place)
+
+
+@rule("WRM105", "refused", is_lasting=True)
+def every_input(config: Config) -> Iterator[Found]:
+    """A sample gives data to every input that is not optional.
+
+    It is a request like any other, and one that fails keeps the model from being ready.
+
+    Source: triton-inference-server/core, `infer_request.cc` (Normalize).
+    Remedy: add the input to the sample.
+    """
+    message = config.message
+    if not pbtxt.is_complete(message):
+        return
+    for place, sample in _samples(config):
+        for entry in message.input:
+            if entry.name not in sample.inputs and not entry.optional:
+                yield Found(
+                    said=f"the input {entry.name!r} of the model is missing", at=f"{place}.inputs"
+                )
+
+
+@rule("WRM106", "refused", is_lasting=True)
+def type_of_a_sample(config: Config) -> Iterator[Found]:
+    """A sample's data has the type of the input.
+
+    It is a request like any other, and one that fails keeps the model from being ready.
+
+    Source: triton-inference-server/core, `infer_request.cc` (Normalize).
+    Remedy: write the input's data_type.
+    """
+    for place, given, entry in _fitted(config):
+        if given.data_type != entry.data_type:
+            found, want = value_of(given, "data_type"), value_of(entry, "data_type")
+            yield Found(said=f"{found} should be {want}, as of the input", at=f"{place}.data_type")
+
+
+@rule("WRM107", "refused", is_lasting=True)
+def dims_of_a_sample(config: Config) -> Iterator[Found]:
+    """A sample's data has the dims of the input, without the batch.
+
+    They are those of a request, also where the input is reshaped.
+
+    Source: triton-inference-server/core, `infer_request.cc` (Normalize).
+    Remedy: write the input's dims, with a size for each -1.
+    """
+    for place, given, entry in _fitted(config):
+        same = len(given.dims) == len(entry.dims)
+        if not same or any(
+            want not in {-1, have} for have, want in zip(given.dims, entry.dims, strict=True)
+        ):
+            yield Found(
+                said=f"{list(given.dims)} should fit {list(entry.dims)}, the dims of the input",
+                at=f"{place}.dims",
+            )
+
+
+@rule("WRM201", "wrong", is_lasting=True)
+def samples_run(config: Config) -> Iterator[Found]:
+    """A sample has a batch_size of 1 or more, also where the model does not batch.
+
+    The server passes over one without.
+
+    Source: triton-inference-server/core, `backend_model_instance.cc` (GenerateWarmupData).
+    Remedy: write batch_size: 1.
+    """
+    for place, sample in told_apart("model_warmup", config.message.model_warmup):
+        if not sample.batch_size:
+            yield Found(said="a sample of batch_size 0 is not run", at=f"{place}.batch_size")

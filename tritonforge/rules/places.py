@@ -1,0 +1,60 @@
+"""How the places of a config are written, its values named, and near misses found."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from tritonforge.pbtxt.editing import schema
+from tritonforge.pbtxt.editing.paths import Key
+from tritonforge.rules.rule import Change
+
+_NEAR = 0.7
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def told_apart(field: str, entries: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each entry of a repeated field with its place: `input[x]`, else `input[0]`."""
+    names = [_name(each) for each in entries]
+    for number, (name, each) in enumerate(zip(names, entries, strict=True)):
+        alone = name and names.count(name) == 1
+        yield (f"{field}{Key(text=name)}" if alone else f"{field}[{number}]"), each
+
+
+def keyed(field: str, key: object) -> str:
+    """Return the place of a map's entry: `parameters.key`, quoted where a path needs it."""
+    text = str(key)
+    return f"{field}.{text}" if _WORD.fullmatch(text) else f"{field}{Key(text=text)}"
+
+
+def value_of(entry: Any, field: str) -> str:
+    """Return the name of an enum's value, the number where the schema has no name for it."""
+    number = getattr(entry, field)
+    named = entry.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number.get(number)
+    return str(named.name if named else number)
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Ask whether a known name is meant, in words that end a sentence; nothing for none."""
+    found = get_close_matches(name, [*known], n=1, cutoff=_NEAR)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def renamed(
+    field: str, name: str, text: str, known: Iterable[str], given: Collection[str]
+) -> tuple[Change, ...]:
+    """Give what a map's key holds to the one known key that it nearly is, unless that is given."""
+    found = get_close_matches(name, [*known], n=2, cutoff=_NEAR)
+    if len(found) != 1 or found[0] in given:
+        return ()
+    return moved(keyed(field, name), keyed(field, found[0]), text)
+
+
+def moved(old: str, new: str, text: str) -> tuple[Change, ...]:
+    """Write a text at another place."""
+    return (Change(path=new, value=schema.quote(text)), Change(path=old, value=None))
+
+
+def _name(entry: Any) -> str:
+    """Return the name of an entry; nothing where it bears none."""
+    return str(entry.name) if "name" in entry.DESCRIPTOR.fields_by_name else ""
