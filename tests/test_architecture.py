@@ -25,9 +25,10 @@ LAYERS = (
     {"exporting", "extras", "mirror", "proving", "served", "standing", "wishes"}
     | {"specfile", "unchanged"},
     {"rules"},
+    {"check"},
     {"configuring", "finishing", "recording", "reference", "serving"},
     {"making"},
-    {"beginning", "build", "check", "parity", "measure"},
+    {"beginning", "build", "parity", "measure"},
     {"jobs"},
     {"cli"},
 )

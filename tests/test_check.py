@@ -1,11 +1,17 @@
-"""What a check finds of a repository, and where."""
+"""What a check finds of a repository, where, what silences it and what mends it."""
 
-import json
+import resource
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from tritonforge.cli import main
+from tritonforge import pbtxt, release
+from tritonforge.check import Finding, check, fixing, reading, silencing
+from tritonforge.check.clashing import clash, in_order
+from tritonforge.errors import RepositoryError
+from tritonforge.repository import Repository
+from tritonforge.rules import Change, Found, Rule
 
 CONFIG = """\
 name: "other"
@@ -19,24 +25,276 @@ dynamic_batching {
 
 @pytest.fixture
 def repository(tmp_path):
-    model = tmp_path / "model_repository" / "m"
-    (model / "1").mkdir(parents=True)
-    (model / "config.pbtxt").write_text(CONFIG, "utf-8")
-    return model.parent
+    place(tmp_path, "m", CONFIG)
+    return Repository(tmp_path)
 
 
-def run(*args):
-    return CliRunner().invoke(main, ["check", *map(str, args)], prog_name="tritonforge")
+def place(root, name, text):
+    (root / name / "1").mkdir(parents=True)
+    (root / name / "config.pbtxt").write_bytes(text.encode())
 
 
-def test_findings_bear_code_file_line_and_column(repository):
-    result = run("-r", repository)
-    assert "m/config.pbtxt:1:1: LAY101 refused: the name is 'other'" in result.output
-    assert "m/config.pbtxt:5:30: BAT101 refused: the preferred size 8" in result.output
-    assert result.exit_code == 1
+def rewrite(repository, text, model="m"):
+    (repository.path / model / "config.pbtxt").write_bytes(text.encode())
 
 
-def test_json_holds_the_same(repository):
-    found = json.loads(run("-r", repository, "--format", "json").output)["findings"]
-    place = ("m/config.pbtxt", 5, 30)
-    assert place in [(each["file"], each["line"], each["column"]) for each in found]
+def codes(findings):
+    """Name what was found in configs; the folders hold no files of models."""
+    return [each.rule.code for each in findings if each.rule.code in {"LAY101", "BAT101"}]
+
+
+def comments(report):
+    return [(each.rule.code, each.line) for each in report.findings if each.rule.code[:3] == "SIL"]
+
+
+def test_findings_bear_code_file_line_column_and_the_line(repository):
+    found = {each.rule.code: each for each in check(repository).findings}
+    assert (found["LAY101"].line, found["LAY101"].column) == (1, 1)
+    assert (found["BAT101"].line, found["BAT101"].column) == (5, 30)
+    assert str(found["BAT101"].file) == "m/config.pbtxt"
+    assert found["BAT101"].written == "  preferred_batch_size: [ 2, 8 ]"
+
+
+def test_a_repository_or_model_that_is_not_there_is_an_error(repository, tmp_path):
+    for path, models in (
+        (tmp_path / "none", ()),
+        (tmp_path / "m" / "1", ()),
+        (repository.path, ("mm",)),
+    ):
+        with pytest.raises(RepositoryError):
+            check(Repository(path), models=models)
+
+
+def test_codes_choose_what_is_told(repository):
+    assert codes(check(repository, codes={"BAT101"}).findings) == ["BAT101"]
+    assert codes(check(repository, codes=()).findings) == []
+
+
+# --- comments that silence ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("[ 2, 8 ]", "[ 2, 8 ]  # tritonforge: ignore BAT101"),
+        ("[ 2, 8 ]", "[ 2, 8 ]  # tritonforge: ignore bat -- the client pads"),
+        ("  preferred", "  # tritonforge: ignore LAY101, BAT\n  # or not\n\n  preferred"),
+        ("name:", "# of ours\n# tritonforge: ignore-file BAT101\nname:"),
+    ],
+)
+def test_a_comment_silences_its_line_the_next_one_or_the_file(repository, before, after):
+    rewrite(repository, CONFIG.replace(before, after))
+    report = check(repository)
+    assert codes(report.findings) == ["LAY101"]
+    assert codes(report.silenced) == ["BAT101"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("dynamic_batching {", "dynamic_batching {  # tritonforge: ignore BAT101"),
+        ("dynamic_batching {", "# tritonforge: ignore-file BAT101\ndynamic_batching {"),
+        ('"other"', '"other # tritonforge: ignore LAY101"'),
+        ("[ 2, 8 ]", "[ 2, 8 ]  # not tritonforge: ignore BAT101"),
+        ("[ 2, 8 ]", "[ 2, 8 ]  # tritonforge: ignore-line BAT101"),
+    ],
+)
+def test_a_comment_elsewhere_silences_nothing(repository, before, after):
+    rewrite(repository, CONFIG.replace(before, after))
+    report = check(repository)
+    assert codes(report.findings) == ["LAY101", "BAT101"]
+    assert not report.silenced
+
+
+def test_a_comment_in_a_text_that_cannot_be_read_counts(repository):
+    rewrite(repository, "# tritonforge: ignore-file SYN\n" + CONFIG + "nonsense: [\n")
+    report = check(repository)
+    assert not [each for each in report.findings if each.rule.code[:3] == "SYN"]
+    assert report.silenced
+
+
+@pytest.mark.parametrize(
+    ("comment", "found"),
+    [
+        ("ignore BAT101, XYZ", "SIL302"),
+        ("ignore BTA101", "SIL302"),
+        ("ignore", "SIL303"),
+        ("ingore BAT101", "SIL303"),
+        ("ignore BAT101", None),
+        ("ignore LAY101", "SIL301"),
+        ("ignore BAT101, LAY101", "SIL301"),
+    ],
+)
+def test_comments_that_silence_nothing_are_told(repository, comment, found):
+    text = CONFIG.replace("[ 2, 8 ]", f"[ 2, 8 ]  # tritonforge: {comment}")
+    rewrite(repository, text)
+    assert comments(check(repository)) == ([(found, 5)] if found else [])
+
+
+def test_what_a_comment_says_of_comments_is_silenced_too(repository):
+    rewrite(repository, f"# tritonforge: ignore-file SIL\n{CONFIG}# tritonforge: ignore SEQ999\n")
+    report = check(repository)
+    assert comments(report) == []
+    assert [each.rule.code for each in report.silenced] == ["SIL302"]
+
+
+def test_what_is_not_chosen_is_silenced_all_the_same(repository):
+    rewrite(repository, CONFIG.replace("8 ]", "8 ]  # tritonforge: ignore BAT101"))
+    assert not check(repository, codes={"SIL301", "SIL302", "SIL303"}).findings
+
+
+def test_of_other_files_a_comment_for_the_whole_file_counts_alone(repository):
+    text = CONFIG.replace("4", "4  # tritonforge: ignore LBL999")
+    for comment, count in (("", 1), ("# tritonforge: ignore-file LBL\n", 0)):
+        model = reading.model(repository, "m", None)
+        told = Finding(
+            rule=Rule(code="LBL999", severity="wrong", judge=list),
+            model="m",
+            file=Path("m/labels.txt"),
+            line=3,
+            column=None,
+            found=Found(said="", file="labels.txt", line=3),
+        )
+        left, silenced, _ = silencing.part(replace(model, text=comment + text), [told])
+        assert (len(left), len(silenced)) == (count, 1 - count)
+
+
+def test_remarks_are_what_protobuf_takes_for_comments():
+    remarks = list(pbtxt.remarks('a: "#" # one\n\n# two\n# three\nb: 1 \'#\n"#'))
+    assert [(each.text, each.line, each.about) for each in remarks] == [
+        ("one", 1, 1),
+        ("two", 3, 5),
+        ("three", 4, 5),
+    ]
+
+
+# --- fixes --------------------------------------------------------------------------------------
+
+
+def fixed(repository, **options):
+    return fixing.fix(repository, lambda: check(repository, **options))
+
+
+def read(repository, model="m"):
+    return (repository.path / model / "config.pbtxt").read_bytes().decode()
+
+
+def test_a_fix_changes_what_it_mends_and_nothing_else(repository):
+    text = CONFIG.replace("\n", "\r\n").replace("{", "{ # why\r\n")
+    rewrite(repository, text)
+    plan, report = fixed(repository)
+    assert read(repository) == text.replace('"other"', '"m"')
+    assert codes(plan.mended[0].findings) == ["LAY101"]
+    assert codes(report.findings) == ["BAT101"]
+
+
+def test_a_plan_writes_nothing(repository):
+    plan = fixing.plan(repository, check(repository))
+    assert 'name: "m"' in plan.mended[0].after
+    assert read(repository) == CONFIG
+    assert [each.name for each in repository.path.iterdir()] == ["m"]
+
+
+def test_what_is_not_told_is_not_mended(repository):
+    plan, _ = fixed(repository, codes={"BAT101"})
+    rewrite(repository, f"# tritonforge: ignore-file LAY101\n{CONFIG}")
+    again, _ = fixed(repository)
+    assert not plan.mended
+    assert not again.mended
+
+
+def test_a_config_outside_the_repository_is_left(repository, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "config.pbtxt"
+    outside.write_text(CONFIG, "utf-8")
+    path = repository.path / "m" / "config.pbtxt"
+    path.unlink()
+    path.symlink_to(outside)
+    plan, _ = fixed(repository)
+    assert outside.read_text("utf-8") == CONFIG
+    assert "out of the repository" in plan.left[0].why
+
+
+def test_all_files_are_written_or_none(repository):
+    place(repository.path, "z", CONFIG + "#" * 9000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))  # the disk is full, so to speak
+    try:
+        with pytest.raises(OSError, match="too large"):
+            fixed(repository)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert read(repository) == CONFIG
+    assert read(repository, "z").startswith(CONFIG)
+    assert {each.name for each in (repository.path / "m").iterdir()} == {"1", "config.pbtxt"}
+
+
+def finding(repository, *changes):
+    """Return a finding whose rule mends it so."""
+    first = next(each for each in check(repository).findings if each.is_fixable)
+    made = tuple(Change(path=path, value=value) for path, value in changes)
+    return replace(first, found=replace(first.found, changes=made))
+
+
+def planned(repository, *findings):
+    return fixing.plan(repository, replace(check(repository), findings=findings))
+
+
+def test_changes_that_clash_are_not_made(repository):
+    one = finding(repository, ("max_batch_size", "8"))
+    other = finding(repository, ("max_batch_size", "16"))
+    third = finding(repository, ("name", '"m"'))
+    plan = planned(repository, one, other, third)
+    assert [each.finding for each in plan.left] == [one, other]
+    assert plan.mended[0].after == CONFIG.replace('"other"', '"m"')
+
+
+def test_the_same_change_twice_is_made_once(repository):
+    one = finding(repository, ("max_batch_size", "8"))
+    other = finding(repository, ("max_batch_size", "8"), ("name", '"m"'))
+    plan = planned(repository, one, other)
+    assert not plan.left
+    assert plan.mended[0].after == CONFIG.replace('"other"', '"m"').replace("4", "8", 1)
+
+
+def test_elements_go_from_the_last_on(repository):
+    rewrite(repository, CONFIG.replace("[ 2, 8 ]", "[ 16, 2, 8, 4 ]"))
+    at = "dynamic_batching.preferred_batch_size[{}]"
+    gone = [finding(repository, (at.format(index), None)) for index in (0, 2)]
+    plan = planned(repository, *gone)
+    assert "[ 2, 4 ]" in plan.mended[0].after
+
+
+def test_a_change_that_a_release_would_refuse_is_not_made(repository):
+    rewrite(repository, CONFIG.replace("[ 2, 8 ]", "[ 2, 4 ]"))
+    plan = planned(repository, finding(repository, ("max_batch_size", "2")))
+    assert "24.10 would then refuse it, by BAT101" in plan.left[0].why
+    assert not plan.mended
+
+
+@pytest.mark.parametrize("change", [("nonsense", "1"), ("max_batch_size", "many")])
+def test_a_change_that_leads_nowhere_is_left(repository, change):
+    plan = planned(repository, finding(repository, change))
+    assert plan.left
+    assert not plan.mended
+
+
+def test_one_finding_alone_is_mended_in_its_text(repository):
+    told = finding(repository, ("name", '"m"'))
+    before, after = fixing.alone(repository, told, release.find("24.10"))
+    assert (before, after) == (CONFIG, CONFIG.replace('"other"', '"m"'))
+
+
+def test_an_element_by_name_may_be_one_by_number():
+    def put(path):
+        return (Change(path=path, value="1"),)
+
+    def cut(path):
+        return (Change(path=path, value=None),)
+
+    assert clash(cut("input[0]"), put("input[x].dims"))
+    assert clash(put("input[x].dims"), cut("input[x]"))
+    assert not clash(put("input[x].dims"), put("input[y].dims"))
+    assert not clash(put("input[0].dims"), put("input[0].reshape"))
+    assert not clash(cut("input[0]"), cut("input[0].reshape"))
+    ordered = in_order((*cut("input[0]"), *cut("input[0].reshape"), *put("name"), *cut("input[2]")))
+    assert [each.path for each in ordered] == ["name", "input[2]", "input[0].reshape", "input[0]"]

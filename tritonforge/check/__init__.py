@@ -1,49 +1,39 @@
 """Check: what of a repository would fail or hurt on a release, without a server."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tritonforge import rules
+from tritonforge.check import silencing
 from tritonforge.check.placing import position
 from tritonforge.check.reading import model
+from tritonforge.check.report import Finding, Report
+from tritonforge.errors import RepositoryError, did_you_mean
 from tritonforge.progress import Progress, silent
 from tritonforge.release import Release
 from tritonforge.repository import CONFIG, Repository
-from tritonforge.rules import Found, Model, Models, Rule, Severity
+from tritonforge.rules import Found, Model, Models, Rule
+
+__all__ = ["Finding", "Report", "check", "select"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What a rule found, and where: `file` is relative to the repository.
-
-    `line` and `column` count from 1, and are None where the file is no text.
-    """
-
-    rule: Rule
-    model: str
-    file: Path
-    line: int | None
-    column: int | None
-    found: Found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What was checked, and what was found: in the order of models, files and lines."""
-
-    models: tuple[str, ...]
-    findings: tuple[Finding, ...]
-
-    def count(self, severity: Severity) -> int:
-        """Count the findings of a severity."""
-        return sum(each.rule.severity == severity for each in self.findings)
-
-    @property
-    def passed(self) -> bool:
-        """Say whether nothing would be refused or misbehave."""
-        return not (self.count("refused") or self.count("wrong"))
+def select(repository: Repository, models: Sequence[str] = ()) -> tuple[str, ...]:
+    """Name the models to check, by default all; raises `RepositoryError` for what is not there."""
+    if not repository.path.is_dir():
+        raise RepositoryError(f"no repository {repository.path}", hint="name another -r")
+    names = repository.models()
+    if not names:
+        raise RepositoryError(
+            f"no models in {repository.path}", hint="each is a folder of it; name another -r"
+        )
+    for each in models:
+        if each not in names:
+            raise RepositoryError(
+                f"no model {each!r} in {repository.path}",
+                hint=did_you_mean(each, names) or f"the models are {', '.join(names)}",
+            )
+    return tuple(dict.fromkeys(models)) or names
 
 
 def check(
@@ -51,26 +41,56 @@ def check(
     *,
     models: Sequence[str] = (),
     target: Release | None = None,
+    codes: Collection[str] | None = None,
     progress: Progress = silent,
 ) -> Report:
     """Apply every rule to models of a repository, by default to all.
 
     Without a target each is judged for the release that it was built for, else the default one.
+    What has one of `codes` is told, by default everything. Raises `RepositoryError` where there
+    is nothing to check.
     """
+    wanted = select(repository, models)
     names = repository.models()
     read = {}
     for number, name in enumerate(names):
         progress(f"reading {name}", number / len(names))
         read[name] = model(repository, name, target)
-    wanted = tuple(models) or names
-    found = [each for name in wanted for each in _of(read[name])]
+    found: dict[str, list[Finding]] = {name: [*_of(read[name])] for name in wanted}
     every = Models(path=repository.path, models=read)
-    found += [
-        _finding(rule, read[each.model], each)
-        for rule, each in rules.broken(rules.OF_REPOSITORIES, every)
-        if each.model in wanted
+    for rule, each in rules.broken(rules.OF_REPOSITORIES, every):
+        if each.model in found:
+            found[each.model].append(_finding(rule, read[each.model], each))
+    told: list[Finding] = []
+    silenced: list[Finding] = []
+    for name, findings in found.items():
+        left, quiet = _unsilenced(read[name], findings)
+        told += left
+        silenced += quiet
+    return Report(
+        models=wanted,
+        releases={name: read[name].release for name in wanted},
+        findings=_chosen(told, codes),
+        silenced=_chosen(silenced, codes),
+    )
+
+
+def _chosen(findings: list[Finding], codes: Collection[str] | None) -> tuple[Finding, ...]:
+    """Return those of some codes, in the order of their places."""
+    chosen = (each for each in findings if codes is None or each.rule.code in codes)
+    return tuple(sorted(chosen, key=_place))
+
+
+def _unsilenced(checked: Model, findings: list[Finding]) -> tuple[list[Finding], list[Finding]]:
+    """Part what is told from what comments silence, and judge these comments."""
+    left, silenced, comments = silencing.part(checked, findings)
+    own = [
+        _finding(rule, checked, each)
+        for comment in comments
+        for rule, each in rules.broken(rules.OF_COMMENTS, comment)
     ]
-    return Report(models=wanted, findings=tuple(sorted(found, key=_place)))
+    told, more, _ = silencing.part(checked, own)
+    return [*left, *told], [*silenced, *more]
 
 
 def _of(checked: Model) -> Iterator[Finding]:
@@ -87,8 +107,23 @@ def _finding(rule: Rule, checked: Model, found: Found) -> Finding:
     line, column = found.line, found.column
     if line is None and found.file is None and checked.config is not None and checked.text:
         line, column = position(checked.text, found.at)
-    file = Path(checked.name, found.file or CONFIG)
-    return Finding(rule=rule, model=checked.name, file=file, line=line, column=column, found=found)
+    return Finding(
+        rule=rule,
+        model=checked.name,
+        file=Path(checked.name, found.file or CONFIG),
+        line=line,
+        column=column,
+        found=found,
+        written=_written(checked.text, line) if found.file is None else None,
+    )
+
+
+def _written(text: str | None, line: int | None) -> str | None:
+    """Return a line of a text, None where it has none of that number."""
+    if text is None or line is None:
+        return None
+    lines = text.split("\n")
+    return lines[line - 1].rstrip("\r") if 1 <= line <= len(lines) else None
 
 
 def _place(finding: Finding) -> tuple[Any, ...]:

@@ -1,5 +1,6 @@
 """`tritonforge check`: what would fail or hurt, before a server sees it."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -7,37 +8,126 @@ import click
 from tritonforge.cli import options, output, parsed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tritonforge.check import Report
+    from tritonforge.check.fixing import Plan
     from tritonforge.release import Release
     from tritonforge.repository import Repository
 
 
 @click.command()
 @options.models
-@options.model_repository
+@options.repository_unless_explained
 @click.option(
     "--target",
     type=parsed.TARGET,
     help="The NGC release that is to serve, such as 24.10; without it the one that each model was "
     "built for, else 24.10.",
 )
-@options.output_format
+@click.option(
+    "--select",
+    type=parsed.CODES,
+    multiple=True,
+    help="Tell only of these: codes or how they begin, as BAT,ENS2; repeat for more.",
+)
+@click.option("--ignore", type=parsed.CODES, multiple=True, help="Do not tell of these, likewise.")
+@click.option("--strict", is_flag=True, help="Exit with 1 on advice, too.")
+@click.option("--fix", is_flag=True, help="Make the changes that mend a config and are safe.")
+@click.option("--diff", is_flag=True, help="Print the changes of --fix and leave all as it is.")
+@click.option(
+    "--explain",
+    metavar="CODE",
+    help="Tell of a rule: why, where it is written and what to do; of a family, as BAT, or of all, "
+    "a line each.",
+)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "json", "github", "sarif"]),
+    default="table",
+    show_default=True,
+    help="How to print the answer; github: as commands that annotate a change.",
+)
 @click.pass_context
 def command(
     context: click.Context,
     models: tuple[str, ...],
     model_repository: "Repository",
     target: "Release | None",
+    select: tuple[frozenset[str], ...],
+    ignore: tuple[frozenset[str], ...],
+    explain: str | None,
     output_format: str,
+    *,
+    strict: bool,
+    fix: bool,
+    diff: bool,
 ) -> None:
     """Say what of a repository the server would refuse, or serve as nobody meant.
 
     Checks the named models, or all. Nothing is loaded or run. Exit code 1 says that there are
-    errors.
+    errors: `refused` or `wrong`.
     """
     from tritonforge.check import check
+
+    if explain is not None:
+        from tritonforge.cli import explained
+
+        if output_format not in {"table", "json"}:
+            raise click.UsageError("--explain has the formats table and json")
+        explained.explain(explain, output_format)
+        return
+    if diff and output_format != "table":
+        raise click.UsageError("--diff prints a diff, and has no other --format")
+    with output.progress() as progress:
+        judge = partial(
+            check,
+            model_repository,
+            models=models,
+            target=target,
+            codes=_codes(select, ignore),
+            progress=progress,
+        )
+        plan, report = _done(model_repository, judge, models, fix=fix, diff=diff)
     from tritonforge.cli import checked
 
-    with output.progress() as progress:
-        report = check(model_repository, models=models, target=target, progress=progress)
-    checked.FORMATS[output_format](report)
-    context.exit(0 if report.passed else 1)
+    if diff and plan is not None:
+        checked.changes(model_repository, plan)
+    else:
+        checked.FORMATS[output_format](model_repository, report, plan)
+    context.exit(0 if report.passed and not (strict and report.findings) else 1)
+
+
+def _codes(
+    select: tuple[frozenset[str], ...], ignore: tuple[frozenset[str], ...]
+) -> frozenset[str] | None:
+    """Return the codes that are told of, None for all."""
+    if not (select or ignore):
+        return None
+    from tritonforge import rules
+
+    every = frozenset(rule.code for rule in rules.RULES)
+    chosen = every.intersection(frozenset().union(*select)) if select else every
+    return chosen.difference(*ignore)
+
+
+def _done(
+    repository: "Repository",
+    judge: "Callable[[], Report]",
+    models: tuple[str, ...],
+    *,
+    fix: bool,
+    diff: bool,
+) -> "tuple[Plan | None, Report]":
+    """Check, and mend where that is wished; return what was changed or would be, and is left."""
+    from tritonforge.check import fixing
+    from tritonforge.check import select as named
+
+    if diff:
+        report = judge()
+        return fixing.plan(repository, report), report
+    if fix:
+        named(repository, models)  # a lock would make what is not there
+        return fixing.fix(repository, judge)
+    return None, judge()

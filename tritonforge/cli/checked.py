@@ -1,34 +1,161 @@
-"""How the findings of a check are printed."""
+"""How the findings of a check are told: for people, and as JSON."""
 
-from collections.abc import Callable, Mapping
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import click
 
 from tritonforge.check import Finding, Report
-from tritonforge.cli import output
+from tritonforge.check.fixing import Plan
+from tritonforge.cli import annotated, output, sarif
+from tritonforge.cli.excerpt import excerpt
+from tritonforge.repository import Repository
+from tritonforge.rules import Severity
+
+_SEVERITIES: tuple[Severity, ...] = ("refused", "wrong", "advice")
+_COLOURS: Mapping[Severity, str] = {"refused": "red", "wrong": "yellow", "advice": "cyan"}
+_MARK = "[*]"  # of a finding that --fix mends, as linters have it
+_PIPE = 120  # columns of an excerpt where there is no terminal
 
 
-def _table(report: Report) -> None:
-    """Print a line each, and how many there are."""
-    for each in report.findings:
-        rule = each.rule
-        click.echo(f"{_place(each)}: {rule.code} {rule.severity}: {each.found.said}")
-    counts = {kind: report.count(kind) for kind in ("refused", "wrong", "advice")}
-    said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    click.echo(f"{len(report.models)} models: {said or 'nothing found'}")
+def table(repository: Repository, report: Report, plan: Plan | None) -> None:
+    """Print what was mended, then each finding with the line that it is about, then the sums."""
+    for mended in () if plan is None else plan.mended:
+        for each in mended.findings:
+            click.echo(f"fixed {_head(repository, each)}: {output.line(each.found.said)}")
+    for left in () if plan is None else plan.left:
+        click.echo(f"not fixed {_head(repository, left.finding)}: {output.line(left.why)}")
+    if plan is not None and (plan.mended or plan.left) and report.findings:
+        click.echo()
+    for number, (_, findings) in enumerate(groupby(report.findings, lambda each: each.file)):
+        if number:
+            click.echo()
+        for line in _of_file(repository, [*findings]):
+            _echo(line)
+    if report.findings:
+        click.echo()
+    for line in _sums(report, plan):
+        click.echo(line)
 
 
-def _place(finding: Finding) -> str:
-    """Write a place as compilers do."""
-    parts = (finding.file, finding.line, finding.column)
+def _of_file(repository: Repository, findings: Sequence[Finding]) -> Iterator[str]:
+    """Yield the lines of a file's findings: those of one place have one excerpt."""
+    columns = shutil.get_terminal_size().columns if _watched() else None
+    for _, group in groupby(findings, lambda each: (each.line, each.column)):
+        same = [*group]
+        for each in same:
+            yield from _sentence(_head(repository, each), _styled(each), each, columns)
+        yield from next(filter(None, (excerpt(each, columns or _PIPE) for each in same)), ())
+
+
+def _head(repository: Repository, finding: Finding) -> str:
+    """Return a finding's place, as compilers write it, and its code."""
+    return f"{_place(repository, finding)}: {finding.rule.code}"
+
+
+def _place(repository: Repository, finding: Finding) -> str:
+    path = output.harmless(shown_path(repository, finding)).replace("\n", "\\n")
+    parts = (path, finding.line, finding.column)
     return ":".join(str(part) for part in parts if part is not None)
 
 
-def _json(report: Report) -> None:
-    """Print the findings as JSON."""
+def shown_path(repository: Repository, finding: Finding) -> str:
+    """Return the path of a file: below the current folder from there, else as it was given."""
+    path = repository.path / finding.file
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _styled(finding: Finding) -> str:
+    """Return how grave it is, in its colour, and whether --fix mends it."""
+    severity = finding.rule.severity
+    mark = f" {_MARK}" if finding.is_fixable else ""
+    return click.style(severity, fg=_COLOURS[severity], bold=severity == "refused") + mark
+
+
+def _sentence(head: str, styled: str, finding: Finding, columns: int | None) -> Iterator[str]:
+    """Yield a finding in one line, or on a terminal that is narrower in several."""
+    said = output.line(finding.found.said)
+    whole = f"{head} {styled}: {said}"
+    if columns is None or len(click.unstyle(whole)) <= columns:
+        yield whole
+    else:
+        yield f"{head} {styled}:"
+        yield textwrap.fill(said, columns, initial_indent="  ", subsequent_indent="  ")
+
+
+def _sums(report: Report, plan: Plan | None) -> Iterator[str]:
+    """Yield what was looked at and how much was found, and what helps."""
+    tags = sorted({release.tag for release in report.releases.values()})
+    models = _several(len(report.models), "model")
+    counts = {kind: report.count(kind) for kind in _SEVERITIES}
+    said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    told = [f"{models} for {', '.join(tags)}: {said or 'nothing found'}"]
+    fixed = sum(len(each.findings) for each in plan.mended) if plan is not None else 0
+    told += [f"{fixed} fixed"] if fixed else []
+    told += [f"{len(report.silenced)} silenced"] if report.silenced else []
+    yield "; ".join(told)
+    if report.fixable and plan is None:
+        yield f"{_MARK} {report.fixable} fixable: --fix mends them, --diff shows how"
+    if report.findings:
+        first = report.findings[0].rule.code
+        yield f"tritonforge check --explain {first} tells why, and what to do"
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _watched() -> bool:
+    """Say whether a person looks at a terminal."""
+    return sys.stdout.isatty()
+
+
+def _echo(line: str) -> None:
+    """Print a line, without colours where they are not wanted (https://no-color.org)."""
+    click.echo(line, color=False if os.environ.get("NO_COLOR") else None)
+
+
+def changes(repository: Repository, plan: Plan) -> None:
+    """Print what would be changed as a diff that patch(1) takes; what would not, on stderr."""
+    for each in plan.mended:
+        name = os.path.relpath(each.file.path)
+        text = output.unified(each.before, each.after, name)
+        click.echo(output.harmless(text) if _watched() else text, nl=False, color=True)
+    for left in plan.left:
+        output.aside(f"not fixed {_head(repository, left.finding)}: {output.line(left.why)}")
+    fixed = sum(len(each.findings) for each in plan.mended)
+    output.aside(f"{_several(fixed, 'finding')} would be fixed")
+
+
+def as_json(repository: Repository, report: Report, plan: Plan | None) -> None:
+    """Print the report as JSON."""
+    counts = {kind: report.count(kind) for kind in _SEVERITIES}
     output.as_json(
-        {"models": list(report.models), "findings": [_document(each) for each in report.findings]}
+        {
+            "passed": report.passed,
+            "repository": str(repository.path),
+            "models": list(report.models),
+            "targets": {name: release.tag for name, release in report.releases.items()},
+            "counts": {**counts, "silenced": len(report.silenced), "fixable": report.fixable},
+            "findings": [_document(each) for each in report.findings],
+            "silenced": [_document(each) for each in report.silenced],
+            "fixed": [
+                _document(each)
+                for mended in (() if plan is None else plan.mended)
+                for each in mended.findings
+            ],
+            "not_fixed": [
+                {**_document(each.finding), "why": each.why}
+                for each in (() if plan is None else plan.left)
+            ],
+        }
     )
 
 
@@ -41,8 +168,17 @@ def _document(finding: Finding) -> dict[str, Any]:
         "file": str(finding.file),
         "line": finding.line,
         "column": finding.column,
+        "at": finding.found.at,
         "message": finding.found.said,
+        "remedy": finding.rule.remedy,
+        "changes": [{"path": each.path, "value": each.value} for each in finding.found.changes],
     }
 
 
-FORMATS: Mapping[str, Callable[[Report], None]] = {"table": _table, "json": _json}
+Print = Callable[[Repository, Report, Plan | None], None]
+FORMATS: Mapping[str, Print] = {
+    "table": table,
+    "json": as_json,
+    "github": annotated.commands,
+    "sarif": sarif.document,
+}

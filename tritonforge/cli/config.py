@@ -152,19 +152,7 @@ def _change(
         check_edit(before, after, file.path)
         if after != before and not dry_run:
             file.write(after)
-    click.echo(_unified(before, after, str(file.path)), nl=False, color=True)
-
-
-def _unified(before: str, after: str, name: str) -> str:
-    """Return a unified diff; only a newline ends a line, whatever strings hold."""
-    import re
-    from difflib import unified_diff
-
-    old, new = (re.findall(r"[^\n]*\n|[^\n]+", each) for each in (before, after))
-    lines = unified_diff(old, new, name, name)
-    return "".join(
-        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
-    )
+    click.echo(output.unified(before, after, str(file.path)), nl=False, color=True)
 
 
 def _check_name(before: str, after: str, file: "ConfigFile") -> None:

@@ -135,6 +135,7 @@ def _repository(*names: str, is_path: Callable[[str], bool] | None = None) -> De
 model_repository = _repository()
 repository_of_model = _repository("model", is_path=_is_model_file)
 repository_of_config = _repository("model", is_path=_is_config)
+repository_unless_explained = _repository("explain", is_path=bool)
 repository_of_configs = _repository("a", "b", is_path=_is_config)
 target = click.option(
     "--target",

@@ -55,14 +55,31 @@ def table(
     for index, name in enumerate(columns):
         view.add_column(name, justify="left" if index < left else "right", overflow="fold")
     for row in rows:
-        view.add_row(*map(_harmless, row))
+        view.add_row(*map(harmless, row))
     console.print(view)
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """Write control characters out: a name in somebody's file must not steer the terminal."""
     return "".join(
         each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text
+    )
+
+
+def line(text: str) -> str:
+    """Write a text as one line that steers no terminal; what it breaks by becomes a space."""
+    return harmless(text.replace("\r\n", " ").replace("\n", " "))
+
+
+def unified(before: str, after: str, name: str) -> str:
+    """Return a unified diff; only a newline ends a line, whatever strings hold."""
+    import re
+    from difflib import unified_diff
+
+    old, new = (re.findall(r"[^\n]*\n|[^\n]+", each) for each in (before, after))
+    lines = unified_diff(old, new, name, name)
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
     )
 
 

@@ -82,6 +82,16 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(filter(None, (name.strip() for name in text.split(","))))
 
 
+def _codes(text: str) -> frozenset[str]:
+    from tritonforge import rules
+    from tritonforge.errors import SpecError
+
+    names = _names(text)
+    if not names:
+        raise SpecError("it names no rule", hint="write codes or how they begin, as BAT,ENS2")
+    return frozenset(rule.code for each in names for rule in rules.starting(each))
+
+
 def _path(text: str) -> Any:
     from pathlib import Path
 
@@ -123,4 +133,5 @@ SETTING = Parsed("KEY=VALUE", _setting)
 REPOSITORY = Parsed("PATH", _repository)
 TARGET = Parsed("TAG", _release)
 TARGETS = Parsed("TAG|all", _releases)
+CODES = Parsed("CODE,…", _codes)
 SIZE = Parsed("DIM=SIZE", _size)

@@ -17,6 +17,7 @@ from tritonforge.pbtxt.asking import (
 from tritonforge.pbtxt.composing import THREADS, add_warmup, config, instances
 from tritonforge.pbtxt.editing.differences import Difference, differences
 from tritonforge.pbtxt.editing.edits import get, held, put, unset
+from tritonforge.pbtxt.editing.remarks import Remark, remarks
 from tritonforge.pbtxt.editing.starts import start
 from tritonforge.pbtxt.editing.unknowns import parse_known
 from tritonforge.pbtxt.fitting import mismatch
@@ -36,6 +37,7 @@ __all__ = [
     "Difference",
     "Dims",
     "ModelConfig",
+    "Remark",
     "accelerate",
     "add_warmup",
     "check_states",
@@ -62,6 +64,7 @@ __all__ = [
     "put",
     "read",
     "rehearse",
+    "remarks",
     "render",
     "reshaped",
     "rivals",

@@ -70,3 +70,26 @@ class Models:
 
     path: Path
     models: Mapping[str, Model]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comment:
+    """A comment of a config that speaks to tritonforge, as `# tritonforge: ignore BAT101, LAY`.
+
+    `word` is what it asks for, `codes` what it names, codes or how they begin; `known` are those
+    that there are. `silenced` are those of its codes by which something was silenced. One that
+    `is_leading` stands before the first field.
+    """
+
+    word: str
+    codes: tuple[str, ...]
+    known: frozenset[str]
+    silenced: frozenset[str]
+    line: int
+    column: int
+    is_leading: bool
+
+    @property
+    def is_understood(self) -> bool:
+        """Say whether it asks for something that can be done where it stands."""
+        return self.word == "ignore" or (self.word == "ignore-file" and self.is_leading)

@@ -1,0 +1,170 @@
+"""Changes that mend what a check found: planned, held against what they were to change, written."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from tritonforge import pbtxt, rules
+from tritonforge.check.clashing import clash, in_order, reaches
+from tritonforge.check.report import Finding, Report
+from tritonforge.errors import ConfigError, ForgeError, RepositoryError
+from tritonforge.release import Release
+from tritonforge.repository import CONFIG, Repository
+from tritonforge.repository.configs import ConfigFile
+from tritonforge.rules import Change, Config
+
+_MOST = 100  # of a file at once: each change reads the whole text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mended:
+    """A config before and after what was found in it is mended."""
+
+    file: ConfigFile
+    before: str
+    after: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmended:
+    """A finding whose change is not made, and why."""
+
+    finding: Finding
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is changed, a file each, and what is not."""
+
+    mended: tuple[Mended, ...]
+    left: tuple[Unmended, ...]
+
+
+def fix(repository: Repository, judge: Callable[[], Report]) -> tuple[Plan, Report]:
+    """Mend what `judge` finds of a repository, under its lock; return what was done and is left.
+
+    Either all files are changed or none.
+    """
+    with repository.locked():
+        planned = plan(repository, judge())
+        _write(planned.mended)
+    return planned, judge()
+
+
+def plan(repository: Repository, report: Report) -> Plan:
+    """Say what would be changed."""
+    mended: list[Mended] = []
+    left: list[Unmended] = []
+    for model in report.models:
+        found = [each for each in report.findings if each.model == model and each.is_fixable]
+        if not found:
+            continue
+        try:
+            file = _file(repository, model)
+            before = file.read()
+        except ForgeError as error:
+            left += (Unmended(finding=each, why=error.message) for each in found)
+            continue
+        sound, others = _sound(before, found[:_MOST])
+        left += others
+        left += (Unmended(finding=each, why="there are too many: again") for each in found[_MOST:])
+        try:
+            after = _changed(before, sound, report.releases[model])
+        except ConfigError as error:
+            left += (Unmended(finding=each, why=error.message) for each in sound)
+            continue
+        if sound:
+            mended.append(Mended(file=file, before=before, after=after, findings=sound))
+    return Plan(mended=tuple(mended), left=tuple(left))
+
+
+def alone(repository: Repository, finding: Finding, release: Release) -> tuple[str, str] | None:
+    """Return a config's text before and after one finding is mended, None where that cannot be."""
+    try:
+        before = _file(repository, finding.model).read()
+        return before, _changed(before, [finding], release)
+    except (ConfigError, RepositoryError):
+        return None
+
+
+def _file(repository: Repository, model: str) -> ConfigFile:
+    """Return a model's config; raise `RepositoryError` for one that is not ours to change."""
+    path = repository.model_dir(model) / CONFIG
+    if not path.is_file():
+        raise RepositoryError(f"there is no {CONFIG}")
+    if not path.resolve().is_relative_to(repository.path.resolve()):
+        raise RepositoryError(f"{CONFIG} leads out of the repository")
+    return ConfigFile(path=path, model=model, repository=repository)
+
+
+def _sound(text: str, found: Sequence[Finding]) -> tuple[tuple[Finding, ...], list[Unmended]]:
+    """Part what can be mended together from what clashes, or leads nowhere."""
+    sound: list[Finding] = []
+    left: list[Unmended] = []
+    for finding in found:
+        rivals = [
+            each
+            for each in found
+            if each is not finding and clash(finding.found.changes, each.found.changes)
+        ]
+        if rivals:
+            codes = ", ".join(dict.fromkeys(each.rule.code for each in rivals))
+            left.append(Unmended(finding=finding, why=f"its change clashes with that of {codes}"))
+            continue
+        try:
+            _edited(text, finding.found.changes)
+            sound.append(finding)
+        except ConfigError as error:
+            left.append(Unmended(finding=finding, why=error.message))
+    return tuple(sound), left
+
+
+def _edited(text: str, changes: Iterable[Change]) -> str:
+    """Make changes in a text."""
+    for each in in_order(changes):
+        if each.value is None:
+            text = pbtxt.unset(text, each.path)
+        else:
+            text = pbtxt.put(text, each.path, each.value)
+    return text
+
+
+def _changed(before: str, findings: Sequence[Finding], release: Release) -> str:
+    """Make all changes and read them back; raise `ConfigError` where more than they changed."""
+    changes = [change for each in findings for change in each.found.changes]
+    after = _edited(before, changes)
+    for each in pbtxt.differences(before, after):
+        if not any(reaches(change, each.path) for change in changes):
+            raise ConfigError(f"the change would alter {each.path}, too")
+    new = _refused(after, release) - _refused(before, release)
+    if new:
+        raise ConfigError(f"{release.tag} would then refuse it, by {', '.join(sorted(new))}")
+    return after
+
+
+def _refused(text: str, release: Release) -> Counter[str]:
+    """Count what keeps a release from loading a config."""
+    config = Config(message=pbtxt.parse_known(text), release=release)
+    found = rules.broken(rules.OF_CONFIGS, config)
+    return Counter(rule.code for rule, _ in found if rule.severity == "refused")
+
+
+def _write(mended: Sequence[Mended]) -> None:
+    """Write all files, or none: those that were written get their old text back."""
+    for each in mended:
+        if each.file.read() != each.before:
+            raise RepositoryError(
+                f"{each.file.path} was changed meanwhile", hint="nothing is mended; try again"
+            )
+    written: list[Mended] = []
+    try:
+        for each in mended:
+            written.append(each)
+            each.file.write(each.after)
+    except BaseException:
+        for each in written:
+            if each.file.read() != each.before:
+                each.file.write(each.before)
+        raise

@@ -1,0 +1,58 @@
+"""What a check tells: findings with their places, and the whole of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tritonforge.release import Release
+from tritonforge.rules import Found, Rule, Severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a rule found, and where: `file` is relative to the repository.
+
+    `line` and `column` count from 1, and are None where the file is no text. `written` is the
+    line of the config, None where the place is in another file.
+    """
+
+    rule: Rule
+    model: str
+    file: Path
+    line: int | None
+    column: int | None
+    found: Found
+    written: str | None = None
+
+    @property
+    def is_fixable(self) -> bool:
+        """Say whether there is a change that mends it."""
+        return bool(self.found.changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was checked, and what was found: in the order of models, files and lines.
+
+    `releases` are those that the models were judged for, `silenced` what comments in configs keep
+    from being told.
+    """
+
+    models: tuple[str, ...]
+    releases: Mapping[str, Release]
+    findings: tuple[Finding, ...]
+    silenced: tuple[Finding, ...]
+
+    def count(self, severity: Severity) -> int:
+        """Count the findings of a severity."""
+        return sum(each.rule.severity == severity for each in self.findings)
+
+    @property
+    def fixable(self) -> int:
+        """Count the findings that a change mends."""
+        return sum(each.is_fixable for each in self.findings)
+
+    @property
+    def passed(self) -> bool:
+        """Say whether nothing would be refused or misbehave."""
+        return not (self.count("refused") or self.count("wrong"))
