@@ -81,7 +81,7 @@ def test_a_table_tells_place_code_sentence_and_line():
         "    |                                ^\n"
         "\n"
         "1 model for 24.10: 2 refused\n"
-        "[*] 1 fixable: --fix mends them, --diff shows how\n"
+        "[*] 1 fixable: see --diff, then --fix\n"
         "tritonforge check --explain LAY101 tells why, and what to do\n"
     )
     assert result.exit_code == 1

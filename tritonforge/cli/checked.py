@@ -102,7 +102,7 @@ def _sums(report: Report, plan: Plan | None) -> Iterator[str]:
     told += [f"{len(report.silenced)} silenced"] if report.silenced else []
     yield "; ".join(told)
     if report.fixable and plan is None:
-        yield f"{_MARK} {report.fixable} fixable: --fix mends them, --diff shows how"
+        yield f"{_MARK} {report.fixable} fixable: see --diff, then --fix"
     if report.findings:
         first = report.findings[0].rule.code
         yield f"tritonforge check --explain {first} tells why, and what to do"
