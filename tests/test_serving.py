@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import nets
@@ -6,7 +7,7 @@ import pytest
 import test_abuse
 import tiny
 
-from tritonforge import client, manifest, release
+from tritonforge import client, manifest, release, rules
 from tritonforge.build import build
 from tritonforge.errors import ConfigError, RepositoryError, ServerError
 from tritonforge.repository import Repository
@@ -87,10 +88,39 @@ def test_models_that_do_not_load_have_a_line_each(embedded, tmp_path):
         (tmp_path / name / "1" / "model.onnx").write_bytes(b"no model")
     with pytest.raises(ServerError) as caught, serving(tmp_path):
         pass
-    assert [line.split()[:2] for line in caught.value.message.splitlines()] == [
+    lines = [each.split() for each in caught.value.message.splitlines()]
+    assert [each[:2] for each in lines if each[0] == "model"] == [
         ["model", "'one'"],
         ["model", "'other'"],
     ]
+
+
+def test_a_model_that_does_not_load_names_the_rule_and_its_remedy(embedded, tmp_path):
+    del embedded
+    tiny.double(tmp_path, "sizes", "dynamic_batching { preferred_batch_size: [ 4, 16, 32 ] }")
+    tiny.double(tmp_path)
+    with (
+        pytest.raises(ServerError, match="'sizes' does not load: dyn") as caught,
+        serving(tmp_path),
+    ):
+        pass
+    lines = caught.value.message.splitlines()
+    place = re.escape("sizes/config.pbtxt:7:")
+    assert len(lines) == 3
+    for line, size in zip(lines[1:], (16, 32), strict=True):
+        assert re.match(f"BAT101 {place}[0-9]+: the preferred size {size} should be ", line)
+        assert line.endswith(f": {rules.find('BAT101').remedy}")
+
+
+def test_a_config_that_cannot_be_read_names_the_rule(embedded, tmp_path):
+    del embedded
+    tiny.double(tmp_path, more="dynamic_batching {")
+    with (
+        pytest.raises(ConfigError, match=r"\nSYN101 double/config.pbtxt:") as caught,
+        serving(tmp_path),
+    ):
+        pass
+    assert caught.value.message.endswith(rules.find("SYN101").remedy)
 
 
 def test_a_model_that_does_not_load_says_what_it_was_built_for(embedded, tmp_path):

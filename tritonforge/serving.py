@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from tritonforge import manifest, mirror, release, served, server, toolchain
+from tritonforge.check.explaining import explain
 from tritonforge.endpoint import Endpoint
-from tritonforge.errors import RepositoryError, ServerError, SpecError
+from tritonforge.errors import ConfigError, RepositoryError, ServerError, SpecError
 from tritonforge.progress import Progress, silent
 from tritonforge.release import Release
 from tritonforge.repository import Entry, Repository
@@ -24,6 +25,7 @@ from tritonforge.repository import Entry, Repository
 _CACHE = "--cache-config=local,size=67108864"
 _CACHES = re.compile("--(cache-config|response-cache-byte-size)")
 Told = Callable[[str], None]
+_LIMITS = ("opset", "ir", "ml_opset", "cuda_opset")  # of a release, by its ONNX Runtime
 # what ONNX Runtime says of a file of a newer IR or opset: its `model.cc` and `model_load_utils.h`
 _NEWER = re.compile(r"Unsupported model IR version|Opset \d+ is under development")
 
@@ -66,9 +68,7 @@ def serving(
     entries = Repository(repository).select(tuple(models or ()), version)
     tools = _tools(entries, target, noted, progress)
     own = isinstance(tools, toolchain.Toolchain)
-    configs = mirror.configs(
-        Repository(repository), entries, rehearse=not tools.sees_gpu, alone=version is not None
-    )
+    configs = _configs(entries, tools, alone=version is not None)
     if own:
         mirror.check_names(configs)
     rehearsals = [config for config in configs if config.rehearsal]
@@ -94,6 +94,22 @@ def serving(
             message = told.message.replace(str(shown), str(repository.absolute()))
             raise ServerError(message, hint=told.hint) from error
         yield replace(endpoint, rehearsal=bool(rehearsals))
+
+
+def _configs(
+    entries: Sequence[Entry],
+    tools: toolchain.Toolchain | toolchain.Installation,
+    *,
+    alone: bool,
+) -> tuple[mirror.Config, ...]:
+    """Read the configs of models; the error of one that cannot be names the rule, too."""
+    repository = Repository(entries[0].model_dir.parent)
+    try:
+        return mirror.configs(repository, entries, rehearse=not tools.sees_gpu, alone=alone)
+    except ConfigError as error:
+        named = [each.model for each in entries if str(each.config_path) in error.message]
+        told = explain(repository, named, _release(tools))
+        raise ConfigError("\n".join((error.message, *told)), hint=error.hint) from error
 
 
 def _cache(
@@ -158,7 +174,20 @@ def _explained(
         named = " ".join(others) if len(others) <= 5 else "MODEL…"
         where = shlex.quote(str(entries[0].model_dir.parent))
         hint = f"name the others to leave it out: tritonforge serve -r {where} {named}; {hint}"
-    return ServerError(said, hint=hint)
+    repository = Repository(entries[0].model_dir.parent)
+    told = explain(repository, error.models, _release(tools))
+    return ServerError("\n".join((said, *told)), hint=hint)
+
+
+def _release(tools: toolchain.Toolchain | toolchain.Installation) -> Release | None:
+    """Return what serves as a release: its Triton, with the ONNX Runtime beside it."""
+    with suppress(SpecError):  # an installation's of which no table tells
+        if tools.release is not None and tools.onnxruntime is not None:
+            known = release.find(tools.release)
+            runtime = release.find(f"{release.RUNTIME}{tools.onnxruntime}")
+            limits = {name: getattr(runtime, name) for name in _LIMITS}
+            return replace(known, onnxruntime=tools.onnxruntime, **limits)
+    return None
 
 
 def _conversion(said: str, entries: Sequence[Entry]) -> str:
