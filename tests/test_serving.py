@@ -108,7 +108,9 @@ def test_a_model_that_does_not_load_names_the_rule_and_its_remedy(embedded, tmp_
     place = re.escape("sizes/config.pbtxt:7:")
     assert len(lines) == 3
     for line, size in zip(lines[1:], (16, 32), strict=True):
-        assert re.match(f"BAT101 {place}[0-9]+: the preferred size {size} should be ", line)
+        assert re.match(
+            f"BAT101 {place}[0-9]+: dynamic_batching.*: the preferred size {size} should be ", line
+        )
         assert line.endswith(f": {rules.find('BAT101').remedy}")
 
 

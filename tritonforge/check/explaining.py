@@ -34,6 +34,6 @@ def _lines(model: str, refused: Sequence[Finding]) -> Iterator[str]:
     for each in own[:_MOST]:
         parts = (each.file, each.line, each.column)
         place = ":".join(str(part) for part in parts if part is not None)
-        yield f"{each.rule.code} {place}: {each.found.said.rstrip('.')}: {each.rule.remedy}"
+        yield f"{each.rule.code} {place}: {each.sentence}: {each.rule.remedy}"
     if len(own) > _MOST:
         yield f"{model}: {len(own) - _MOST} more, which tritonforge check tells"

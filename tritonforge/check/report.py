@@ -1,11 +1,14 @@
 """What a check tells: findings with their places, and the whole of them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tritonforge.release import Release
 from tritonforge.rules import Found, Rule, Severity
+
+_NAME = re.compile(r"[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +26,13 @@ class Finding:
     column: int | None
     found: Found
     written: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """Return what was found as it can be read without the config: with the field it is of."""
+        said, at = self.found.said.removesuffix("."), self.found.at
+        names = _NAME.findall(at)
+        return said if not names or names[-1] in said else f"{at}: {said}"
 
     @property
     def is_fixable(self) -> bool:

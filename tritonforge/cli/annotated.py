@@ -31,7 +31,7 @@ def _command(repository: Repository, finding: Finding) -> str:
     written = ",".join(
         f"{name}={_property(str(value))}" for name, value in properties.items() if value is not None
     )
-    message = _data(f"{finding.found.said.removesuffix('.')}. {rule.code}: {rule.remedy}")
+    message = _data(f"{finding.sentence}. {rule.code}: {rule.remedy}")
     return f"::{_LEVELS[rule.severity]} {written}::{message}"
 
 

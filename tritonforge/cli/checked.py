@@ -28,7 +28,7 @@ def table(repository: Repository, report: Report, plan: Plan | None) -> None:
     """Print what was mended, then each finding with the line that it is about, then the sums."""
     for mended in () if plan is None else plan.mended:
         for each in mended.findings:
-            click.echo(f"fixed {_head(repository, each)}: {output.line(each.found.said)}")
+            click.echo(f"fixed {_head(repository, each)}: {output.line(each.sentence)}")
     for left in () if plan is None else plan.left:
         click.echo(f"not fixed {_head(repository, left.finding)}: {output.line(left.why)}")
     if plan is not None and (plan.mended or plan.left) and report.findings:
@@ -49,9 +49,11 @@ def _of_file(repository: Repository, findings: Sequence[Finding]) -> Iterator[st
     columns = shutil.get_terminal_size().columns if _watched() else None
     for _, group in groupby(findings, lambda each: (each.line, each.column)):
         same = [*group]
+        shown = next(filter(None, (excerpt(each, columns or _PIPE) for each in same)), [])
         for each in same:
-            yield from _sentence(_head(repository, each), _styled(each), each, columns)
-        yield from next(filter(None, (excerpt(each, columns or _PIPE) for each in same)), ())
+            said = each.found.said if shown else each.sentence
+            yield from _told(_head(repository, each), _styled(each), output.line(said), columns)
+        yield from shown
 
 
 def _head(repository: Repository, finding: Finding) -> str:
@@ -79,9 +81,8 @@ def _styled(finding: Finding) -> str:
     return click.style(severity, fg=_COLOURS[severity], bold=severity == "refused") + mark
 
 
-def _sentence(head: str, styled: str, finding: Finding, columns: int | None) -> Iterator[str]:
+def _told(head: str, styled: str, said: str, columns: int | None) -> Iterator[str]:
     """Yield a finding in one line, or on a terminal that is narrower in several."""
-    said = output.line(finding.found.said)
     whole = f"{head} {styled}: {said}"
     if columns is None or len(click.unstyle(whole)) <= columns:
         yield whole

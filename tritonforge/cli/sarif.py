@@ -73,12 +73,12 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 def _result(repository: Repository, base: Path, report: Report, finding: Finding) -> dict[str, Any]:
     """Return a finding: where it is, and how it is mended where that is known."""
-    code, said = finding.rule.code, finding.found.said
+    code = finding.rule.code
     result = {
         "ruleId": code,
         "ruleIndex": _INDEXES[code],
         "level": _LEVELS[finding.rule.severity],
-        "message": {"text": f"{output.line(said).removesuffix('.')}."},
+        "message": {"text": f"{output.line(finding.sentence)}."},
         "locations": [_location(repository, base, finding)],
     }
     fix = _fix(repository, base, report.releases[finding.model], finding)
