@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tritonforge import pbtxt, release
-from tritonforge.check import Finding, check, fixing, reading, silencing
+from tritonforge.check import MOST, Finding, check, fixing, reading, silencing
 from tritonforge.check.clashing import clash, in_order
 from tritonforge.errors import RepositoryError
 from tritonforge.repository import Repository
@@ -68,6 +68,14 @@ def test_a_repository_or_model_that_is_not_there_is_an_error(repository, tmp_pat
 def test_codes_choose_what_is_told(repository):
     assert codes(check(repository, codes={"BAT101"}).findings) == ["BAT101"]
     assert codes(check(repository, codes=()).findings) == []
+
+
+def test_of_a_rule_in_a_model_so_many_are_told_and_no_more(repository):
+    rewrite(repository, CONFIG.replace("8 ]", f"{'8, ' * 2_000}9 ]"))
+    report = check(repository)
+    assert codes(report.findings).count("BAT101") == MOST
+    assert report.full(MOST) == ("BAT101",)
+    assert check(repository, codes={"LAY101"}).full(MOST) == ()
 
 
 # --- comments that silence ----------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Check: what of a repository would fail or hurt on a release, without a server."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ from tritonforge.release import Release
 from tritonforge.repository import CONFIG, Repository
 from tritonforge.rules import Found, Model, Models, Rule
 
-__all__ = ["Finding", "Report", "check", "select"]
+__all__ = ["MOST", "Finding", "Report", "check", "select"]
+
+
+MOST = 100  # findings of a rule in a model: nobody reads more, and each has to be found in its text
 
 
 def select(repository: Repository, models: Sequence[str] = ()) -> tuple[str, ...]:
@@ -47,8 +51,8 @@ def check(
     """Apply every rule to models of a repository, by default to all.
 
     Without a target each is judged for the release that it was built for, else the default one.
-    What has one of `codes` is told, by default everything. Raises `RepositoryError` where there
-    is nothing to check.
+    What has one of `codes` is told, by default everything, of a rule in a model the first `MOST`.
+    Raises `RepositoryError` where there is nothing to check.
     """
     wanted = select(repository, models)
     names = repository.models()
@@ -58,8 +62,10 @@ def check(
         read[name] = model(repository, name, target)
     found: dict[str, list[Finding]] = {name: [*_of(read[name])] for name in wanted}
     every = Models(path=repository.path, models=read)
+    counts: Counter[tuple[str, str]] = Counter()
     for rule, each in rules.broken(rules.OF_REPOSITORIES, every):
-        if each.model in found:
+        counts[rule.code, each.model] += 1
+        if each.model in found and counts[rule.code, each.model] <= MOST:
             found[each.model].append(_finding(rule, read[each.model], each))
     told: list[Finding] = []
     silenced: list[Finding] = []
@@ -95,10 +101,10 @@ def _unsilenced(checked: Model, findings: list[Finding]) -> tuple[list[Finding],
 
 def _of(checked: Model) -> Iterator[Finding]:
     """Yield what rules of a lone model find."""
-    for rule, found in rules.broken(rules.OF_MODELS, checked):
+    for rule, found in rules.broken(rules.OF_MODELS, checked, most=MOST):
         yield _finding(rule, checked, found)
     if checked.config is not None:
-        for rule, found in rules.broken(rules.OF_CONFIGS, checked.config):
+        for rule, found in rules.broken(rules.OF_CONFIGS, checked.config, most=MOST):
             yield _finding(rule, checked, found)
 
 

@@ -1,6 +1,7 @@
 """What a check tells: findings with their places, and the whole of them."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,11 @@ class Report:
     def count(self, severity: Severity) -> int:
         """Count the findings of a severity."""
         return sum(each.rule.severity == severity for each in self.findings)
+
+    def full(self, most: int) -> tuple[str, ...]:
+        """Name the codes of which a model has so many findings that there may be more."""
+        every = Counter((each.model, each.rule.code) for each in (*self.findings, *self.silenced))
+        return tuple(sorted({code for (_, code), count in every.items() if count >= most}))
 
     @property
     def fixable(self) -> int:

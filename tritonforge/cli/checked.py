@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from tritonforge.check import Finding, Report
+from tritonforge.check import MOST, Finding, Report
 from tritonforge.check.fixing import Plan
 from tritonforge.cli import annotated, output, sarif
 from tritonforge.cli.excerpt import excerpt
@@ -102,6 +102,8 @@ def _sums(report: Report, plan: Plan | None) -> Iterator[str]:
     told += [f"{fixed} fixed"] if fixed else []
     told += [f"{len(report.silenced)} silenced"] if report.silenced else []
     yield "; ".join(told)
+    if full := report.full(MOST):
+        yield f"{', '.join(full)}: of a model the first {MOST} are told, there may be more"
     if report.fixable and plan is None:
         yield f"{_MARK} {report.fixable} fixable: see --diff, then --fix"
     if report.findings:
@@ -145,6 +147,7 @@ def as_json(repository: Repository, report: Report, plan: Plan | None) -> None:
             "models": list(report.models),
             "targets": {name: release.tag for name, release in report.releases.items()},
             "counts": {**counts, "silenced": len(report.silenced), "fixable": report.fixable},
+            "full": list(report.full(MOST)),
             "findings": [_document(each) for each in report.findings],
             "silenced": [_document(each) for each in report.silenced],
             "fixed": [

@@ -6,6 +6,7 @@ of a family and a number, and never changes.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from tritonforge.errors import SpecError, did_you_mean
@@ -48,10 +49,12 @@ OF_COMMENTS: tuple[Rule, ...] = _of(comment.FAMILIES)
 RULES: tuple[Rule, ...] = (*OF_CONFIGS, *OF_MODELS, *OF_REPOSITORIES, *OF_COMMENTS)
 
 
-def broken(rules: Iterable[Rule], subject: Any) -> Iterator[tuple[Rule, Found]]:
-    """Yield what rules find of a subject, in their order."""
+def broken(
+    rules: Iterable[Rule], subject: Any, *, most: int | None = None
+) -> Iterator[tuple[Rule, Found]]:
+    """Yield what rules find of a subject, in their order; of each the first `most`."""
     for rule in rules:
-        for found in rule.judge(subject):
+        for found in islice(rule.judge(subject), most):
             yield rule, found
 
 
