@@ -1,14 +1,16 @@
 """Where in a config's text the place of a finding stands."""
 
 from tritonforge import pbtxt
+from tritonforge.pbtxt import strict
 
 
 def position(text: str, path: str) -> tuple[int, int]:
-    """Return line and column, from 1, of what a path leads to in a text that can be read.
+    """Return line and column, as the server's log counts them, of what a path leads to.
 
     Where the text does not say it, that is the nearest message around it that stands there; the
     first line where none does.
     """
     at = pbtxt.start(text, path)
-    line = text.count("\n", 0, at) + 1
-    return line, at - (text.rfind("\n", 0, at) + 1) + 1
+    start = text.rfind("\n", 0, at) + 1
+    _, column = strict.place(text[start:at].encode(), at)
+    return text.count("\n", 0, at) + 1, column

@@ -1,18 +1,22 @@
 """A repository as a server would find it, read without loading a model."""
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tritonforge import graph, manifest, pbtxt, placement
-from tritonforge.errors import ConfigError, ForgeError, GraphError, RepositoryError
+from tritonforge.errors import ForgeError, GraphError, RepositoryError
 from tritonforge.graph import lean
 from tritonforge.graph.external import externals
 from tritonforge.manifest import Manifest
+from tritonforge.pbtxt import strict
 from tritonforge.release import EMBEDDED, Release, find
 from tritonforge.repository import CONFIG, MODEL, Repository
 from tritonforge.rules import Config, File, Model
+
+_STRAY = re.compile("[\udc80-\udcff]")  # how Python writes a byte that is not UTF-8
 
 
 def model(repository: Repository, name: str, target: Release | None) -> Model:
@@ -21,34 +25,30 @@ def model(repository: Repository, name: str, target: Release | None) -> Model:
     versions = repository.versions(name)
     manifests = _manifests(folder, versions)
     release = target or _built_for(manifests)
-    text = _text(folder / CONFIG)
-    config = _config(text, release)
-    message = None if config is None else config.message
+    raw = _raw(folder / CONFIG)
+    said = None if raw is None else strict.read(raw, release.triton)
+    message = said.message if said is not None and said.is_known else None
     return Model(
         name=name,
         path=folder,
         release=release,
         entries=tuple(sorted(f"{each.name}{'/' * each.is_dir()}" for each in folder.iterdir())),
-        text=text,
-        config=config,
+        text=None if raw is None else _text(raw),
+        config=None if message is None else Config(message=message, release=release),
         files=_files(folder, message, versions, release),
         manifests=manifests,
+        flaws=() if said is None else said.flaws,
     )
 
 
-def _text(path: Path) -> str | None:
-    """Return the text of a config, None where there is none."""
-    return path.read_text("utf-8", errors="replace") if path.is_file() else None
+def _raw(path: Path) -> bytes | None:
+    """Return the bytes of a config, None where there is none."""
+    return path.read_bytes() if path.is_file() else None
 
 
-def _config(text: str | None, release: Release) -> Config | None:
-    """Read a config; None where there is none or it cannot be read."""
-    if text is None:
-        return None
-    try:
-        return Config(message=pbtxt.parse_known(text), release=release)
-    except ConfigError:
-        return None
+def _text(raw: bytes) -> str:
+    """Return bytes as text, its line ends as they are, with a sign for each that is not UTF-8."""
+    return _STRAY.sub("\ufffd", raw.decode("utf-8", "surrogateescape"))
 
 
 def _manifests(folder: Path, versions: tuple[int, ...]) -> dict[int, Manifest]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tritonforge.graph import External
 from tritonforge.manifest import Manifest
+from tritonforge.pbtxt.strict import Flaw
 from tritonforge.release import Release
 from tritonforge.tensors import Signature
 
@@ -48,10 +49,10 @@ class File:
 class Model:
     """A model as it lies in the folder of its name.
 
-    `text` is its config's, None where it has none; `config` is None where that cannot be read,
-    and `fault` says why. `entries` are the names in its folder, folders with a slash behind.
-    `files` are those of the versions that the server loads, by number, `manifests` likewise where
-    tritonforge built them.
+    `text` is its config's, None where it has none; `config` is None where that cannot be read, and
+    `flaws` say what is wrong with it. `entries` are the names in its folder, folders with a slash
+    behind. `files` are those of the versions that the server loads, by number, `manifests` likewise
+    where tritonforge built them.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Model:
     config: Config | None
     files: Mapping[int, File]
     manifests: Mapping[int, Manifest]
+    flaws: tuple[Flaw, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

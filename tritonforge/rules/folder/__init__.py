@@ -1,5 +1,5 @@
 """Rules of a model as it lies in its folder: its text, names, versions and files."""
 
-from tritonforge.rules.folder import layout, syntax
+from tritonforge.rules.folder import fields, layout, syntax
 
-FAMILIES = (syntax, layout)
+FAMILIES = (syntax, fields, layout)
