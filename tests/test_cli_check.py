@@ -75,7 +75,7 @@ def test_a_table_tells_place_code_sentence_and_line():
         " folder's 'm'\n"
         '  1 | name: "other"\n'
         "    | ^^^^\n"
-        "model_repository/m/config.pbtxt:5:29: BAT101 refused: the preferred size 8 should be 1 to"
+        "model_repository/m/config.pbtxt:5:36: BAT101 refused: the preferred size 8 should be 1 to"
         " max_batch_size, 4\n"
         "  5 |     preferred_batch_size: [ 2, 8 ]\n"
         "    |                                ^\n"
@@ -91,7 +91,7 @@ def test_an_absolute_repository_elsewhere_is_told_whole(repository, monkeypatch,
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert f"{repository}/m/config.pbtxt:1:1: " in run("-r", repository).output
-    assert "\n../model_repository/m/config.pbtxt:5:29: " in run("-r", "../model_repository").output
+    assert "\n../model_repository/m/config.pbtxt:5:36: " in run("-r", "../model_repository").output
 
 
 def test_a_line_of_a_terminal_is_not_exceeded(repository):
@@ -370,7 +370,7 @@ def test_fix_tells_what_it_mended_and_what_is_left(repository):
     result = run("--select", TOLD, "--fix")
     place = "model_repository/m/config.pbtxt"
     assert f"fixed {place}:1:1: LAY101: the name is 'other', the folder's 'm'" in result.output
-    assert f"\n{place}:5:29: BAT101 refused: " in result.output
+    assert f"\n{place}:5:36: BAT101 refused: " in result.output
     assert "1 model for 24.10: 1 refused; 1 fixed\n" in result.output
     assert result.exit_code == 1
     assert (repository / "m/config.pbtxt").read_text("utf-8") == CONFIG.replace("other", "m")

@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tritonforge import pbtxt, rules
 from tritonforge.check.clashing import clash, in_order, reaches
 from tritonforge.check.report import Finding, Report
 from tritonforge.errors import ConfigError, ForgeError, RepositoryError
+from tritonforge.pbtxt import strict
 from tritonforge.release import Release
 from tritonforge.repository import CONFIG, Repository
 from tritonforge.repository.configs import ConfigFile
@@ -135,20 +137,35 @@ def _changed(before: str, findings: Sequence[Finding], release: Release) -> str:
     """Make all changes and read them back; raise `ConfigError` where more than they changed."""
     changes = [change for each in findings for change in each.found.changes]
     after = _edited(before, changes)
-    for each in pbtxt.differences(before, after):
-        if not any(reaches(change, each.path) for change in changes):
-            raise ConfigError(f"the change would alter {each.path}, too")
-    new = _refused(after, release) - _refused(before, release)
+    was = strict.read(before.encode(), release.triton)
+    now = strict.read(after.encode(), release.triton)
+    if was.is_known:
+        for each in pbtxt.differences(before, after):
+            if not any(reaches(change, each.path) for change in changes):
+                raise ConfigError(f"the change would alter {each.path}, too")
+        _check_rules(was.message, now.message, release)
+    new = _flaws(now) - _flaws(was)
     if new:
-        raise ConfigError(f"{release.tag} would then refuse it, by {', '.join(sorted(new))}")
+        raise ConfigError(f"{release.tag} could then not read it: {'; '.join(sorted(new))}")
     return after
 
 
-def _refused(text: str, release: Release) -> Counter[str]:
+def _check_rules(before: Any, after: Any, release: Release) -> None:
+    """Raise `ConfigError` where a release would refuse a config that it did not refuse before."""
+    new = _refused(after, release) - _refused(before, release)
+    if new:
+        raise ConfigError(f"{release.tag} would then refuse it, by {', '.join(sorted(new))}")
+
+
+def _refused(message: Any, release: Release) -> Counter[str]:
     """Count what keeps a release from loading a config."""
-    config = Config(message=pbtxt.parse_known(text), release=release)
-    found = rules.broken(rules.OF_CONFIGS, config)
+    found = rules.broken(rules.OF_CONFIGS, Config(message=message, release=release))
     return Counter(rule.code for rule, _ in found if rule.severity == "refused")
+
+
+def _flaws(reading: strict.Reading) -> Counter[str]:
+    """Count what keeps a text from being read."""
+    return Counter(each.said for each in reading.flaws if not each.is_taken)
 
 
 def _write(mended: Sequence[Mended]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tritonforge.pbtxt import strict
 from tritonforge.release import Release
 from tritonforge.rules import Found, Rule, Severity
 
@@ -16,8 +17,8 @@ _NAME = re.compile(r"[A-Za-z_]\w*")
 class Finding:
     """What a rule found, and where: `file` is relative to the repository.
 
-    `line` and `column` count from 1, and are None where the file is no text. `written` is the
-    line of the config, None where the place is in another file.
+    `line` and `column` count from 1, as the server's log counts them, and are None where the file
+    is no text. `written` is the line of the config, None where the place is in another file.
     """
 
     rule: Rule
@@ -34,6 +35,13 @@ class Finding:
         said, at = self.found.said.removesuffix("."), self.found.at
         names = _NAME.findall(at)
         return said if not names or names[-1] in said else f"{at}: {said}"
+
+    @property
+    def character(self) -> int | None:
+        """Return the column in characters, from 1: the server counts bytes, and tabs to eight."""
+        if self.written is None or self.column is None:
+            return self.column
+        return strict.character(self.written, self.column)
 
     @property
     def is_fixable(self) -> bool:

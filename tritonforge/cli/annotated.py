@@ -25,7 +25,7 @@ def _command(repository: Repository, finding: Finding) -> str:
     properties = {
         "file": os.path.relpath(repository.path / finding.file),
         "line": finding.line,
-        "col": finding.column,
+        "col": finding.character,
         "title": f"{rule.code} {rule.severity}",
     }
     written = ",".join(

@@ -13,7 +13,7 @@ _CUT = "…"
 
 def excerpt(finding: Finding, columns: int) -> list[str]:
     """Return the line and the mark below it; nothing where the line is not what it is about."""
-    written, line, column = finding.written, finding.line, finding.column
+    written, line, column = finding.written, finding.line, finding.character
     if written is None or line is None or column is None or not 1 <= column <= len(written):
         return []
     word = _WORD.match(written, column - 1)

@@ -95,7 +95,7 @@ def _location(repository: Repository, base: Path, finding: Finding) -> dict[str,
     """Return a place: the file, the line and column where it is text, and the model."""
     place: dict[str, Any] = {"artifactLocation": _artifact(repository, base, finding.file)}
     if finding.line is not None:
-        column = {} if finding.column is None else {"startColumn": finding.column}
+        column = {} if finding.character is None else {"startColumn": finding.character}
         place["region"] = {"startLine": finding.line, **column}
     logical = {"name": output.line(finding.model), "kind": "module"}
     if finding.found.at:

@@ -13,11 +13,9 @@ from tritonforge.pbtxt.reading import ModelConfig
 from tritonforge.pbtxt.strict.cursor import Stop
 from tritonforge.pbtxt.strict.flaw import Flaw
 from tritonforge.pbtxt.strict.reader import Reader
-from tritonforge.pbtxt.strict.words import place
+from tritonforge.pbtxt.strict.words import character, place
 
-__all__ = ["Flaw", "Reading", "place", "read"]
-
-_HARMLESS = frozenset({"unknown", "newer", "key", "encoding"})
+__all__ = ["Flaw", "Reading", "character", "place", "read"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +28,7 @@ class Reading:
     @property
     def is_known(self) -> bool:
         """Say whether the message is all that was meant, but for fields that nobody knows."""
-        return all(each.kind in _HARMLESS for each in self.flaws)
+        return all(each.is_taken or each.kind in {"unknown", "newer"} for each in self.flaws)
 
 
 def read(text: bytes, triton: str | None = None) -> Reading:

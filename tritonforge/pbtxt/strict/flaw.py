@@ -12,7 +12,7 @@ from typing import Literal
 # encoding  a string that is not UTF-8
 # key       a key of a map that stands there already, which the server takes
 # unknown   a field that no known Triton has
-# newer     a field, or a value of an enum, that came after the release
+# newer     a field, or a value of an enum, that came after the release: it is read nonetheless
 Kind = Literal[
     "broken", "kind", "range", "twice", "choice", "value", "encoding", "key", "unknown", "newer"
 ]
@@ -35,6 +35,11 @@ class Flaw:
     at: Place
     told: Place
     edits: tuple[tuple[str, str | None], ...] = ()
+
+    @property
+    def is_taken(self) -> bool:
+        """Say whether the server reads the text for all that."""
+        return self.kind in {"key", "encoding"}
 
     @property
     def place(self) -> Place:

@@ -56,7 +56,7 @@ class Known:
 def fields(descriptor: Any, triton: str | None) -> Mapping[str, Known]:
     """Return the fields of a message that any known Triton has, as that of a release has them."""
     known = {each.name: _known(each, descriptor, triton) for each in descriptor.fields}
-    for name in _table()["fields"].get(descriptor.full_name, {}):
+    for name in sorted(named(descriptor.full_name)):
         if name not in known:
             since = late(descriptor.full_name, name, triton)
             known[name] = Known(name=name, kind=None, since=since)
@@ -101,9 +101,9 @@ def came(since: str) -> str:
 
 
 @cache
-def values(enum: str) -> frozenset[str]:
-    """Return the names of an enum's values that any known Triton has."""
-    return frozenset(_table()["fields"].get(enum, {}))
+def named(scope: str) -> frozenset[str]:
+    """Return the fields of a message, or the values of an enum, that any known Triton has."""
+    return frozenset(_table()["fields"].get(scope, {}))
 
 
 def owner(descriptor: Any) -> str:
@@ -114,11 +114,7 @@ def owner(descriptor: Any) -> str:
 
 def owners(name: str) -> tuple[str, ...]:
     """Return the fields of a config whose messages have a field of that name."""
-    return tuple(
-        path
-        for full_name, path in _messages().items()
-        if name in _table()["fields"].get(full_name, {})
-    )
+    return tuple(path for full_name, path in _messages().items() if name in named(full_name))
 
 
 @cache

@@ -68,8 +68,8 @@ def unquoted(text: str) -> str:
 
 
 def quoted(text: str) -> str | None:
-    """Return a name as a string; None for what is none."""
-    return f'"{text}"' if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text) else None
+    """Return a name or a number as a string; None for what is none."""
+    return f'"{text}"' if re.fullmatch(r"[\w.]+", text, re.ASCII) else None
 
 
 def whole(text: str, low: int, high: int) -> str | None:

@@ -46,9 +46,9 @@ class Reader(Cursor):
             field = known.get(said)
             if field is None:
                 self._unknown(body, name, said)
-            elif field.since is not None:
-                self._newer(body, name, field)
             else:
+                if field.since is not None:
+                    self._newer(body, name, field)
                 self._field(body, field, name)
                 body.given[said] += 0  # a list without elements stands there too
             self.part()
@@ -56,13 +56,12 @@ class Reader(Cursor):
             self.flaws[number] = replace(self.flaws[number], edits=())
 
     def _newer(self, body: Body, name: Word, field: Known) -> None:
-        """Take down a field that came after the release, and go past it."""
+        """Take down a field that came after the release; of one not even installed that is all."""
         said = (
             f"{owner(body.descriptor)} has no field {field.name!r} in Triton {self.triton}:"
             f" it {came(field.since or '')}"
         )
-        self.flaw("newer", said, name.start, self.word.start)
-        self.skip(has_colon=self.takes(b":"))
+        self.flaw("newer" if field.kind else "unknown", said, name.start, self.word.start)
 
     def _unknown(self, body: Body, name: Word, said: str) -> None:
         """Take down a field that nobody knows, and read it as the one that was surely meant."""
@@ -91,10 +90,11 @@ class Reader(Cursor):
         """Read the value, or the values, of a field that is known."""
         if not field.is_repeated and self._is_refused(body, field, name):
             body = body.apart()
-        if not self.takes(b":") and field.kind not in {"message", None}:
+        has_colon = self.takes(b":")
+        if not has_colon and field.kind not in {"message", None}:
             self.broken(f"':' is wanted between {field.name} and its value, not {self.shown()}")
         if field.kind is None:
-            self.skip()
+            self.skip(has_colon=has_colon)
         elif field.is_repeated and self.is_at(b"["):
             self._list(body, field)
         else:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tritonforge.pbtxt.strict import guesses, literals
 from tritonforge.pbtxt.strict.cursor import Cursor
-from tritonforge.pbtxt.strict.known import Known, came, late, values
+from tritonforge.pbtxt.strict.known import Known, came, late, named
 
 NONE: Any = object()  # no value: it is flawed
 
@@ -131,10 +131,10 @@ def _enum(cursor: Cursor, field: Known, path: str | None, triton: str | None) ->
     if not cursor.is_a("name"):
         names = field.values
 
-        def named(text: str) -> str | None:
+        def meant(text: str) -> str | None:
             return literals.unquoted(text) if literals.unquoted(text) in names else None
 
-        return _wrong(cursor, field, path, named)
+        return _wrong(cursor, field, path, meant)
     word, said = cursor.word, cursor.said.decode()
     cursor.take()
     enum = field.enum or ""
@@ -142,10 +142,9 @@ def _enum(cursor: Cursor, field: Known, path: str | None, triton: str | None) ->
     if since is not None:
         text = f"{field.name} has no value {said} in Triton {triton}: it {came(since)}"
         cursor.flaw("newer", text, word.start, cursor.word.start)
-        return NONE
     if said in field.values:
         return field.values[said]
-    if said not in values(enum):
+    if said not in named(enum):
         _no_value(cursor, field, path, said, word.start, triton)
     return NONE
 

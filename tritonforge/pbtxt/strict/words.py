@@ -59,6 +59,16 @@ def place(text: bytes, at: int) -> tuple[int, int]:
     return text.count(b"\n", 0, at) + 1, len(before.expandtabs(_TAB)) + 1
 
 
+def character(line: str, column: int) -> int:
+    """Return which character of a line, from 1, stands at a column as the server's log counts."""
+    reached = 1
+    for number, each in enumerate(line, 1):
+        reached += _TAB - (reached - 1) % _TAB if each == "\t" else len(each.encode())
+        if reached > column:
+            return number
+    return len(line) + 1
+
+
 def words(text: bytes) -> Iterator[Word]:
     """Yield the words of a text one by one, at last its end."""
     at = name_end = 0

@@ -1,13 +1,11 @@
 """Rules of fields and values that came with a newer Triton: text with one is not even read."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from tritonforge.pbtxt.descriptors import is_map
+from tritonforge.pbtxt.strict.known import late, named
 from tritonforge.release import Release, images
 from tritonforge.rules.places import keyed, told_apart
 from tritonforge.rules.rule import Found, rule
@@ -106,18 +104,4 @@ def _inside(path: str, field: Any, value: Any) -> Iterator[tuple[str, Any]]:
 
 def _late(scope: str, name: str, release: Release) -> str | None:
     """Return the Triton that brought a field or a value after the release's; None if it has it."""
-    since = _table()["fields"].get(scope, {}).get(name, _NEVER)
-    if since is None or release.triton is None or _numbers(since) <= _numbers(release.triton):
-        return None
-    return str(since)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """Turn `2.51.0` into numbers."""
-    return tuple(int(part) for part in version.split("."))
-
-
-@cache
-def _table() -> Any:
-    """Read the data file once."""
-    return json.loads(files("tritonforge").joinpath("data/config_fields.json").read_text("utf-8"))
+    return late(scope, name, release.triton) if name in named(scope) else _NEVER
