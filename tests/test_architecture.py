@@ -27,7 +27,7 @@ LAYERS = (
     {"rules"},
     {"check"},
     {"configuring", "finishing", "recording", "reference", "serving"},
-    {"making"},
+    {"judging", "making"},
     {"beginning", "build", "parity", "measure"},
     {"jobs"},
     {"cli"},

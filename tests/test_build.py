@@ -18,6 +18,7 @@ from onnx import numpy_helper
 
 from tritonforge import graph, manifest, pbtxt, release, toolchain
 from tritonforge.build import build
+from tritonforge.check import check
 from tritonforge.errors import (
     ConfigError,
     ExportError,
@@ -225,6 +226,38 @@ def test_a_kept_config_must_serve_the_new_version_and_says_so_at_once(repository
         build(spec("mlp"), repository, standing="keep", progress=lambda *what: told.append(what))
     assert told == []
     assert repository.versions("nets_mlp") == (1,)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_kept_config_that_the_release_refuses_is_told_by_its_rule(repository, dry_run):
+    path = build(spec("mlp"), repository).entry.config_path
+    text = path.read_text().replace(
+        "dynamic_batching {", "dynamic_batching {\n  preferred_batch_size: 99"
+    )
+    assert "99" in text
+    path.write_text(text)
+    said = r"release 24\.10 would refuse the model: BAT101 nets_mlp/config\.pbtxt:[0-9]+:"
+    with pytest.raises(ConfigError, match=said) as caught:
+        build(spec("mlp", seed=5), repository, standing="keep", dry_run=dry_run)
+    assert "tritonforge check --explain BAT101" in caught.value.hint
+    assert repository.versions("nets_mlp") == (1,)
+    path.write_text(f"# tritonforge: ignore-file BAT101\n{text}")
+    assert build(spec("mlp", seed=5), repository, standing="keep", dry_run=dry_run).version == 2
+
+
+def test_a_kept_config_that_does_not_do_what_was_meant_is_noted(repository):
+    path = build(spec("mlp"), repository).entry.config_path
+    with path.open("a") as file:
+        file.write('parameters { key: "intra_op_thread_cout" value { string_value: "1" } }\n')
+    notes = build(spec("mlp", seed=5), repository, standing="keep").notes
+    assert [each for each in notes if each.startswith("PRM201 nets_mlp/config.pbtxt:")]
+
+
+def test_what_is_built_passes_its_check(repository):
+    build(spec("mlp"), repository)
+    build(spec("mlp"), repository, rebuild=True)
+    report = check(repository)
+    assert report.passed, report.findings
 
 
 def test_a_scalar_needs_a_target_that_takes_it(repository, tmp_path):

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tritonforge import extras, leftovers, making, manifest, pbtxt, sources, unchanged
+from tritonforge import extras, leftovers, making, manifest, pbtxt, release, sources, unchanged
 from tritonforge.configuring import check_early
+from tritonforge.judging import judge
 from tritonforge.making import Made
 from tritonforge.manifest import Manifest
 from tritonforge.progress import Progress, silent
@@ -157,15 +158,21 @@ def _place(
         keep = standing == "keep" and stands is not None
         brought, notes = extras.bring(repository, name, stage, text, keep=keep)
         record = replace(made.record, config=text, beside=brought)
-        if dry_run:
-            return None, number, record, notes
         manifest.write(record, stage.version_dir)
-        entry = repository.publish(
-            stage,
+        obsolete = extras.obsolete(repository, name, stage, text)
+        found = judge(
+            repository,
             name,
+            stage,
             config=text,
             version=number,
-            force=force,
-            obsolete=extras.obsolete(repository, name, stage, text),
+            target=release.find(record.target),
+            told=text == made.config.text,
+            obsolete=obsolete,
         )
-    return entry, number, record, notes
+        if dry_run:
+            return None, number, record, (*notes, *found)
+        entry = repository.publish(
+            stage, name, config=text, version=number, force=force, obsolete=obsolete
+        )
+    return entry, number, record, (*notes, *found)

@@ -32,8 +32,6 @@ def _lines(model: str, refused: Sequence[Finding]) -> Iterator[str]:
     """Yield the lines of a model: the first few reasons, and how many more there are."""
     own = [each for each in refused if each.model == model]
     for each in own[:_MOST]:
-        parts = (each.file, each.line, each.column)
-        place = ":".join(str(part) for part in parts if part is not None)
-        yield f"{each.rule.code} {place}: {each.sentence}: {each.rule.remedy}"
+        yield f"{each.rule.code} {each.place}: {each.sentence}: {each.rule.remedy}"
     if len(own) > _MOST:
         yield f"{model}: {len(own) - _MOST} more, which tritonforge check tells"

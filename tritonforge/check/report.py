@@ -30,6 +30,12 @@ class Finding:
     written: str | None = None
 
     @property
+    def place(self) -> str:
+        """Return the file, and line and column where it is text, as compilers write them."""
+        parts = (self.file, self.line, self.column)
+        return ":".join(str(part) for part in parts if part is not None)
+
+    @property
     def sentence(self) -> str:
         """Return what was found as it can be read without the config: with the field it is of."""
         said, at = self.found.said.removesuffix("."), self.found.at

@@ -51,7 +51,7 @@ def _base(repository: Repository) -> Path:
     return here if there.is_relative_to(here) else there
 
 
-def _quoted(path: Path) -> str:
+def _quoted(path: Path | str) -> str:
     """Write a path as a URI has it, whatever bytes it consists of."""
     return quote_from_bytes(os.fsencode(path))
 
@@ -87,7 +87,7 @@ def _result(repository: Repository, base: Path, report: Report, finding: Finding
 
 def _artifact(repository: Repository, base: Path, file: Path) -> dict[str, str]:
     """Return where a file of the repository is."""
-    path = (repository.path.resolve() / file).relative_to(base)
+    path = os.path.relpath(repository.path.resolve() / file, base)
     return {"uri": _quoted(path), "uriBaseId": _BASE}
 
 
