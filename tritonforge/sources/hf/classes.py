@@ -96,8 +96,9 @@ def _first(config: Any, autos: tuple[str, ...]) -> Any:
     import transformers
 
     for auto in autos:
-        known = getattr(getattr(transformers, auto), "_model_mapping", None) or {}
-        classes = known.get(type(config), None)
+        known = getattr(getattr(transformers, auto), "_model_mapping", None)
+        # Whether it is empty is not asked: it would import the configs of every kind of model.
+        classes = None if known is None else known.get(type(config), None)
         if classes is not None:
             return classes[0] if isinstance(classes, list | tuple) else classes
     return None
