@@ -72,6 +72,28 @@ def test_an_older_file_is_not_converted_up(tmp_path):
     assert exported.chosen.startswith("opset 13, not 21: at 21 ONNX Runtime 1.19.2 has no CUDA")
 
 
+@pytest.mark.parametrize("accelerator", ["cpu", "cuda", "tensorrt"])
+@pytest.mark.parametrize("target", ["23.06", "25.08"])
+@pytest.mark.parametrize("opset", [13, 18, 21])
+@pytest.mark.parametrize("native", [{13}, {18}, {21}, range(7, 21)], ids=str)
+def test_what_is_not_looked_at_would_change_nothing(tmp_path, accelerator, target, opset, native):
+    given, wished = reshaping(tmp_path / "given.onnx", opset), spec(target, accelerator)
+    every = opsets.ranked(given, wished, native)
+    found = opsets.ranked(given, wished, native, written=opset)
+    assert set(found) <= set(every)
+    assert found[:1] == every[:1]
+    told = [opsets.reason(found[0].opset, options, wished) for options in (found, every)]
+    assert told[0] == told[1]
+    stands = opset in native and every[0].opset == opset and not every[0].lost
+    assert stands or found == every
+
+
+def test_no_other_opset_is_looked_at_where_nothing_is_lost_at_the_files_own(tmp_path):
+    given, wished = reshaping(tmp_path / "given.onnx", 18), spec(accelerator="cpu")
+    found = opsets.ranked(given, wished, {18}, written=18)
+    assert [each.opset for each in found] == [18, 21]
+
+
 def test_a_wished_opset_stands_and_what_it_loses_is_told(tmp_path):
     path = tmp_path / "model.onnx"
     wished = spec(opset=21)

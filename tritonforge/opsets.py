@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tritonforge import placement, release
@@ -30,12 +31,15 @@ class Option:
     nodes: int
 
 
-def ranked(path: Path, spec: ModelSpec, native: Container[int]) -> tuple[Option, ...]:
+def ranked(
+    path: Path, spec: ModelSpec, native: Container[int], *, written: int | None = None
+) -> tuple[Option, ...]:
     """Return the opsets at which the target runs a file, the best first.
 
     That is where the fewest nodes lose the provider; of those, where no conversion is needed; of
     those, the highest. Nothing where the graph cannot be resolved, or holds no operator of ONNX's
-    own domain.
+    own domain. Where the file is `written` at the best that there can be, beside it the target's
+    highest alone is looked at, which a reason speaks of.
     """
     model = placement.model_of(path)
     if MAIN not in opsets_of(model.opset_import):
@@ -43,13 +47,21 @@ def ranked(path: Path, spec: ModelSpec, native: Container[int]) -> tuple[Option,
     graph, _ = placement.as_placed(placement.read(model))
     if graph is None:
         return ()
-    options = []
-    for opset in range(LOWEST_OPSET, spec.target.opset + 1):
+
+    @cache
+    def option(opset: int) -> Option | None:
         there = placement.written_out(model, graph, opset)
         found = placement.supposed(there, spec.target, spec.accelerator, opset)
-        if found is not None:
-            option = Option(opset=opset, native=opset in native, lost=found.lost, nodes=found.nodes)
-            options.append(option)
+        if found is None:
+            return None
+        return Option(opset=opset, native=opset in native, lost=found.lost, nodes=found.nodes)
+
+    wanted = [*range(LOWEST_OPSET, spec.target.opset + 1)]
+    if written is not None and written == max(filter(native.__contains__, wanted), default=0):
+        stands = option(written)
+        if stands is not None and not stands.lost:
+            wanted = sorted({written, spec.target.opset})
+    options = filter(None, map(option, wanted))
     return tuple(sorted(options, key=lambda each: (len(each.lost), not each.native, -each.opset)))
 
 

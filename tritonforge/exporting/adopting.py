@@ -27,7 +27,7 @@ def adopt(source: Path, spec: ModelSpec, path: Path, progress: Progress) -> Expo
     if spec.opset is not None:
         wanted = [spec.target.check_opset(spec.opset)]
     else:
-        options = opsets.ranked(source, spec, {stamp.opset})
+        options = opsets.ranked(source, spec, {stamp.opset}, written=stamp.opset)
         wanted = [option.opset for option in options]
         if options:  # where no way leads to those, there is one that is lost to the provider
             every = range(spec.target.opset, LOWEST_OPSET - 1, -1)

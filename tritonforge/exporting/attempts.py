@@ -137,7 +137,8 @@ def _improved(
     """Write the model at the opset where it keeps its provider, if that is another one."""
     from tritonforge import export
 
-    options = opsets.ranked(path, spec, export.NATIVE[_method(first)])
+    native = export.NATIVE[_method(first)]
+    options = opsets.ranked(path, spec, native, written=first.stamp.opset)
     for option in options:
         if option.opset == first.stamp.opset:
             break
