@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tritonforge import costing, graph, placement
+from tritonforge.graph import lean
 from tritonforge.placement import Placement
 from tritonforge.spec import ON_GPU, Accelerator, ModelSpec
 from tritonforge.tensors import Signature
@@ -43,7 +44,7 @@ def decided(path: Path, spec: ModelSpec) -> Decision | None:
         return None
     if spec.device == "cpu":
         return Decision(accelerator="cpu", reason="accelerator cpu: the server has no GPU")
-    signature = graph.signature(graph.load(path))
+    signature = graph.signature(lean.read(path))
     flops = costing.row_flops(path, signature, spec)
     placed = next(placement.place(path, (spec.target,), "tensorrt"))
     accelerator, reason = next(_reasons(spec, flops, placed, _wild(signature, spec)))

@@ -10,6 +10,7 @@ from pathlib import Path
 from tritonforge import graph, opsets, runtime, samples
 from tritonforge.deciding import Decision
 from tritonforge.errors import ExportError, GraphError
+from tritonforge.graph import lean
 from tritonforge.spec import Domain, ModelSpec
 from tritonforge.tensors import Dim, Signature, TensorSpec
 
@@ -53,7 +54,7 @@ def read_back(
 
     Raises `GraphError` where the target or a session refuses it, or it is not what was pinned.
     """
-    model = graph.load(path)
+    model = lean.read(path)
     stamp = graph.stamp_of(model)
     if stamp.opset != opset or stamp.ir > spec.target.ir:
         raise GraphError(
@@ -70,8 +71,9 @@ def read_back(
     loaded_by, known = _opened(path, spec)
     signature = _inferred(graph.signature(model), known)
     if signature != graph.signature(model):
-        graph.name_output_dims(model, {each.name: each.dims for each in signature.outputs})
-        graph.write(model, path)
+        whole = graph.load(path)
+        graph.name_output_dims(whole, {each.name: each.dims for each in signature.outputs})
+        graph.write(whole, path)
     return Exported(
         exporter=way,
         stamp=stamp,
@@ -113,7 +115,7 @@ def drop_unused(
     Raises `ExportError` for one that was wished for where it could be left out, and where none is
     used.
     """
-    model = graph.load(path)
+    model = lean.read(path)
     unused = graph.unused_inputs(model)
     written = {each.name for each in model.graph.input}
     kept = tuple(each for each in inputs if each.name in written and each.name not in unused)
@@ -128,8 +130,9 @@ def drop_unused(
             hint="a server asks for an input: return something that depends on one",
         )
     if unused:
-        graph.drop_inputs(model, unused)
-        graph.write(model, path)
+        whole = graph.load(path)
+        graph.drop_inputs(whole, unused)
+        graph.write(whole, path)
     return kept
 
 

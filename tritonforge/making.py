@@ -25,6 +25,7 @@ from tritonforge.configuring import Configured, configure, optional
 from tritonforge.costing import row_flops
 from tritonforge.errors import GateError
 from tritonforge.exported import Exported
+from tritonforge.graph import lean
 from tritonforge.manifest import Manifest
 from tritonforge.progress import Progress
 from tritonforge.proving import Case, Proof
@@ -69,7 +70,7 @@ def make(
         exported.domains,
         flops,
         stage,
-        graph.spare(graph.load(path), wanted) if wanted else (),
+        graph.spare(lean.read(path), wanted) if wanted else (),
     )
     if config.message.default_model_filename:
         graph.move(path, path.with_name(config.message.default_model_filename))

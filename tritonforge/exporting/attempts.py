@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tritonforge import converting, deciding, graph, opsets, samples
 from tritonforge.errors import ExportError, GraphError
 from tritonforge.exported import Exported, drop_unused, hold, read_back
+from tritonforge.graph import lean
 from tritonforge.progress import Progress
 from tritonforge.sources import Loaded
 from tritonforge.spec import ModelSpec
@@ -193,15 +194,15 @@ def _ways(
 
 def _fit(raw: Path, path: Path, way: str, opset: int, spec: ModelSpec) -> str:
     """Bring an exporter's file to the pinned opset and the target's IR at `path`, and say how."""
+    written = graph.stamp_of(lean.read(raw))
+    fits = written.opset == opset and written.ir == spec.target.ir
+    if fits and not spec.external_data and not graph.external_files(raw):
+        graph.move(raw, path)
+        return way
     model = graph.load(raw)
-    written = graph.stamp_of(model)
     if written.opset != opset:
         model = converting.converted(model, opset, spec)
         way = f"{way}, converted from opset {written.opset}"
-    same = graph.stamp_of(model) == written and model.ir_version == spec.target.ir
-    if same and not spec.external_data and not graph.external_files(raw):
-        graph.move(raw, path)
-        return way
     model.ir_version = spec.target.ir
     graph.write(model, path, beside=spec.external_data, base=raw.parent)
     return way
