@@ -167,9 +167,48 @@ def test_a_sweep_of_16_and_of_a_range():
         {"b": 16},
     ]
     steps = samples.sweep(("s",), {"s": Range(low=1, high=512)}, batch=None, max_batch_size=16)
-    assert [each["s"] for each in steps] == [1, 257, 512]
+    assert [each["s"] for each in steps] == [1, 22, 23, 512]
     steps = samples.sweep(("s",), {"s": Range(low=8, high=32)}, batch=None, max_batch_size=16)
-    assert [each["s"] for each in steps] == [8, 20, 21, 32]
+    assert [each["s"] for each in steps] == [8, 16, 17, 32]
+
+
+def rows(dynamic, ranges, batch=None, maximum=16):
+    found = samples.sweep(dynamic, ranges, batch=batch, max_batch_size=maximum)
+    return [tuple(each[name] for name in dynamic) for each in found]
+
+
+def test_the_larger_the_batch_the_smaller_the_rest():
+    ranges = {"s": Range(low=1, high=512)}
+    assert rows("bs", ranges, "b") == [(1, 512), (2, 23), (5, 22), (16, 1)]
+    assert rows("sb", ranges, "b") == [(512, 1), (23, 2), (22, 5), (1, 16)]
+    assert rows("bs", ranges, "b", 1) == [(1, 512), (1, 23), (1, 22), (1, 1)]
+    assert rows("bs", ranges, "b", 2) == [(1, 512), (1, 23), (2, 22), (2, 1)]
+    assert rows("bs", {"s": Range(low=7, high=7)}, "b") == [(1, 7), (2, 7), (5, 7), (16, 7)]
+    assert rows("bs", {"s": Range(low=32, high=64, step=32)}, "b") == [
+        *((1, 64), (2, 64), (5, 32), (16, 32))
+    ]
+
+
+def test_two_dimensions_are_now_equal_and_now_not():
+    side = Range(low=32, high=512, step=32)
+    found = rows("bhw", {"h": side, "w": side}, "b")
+    assert {row[1:] for row in found} == {(32, 128), (128, 512), (512, 32), (128, 128)}
+    assert [row[0] for row in found] == [1, 2, 5, 16]
+    cells = [height * width for _, height, width in found]
+    assert cells == sorted(cells, reverse=True)
+
+
+@given(st.lists(RANGES, max_size=3), st.integers(1, 300))
+def test_a_sweep_goes_to_the_ends_of_every_dimension(sizes, maximum):
+    names = ("b", "s", "t", "u")[: len(sizes) + 1]
+    ranges = dict(zip(names[1:], sizes, strict=True))
+    found = list(samples.sweep(names, ranges, batch="b", max_batch_size=maximum))
+    for name, size in ranges.items():
+        swept = {each[name] for each in found}
+        assert {size.low, size.high or max(64, size.low)} <= swept
+        assert (size.high or 64) < size.low + 3 or {number % 2 for number in swept} == {0, 1}
+    assert {1, min(2, maximum), maximum} <= {each["b"] for each in found}
+    assert len(found) <= 5
 
 
 def test_a_batch_that_was_not_asked_for_is_one():

@@ -1,6 +1,7 @@
 """Arrays that make sense for a model: from its inputs, their domains, sizes and a seed."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import isqrt, prod
 from zlib import crc32
 
 import numpy as np
@@ -157,8 +158,16 @@ def _seed_of(arrays: Arrays) -> int:
 
 
 def typical(dynamic: Sequence[str], ranges: Mapping[str, Range]) -> dict[str, int]:
-    """Return one middling size per dynamic dimension."""
+    """Return one size per dynamic dimension, half-way between the ends: what a request may cost."""
     return {name: _between(ranges.get(name, Range())) for name in dynamic}
+
+
+def middling(dynamic: Sequence[str], ranges: Mapping[str, Range]) -> dict[str, int]:
+    """Return one size per dynamic dimension, half-way by ratio: as far from one end as the other.
+
+    Of 1 to 512 that is 22: neither 1 nor a sum of hundreds, and cheap where a proof asks often.
+    """
+    return {name: _by_ratio(ranges.get(name, Range())) for name in dynamic}
 
 
 def sweep(
@@ -166,22 +175,50 @@ def sweep(
 ) -> Iterator[Sizes]:
     """Name the sizes that a proof covers: 1, 2, an odd size and the maximum for the batch.
 
-    The other dimensions go through their ends, their middle and an odd size between. The lists run
-    side by side, so that no product explodes, each a step behind the one before: a model may mind
-    whether two sizes are equal. A last row has the typical sizes, equal where their ranges are.
+    The other dimensions go through their ends and two sizes in the middle, an odd and an even one.
+    The lists run side by side, so that no product explodes: the larger the batch, the smaller the
+    rest, for what a model does wrong at a batch or at a length it does without the other. What is
+    largest in both only takes longest.
     """
-    columns = {
-        name: _batches(max_batch_size) if name == batch else _steps(ranges.get(name, Range()))
-        for name in dynamic
-    }
-    for row in range(max((len(steps) for steps in columns.values()), default=1)):
+    others = sorted(_beside(dynamic, ranges, batch), key=_volume)
+    if batch not in dynamic:
+        yield from others
+        return
+    batches = _batches(max_batch_size)
+    count = max(len(others), len(batches))
+    for row in range(count):
+        size = batches[_place(row, count, len(batches))]
+        rest = others[-1 - _place(row, count, len(others))]
+        yield {name: size if name == batch else rest[name] for name in dynamic}
+
+
+def _beside(
+    dynamic: Sequence[str], ranges: Mapping[str, Range], batch: str | None
+) -> Iterator[Sizes]:
+    """Name the sizes of all dimensions but the batch.
+
+    Each is a step behind the one before: a model may mind whether two sizes are equal. The last
+    ones are middling, equal where their ranges are.
+    """
+    columns = {name: _steps(ranges.get(name, Range())) for name in dynamic if name != batch}
+    for row in range(max(map(len, columns.values()), default=1)):
         yield {
             name: steps[(row + shift) % len(steps)]
             for shift, (name, steps) in enumerate(columns.items())
         }
-    if len(set(dynamic) - {batch}) > 1:
-        sizes = typical(dynamic, ranges)
-        yield {name: 1 if name == batch else size for name, size in sizes.items()}
+    if len(columns) > 1:
+        yield middling([*columns], ranges)
+
+
+def _volume(sizes: Sizes) -> int:
+    """Return what a sample's cost grows with, about."""
+    return prod(sizes.values())
+
+
+def _place(row: int, count: int, length: int) -> int:
+    """Return which item of a shorter list stands in a row; those of the middle stand in several."""
+    last, gaps = length - 1, max(count - 1, 1)
+    return (2 * row * last + gaps) // (2 * gaps)
 
 
 def _batches(maximum: int) -> list[int]:
@@ -191,10 +228,10 @@ def _batches(maximum: int) -> list[int]:
 
 
 def _steps(size: Range) -> list[int]:
-    """Return both ends, the middle and an odd size next to it, as far as the range has them."""
+    """Return both ends, a middling size and the next one, as far as the range has them."""
     high = size.high if size.high is not None else max(_OPEN_END, size.low)
-    middle = _between(size)
-    wanted = (size.low, middle, middle + 1 - middle % 2, high)
+    middle = _by_ratio(size)
+    wanted = (size.low, middle, middle + 1, high)
     return sorted({min(size.nearest(each), size.nearest(high)) for each in wanted})
 
 
@@ -203,3 +240,10 @@ def _between(size: Range) -> int:
     if size.high is None:
         return size.nearest(max(size.low, _TYPICAL))
     return size.nearest((size.low + size.high + 1) // 2)
+
+
+def _by_ratio(size: Range) -> int:
+    """Return a size in the middle of a range by ratio, a modest one where the range is open."""
+    if size.high is None:
+        return _between(size)
+    return size.nearest(isqrt(size.low * size.high))

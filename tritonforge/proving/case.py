@@ -10,7 +10,7 @@ from tritonforge.tensors import Arrays, Signature
 
 # So many more seeds are drawn to see both sides of every If.
 SEEDS_FOR_BRANCHES = 24
-# Sizes are swept with one seed each; these many further seeds run at the smallest size.
+# Sizes are swept with one seed each; these many further seeds run in a batch of one.
 _MORE_SEEDS = 2
 
 
@@ -46,8 +46,8 @@ class Case:
 
 
 def smallest(case: Case) -> samples.Sizes:
-    """Return a batch of one at typical sizes."""
-    sizes = samples.typical(case.signature.dynamic, case.ranges)
+    """Return a batch of one at middling sizes."""
+    sizes = samples.middling(case.signature.dynamic, case.ranges)
     return {**sizes, case.signature.batch: 1} if case.signature.batch else sizes
 
 
@@ -62,7 +62,7 @@ def plan_of(case: Case) -> Iterator[tuple[samples.Sizes, int]]:
     for seed, sizes in enumerate(sizes_list):
         yield sizes, seed
     for extra in range(_MORE_SEEDS):
-        yield sizes_list[0], len(sizes_list) + extra
+        yield smallest(case), len(sizes_list) + extra
     yield from _recorded(case)
 
 
