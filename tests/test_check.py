@@ -1,6 +1,7 @@
 """What a check finds of a repository, where, what silences it and what mends it."""
 
 import resource
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,14 @@ def test_findings_bear_code_file_line_column_and_the_line(repository):
     assert (found["BAT101"].line, found["BAT101"].column) == (5, 30)
     assert str(found["BAT101"].file) == "m/config.pbtxt"
     assert found["BAT101"].written == "  preferred_batch_size: [ 2, 8 ]"
+
+
+def test_columns_are_those_of_the_servers_log(repository):
+    rewrite(repository, 'backend: "日本" name: "other" \t# tritonforge: ignore\n')
+    found = {each.rule.code: each for each in check(repository).findings}
+    assert found["LAY101"].column == len('backend: "日本" '.encode()) + 1
+    assert found["LAY101"].character == len('backend: "日本" ') + 1
+    assert found["SIL303"].character == len('backend: "日本" name: "other" \t') + 1
 
 
 def test_a_repository_or_model_that_is_not_there_is_an_error(repository, tmp_path):
@@ -144,6 +153,16 @@ def test_what_a_comment_says_of_comments_is_silenced_too(repository):
     report = check(repository)
     assert comments(report) == []
     assert [each.rule.code for each in report.silenced] == ["SIL302"]
+
+
+def test_comments_without_number_cost_little(repository):
+    names = ", ".join(f"Q{number}" for number in range(20_000))
+    lines = "# tritonforge: ignore-file BAT, LAY\n" * 500
+    rewrite(repository, f"{lines}{CONFIG}# tritonforge: ignore {names}\n" + '# "\n' * 50_000)
+    began = time.monotonic()
+    report = check(repository)
+    assert time.monotonic() - began < 10
+    assert codes(report.findings) == []
 
 
 def test_what_is_not_chosen_is_silenced_all_the_same(repository):

@@ -12,5 +12,13 @@ def position(text: str, path: str) -> tuple[int, int]:
     """
     at = pbtxt.start(text, path)
     start = text.rfind("\n", 0, at) + 1
-    _, column = strict.place(text[start:at].encode(), at)
-    return text.count("\n", 0, at) + 1, column
+    return text.count("\n", 0, at) + 1, column(text[start:at])
+
+
+def column(before: str) -> int:
+    """Return the column, as the server's log counts it, of what has this before it on its line.
+
+    A character has as many as it has bytes, and a tab leads to the next multiple of eight.
+    """
+    line = before.encode("utf-8", errors="replace")
+    return strict.place(line, len(line))[1]

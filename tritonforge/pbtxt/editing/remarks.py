@@ -28,6 +28,7 @@ class Remark:
 def remarks(text: str) -> Iterator[Remark]:
     """Yield the comments of a text."""
     lines = text.split("\n")
+    following = _following(lines)
     line, begins, is_leading = 1, 0, True
     for part in _PART.finditer(text):
         if part.group() == "\n":
@@ -39,16 +40,17 @@ def remarks(text: str) -> Iterator[Remark]:
                 text=part.group()[1:].strip(),
                 line=line,
                 column=part.start() - begins + 1,
-                about=_next(lines, line) if is_alone else line,
+                about=following[line] if is_alone else line,
                 is_leading=is_leading and is_alone,
             )
 
 
-def _next(lines: list[str], line: int) -> int:
-    """Return the number of the next line that says something, else of the last."""
-    while line < len(lines) and _says_nothing(lines[line]):
-        line += 1
-    return min(line + 1, len(lines))
+def _following(lines: list[str]) -> list[int]:
+    """Return of each line's number that of the next one that says something, else of the last."""
+    following = [len(lines)] * (len(lines) + 1)
+    for number in range(len(lines) - 1, 0, -1):
+        following[number] = following[number + 1] if _says_nothing(lines[number]) else number + 1
+    return following
 
 
 def _says_nothing(line: str) -> bool:
