@@ -1,6 +1,6 @@
 """Changes that mend what a check found: planned, held against what they were to change, written."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,10 +59,11 @@ def plan(repository: Repository, report: Report) -> Plan:
     """Say what would be changed."""
     mended: list[Mended] = []
     left: list[Unmended] = []
-    for model in report.models:
-        found = [each for each in report.findings if each.model == model and each.is_fixable]
-        if not found:
-            continue
+    fixable: dict[str, list[Finding]] = defaultdict(list)
+    for each in report.findings:
+        if each.is_fixable:
+            fixable[each.model].append(each)
+    for model, found in fixable.items():
         try:
             file = _file(repository, model)
             before = file.read()

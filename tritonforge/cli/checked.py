@@ -21,6 +21,7 @@ from tritonforge.rules import Severity
 _SEVERITIES: tuple[Severity, ...] = ("refused", "wrong", "advice")
 _COLOURS: Mapping[Severity, str] = {"refused": "red", "wrong": "yellow", "advice": "cyan"}
 _MARK = "[*]"  # of a finding that --fix mends, as linters have it
+_NARROWEST = 40
 _PIPE = 120  # columns of an excerpt where there is no terminal
 
 
@@ -46,7 +47,7 @@ def table(repository: Repository, report: Report, plan: Plan | None) -> None:
 
 def _of_file(repository: Repository, findings: Sequence[Finding]) -> Iterator[str]:
     """Yield the lines of a file's findings: those of one place have one excerpt."""
-    columns = shutil.get_terminal_size().columns if _watched() else None
+    columns = max(shutil.get_terminal_size().columns, _NARROWEST) if _watched() else None
     for _, group in groupby(findings, lambda each: (each.line, each.column)):
         same = [*group]
         shown = next(filter(None, (excerpt(each, columns or _PIPE) for each in same)), [])
