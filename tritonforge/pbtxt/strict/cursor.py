@@ -35,7 +35,8 @@ class Cursor:
         taken, self.word = self.word, next(self.words)
         self.read_to = taken.end
         for each in self.word.blemishes:
-            self.flaw("broken", each.said, each.at)
+            where = place(self.text, each.at)
+            self._keep(Flaw(kind="broken", said=each.said, at=where, told=where))
             if each.final:
                 raise Stop
         return taken
@@ -63,10 +64,18 @@ class Cursor:
         told: int | None = None,
         edits: tuple[tuple[str, str | None], ...] = (),
     ) -> None:
-        """Take down a flaw of the word at a byte; the server tells it there, or at `told`."""
+        """Take down a flaw of the word at a byte; the server tells it there, or at `told`.
+
+        Of a word whose blemishes were told nothing more is.
+        """
+        if told is None and at == self.word.start and self.word.blemishes:
+            return
         where = place(self.text, at)
         there = where if told is None else place(self.text, told)
-        self.flaws.append(Flaw(kind=kind, said=said, at=where, told=there, edits=edits))
+        self._keep(Flaw(kind=kind, said=said, at=where, told=there, edits=edits))
+
+    def _keep(self, flaw: Flaw) -> None:
+        self.flaws.append(flaw)
         if len(self.flaws) == _MOST:
             raise Stop
 

@@ -6,6 +6,7 @@ comes by, and goes on: such a blemish belongs to the word behind which it was me
 Source: protobuf, `io/tokenizer.cc`.
 """
 
+import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -109,6 +110,8 @@ def _word(text: bytes, at: int, *, follows: bool) -> Word:
     if text[at] < 0x80:
         return Word("mark", at, at + 1)
     said = f"{_character(text, at)!r} may stand in strings and comments alone"
+    if text.startswith(codecs.BOM_UTF8) and at == 0:
+        said = "the text begins with a byte-order mark: save it as UTF-8 without one"
     return Word("mark", at, at + 1, (Blemish(at, said, final=True),))
 
 
@@ -127,7 +130,7 @@ def _number(text: bytes, found: re.Match[bytes], *, follows: bool) -> Word:
     if found["power"] and not found["exponent"]:
         met.append(Blemish(end - bool(found["f"]), "digits are wanted behind the e of a number"))
     if _NAME.match(text, end):
-        met.append(Blemish(end, "a space is wanted between a number and a name"))
+        met.append(Blemish(end, "a space is wanted between a number and a name", final=True))
     elif text[end : end + 1] == b".":
         met.append(Blemish(end, "this number has a point too many"))
     return Word("real" if real else "whole", at, end, tuple(met))

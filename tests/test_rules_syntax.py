@@ -1,0 +1,79 @@
+"""What rules find of a config's text, each where it is broken and where it is not."""
+
+import pytest
+
+from tritonforge.check import check
+from tritonforge.release import EMBEDDED, find
+from tritonforge.repository import Repository
+
+SOUND = b'name: "m"\nbackend: "onnxruntime"\nmax_batch_size: 8\n'
+
+
+def found(tmp_path, more, target=EMBEDDED):
+    """Return code, line and column of what is found of a text's syntax, or its fields."""
+    folder = tmp_path / "m" / "1"
+    folder.mkdir(parents=True)
+    (folder.parent / "config.pbtxt").write_bytes(SOUND + more)
+    findings = check(Repository(tmp_path), target=find(target)).findings
+    return [
+        (each.rule.code, each.line, each.column)
+        for each in findings
+        if each.rule.code[:3] in {"SYN", "FLD"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "line", "column"),
+    [
+        (b"input {", "SYN101", 4, 8),
+        (b"version_policy: 3", "SYN102", 4, 17),
+        (b"input { dims: [ 1, 1.5 ] }", "SYN102", 4, 20),
+        (b"dynamic_batching { max_queue_delay_microseconds: -1 }", "SYN103", 4, 50),
+        (b'\nname: "m"', "SYN104", 5, 5),
+        (b"dynamic_batching { }\nensemble_scheduling { }", "SYN105", 5, 21),
+        (b"instance_group { kind: KIND_X\n}", "SYN106", 4, 24),
+        (b'parameters { key: "a" value { string_value: "\xe9" } }', "SYN201", 4, 45),
+        (b'parameters { key: "a" }\nparameters { key: "a" }', "SYN202", 5, 12),
+        (b"kernels: 3", "FLD103", 4, 8),
+    ],
+)
+def test_a_flaw_is_found_with_its_place(tmp_path, more, code, line, column):
+    assert found(tmp_path, more) == [(code, line, column)]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b"",
+        b"# \xff",
+        b"input { dims: [ 1, -1 ] };",
+        b"dynamic_batching { max_queue_delay_microseconds: 0xFFFF }",
+        b'label: "" '.replace(b"label", b"platform") * 2,
+        b"dynamic_batching { }",
+        b"instance_group { kind: 2 }",
+        'parameters { key: "a" value { string_value: "é" } }'.encode(),
+        b'parameters { key: "a" }\nparameters { key: "b" }',
+    ],
+)
+def test_a_sound_text_has_no_flaw(tmp_path, more):
+    assert not found(tmp_path, more)
+
+
+def test_what_is_newer_is_told_once(tmp_path):
+    assert [code for code, _, _ in found(tmp_path, b"model_metrics { }")] == ["FLD101"]
+
+
+def test_what_the_release_has_is_not_told(tmp_path):
+    assert not found(tmp_path, b"model_metrics { }", "25.06")
+
+
+def test_other_rules_go_on_where_a_field_alone_is_unknown(tmp_path):
+    folder = tmp_path / "n"
+    folder.mkdir()
+    (folder / "config.pbtxt").write_bytes(SOUND + b"kernels: 3")
+    codes = [each.rule.code for each in check(Repository(tmp_path)).findings]
+    assert {"FLD103", "LAY101"} <= set(codes)
+
+
+def test_a_lone_carriage_return_ends_no_line(tmp_path):
+    assert found(tmp_path, b'# c\rkernels: "a"\nkernels: 3')[0] == ("FLD103", 5, 8)
