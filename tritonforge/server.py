@@ -219,7 +219,7 @@ def _unloaded(server: _Server) -> ServerError:
         if state.get("state") == "UNAVAILABLE" and state.get("reason") not in {None, "unloaded"}
     ]
     reasons = {repr(model): why for model, why in unread.items()} | {
-        f"{state['name']!r} version {state['version']}": serverlog.sentence(state["reason"])
+        f"{state['name']!r} version {state.get('version', -1)}": serverlog.sentence(state["reason"])
         for state in states
     }
     said = "\n".join(f"model {model} does not load: {why}" for model, why in reasons.items())

@@ -55,6 +55,12 @@ class DType(Enum):
         return "TYPE_STRING" if self is DType.BYTES else f"TYPE_{self.name}"
 
     @property
+    def element(self) -> str:
+        """Return ONNX's own name, such as `float`; `tensor(float)` is a tensor of it."""
+        known = {DType.FP32: "float", DType.FP64: "double", DType.BYTES: "string"}
+        return known.get(self, str(self.value[1]))
+
+    @property
     def is_float(self) -> bool:
         """Say whether values are compared with a tolerance."""
         return self in {DType.FP16, DType.FP32, DType.FP64}
@@ -131,6 +137,45 @@ class Signature:
     def dynamic(self) -> tuple[str, ...]:
         """Name every dynamic dimension of the inputs in order, the batch included."""
         return tuple(dict.fromkeys(dim for tensor in self.inputs for dim in tensor.dynamic))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """An input or output of a file: its type as ONNX Runtime writes it, such as `tensor(float)`.
+
+    `dims` have a name for a dynamic dimension, an empty one where it has none; no dims are a scalar
+    or a tensor of unknown rank: ONNX Runtime does not tell them apart.
+    """
+
+    name: str
+    type: str
+    dims: tuple[Dim, ...]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Return the dims as Triton writes them: -1 is dynamic."""
+        return tuple(-1 if isinstance(dim, str) else dim for dim in self.dims)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interface:
+    """What a file takes and gives, whatever it is; a request may give the `optional` weights."""
+
+    inputs: tuple[Value, ...]
+    optional: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+
+    @classmethod
+    def of(cls, signature: Signature) -> "Interface":
+        """Return that of a file of which the signature is known."""
+        inputs, outputs = (
+            tuple(
+                Value(name=each.name, type=f"tensor({each.dtype.element})", dims=each.dims)
+                for each in tensors
+            )
+            for tensors in (signature.inputs, signature.outputs)
+        )
+        return cls(inputs=inputs, optional=(), outputs=outputs)
 
 
 def texts(array: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """A repository as a server would find it, read without loading a model."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,31 +14,43 @@ from tritonforge.graph.external import externals
 from tritonforge.manifest import Manifest
 from tritonforge.pbtxt import strict
 from tritonforge.release import EMBEDDED, Release, find
-from tritonforge.repository import CONFIG, MODEL, Repository
+from tritonforge.repository import CONFIG, MODEL, Repository, backends, reading
 from tritonforge.rules import Config, File, Model
 
 _STRAY = re.compile("[\udc80-\udcff]")  # how Python writes a byte that is not UTF-8
+_INNER = ("Loop", "Scan", "If")
 
 
 def model(repository: Repository, name: str, target: Release | None) -> Model:
     """Read one model; without a target for the release that it was built for, else the default."""
     folder = repository.path / name
-    versions = repository.versions(name)
-    manifests = _manifests(folder, versions)
+    manifests = _manifests(folder, repository.versions(name))
     release = target or _built_for(manifests)
     raw = _raw(folder / CONFIG)
     said = None if raw is None else strict.read(raw, release.triton)
-    message = said.message if said is not None and said.is_known else None
+    readable = said is not None and said.is_known
+    config = Config(message=said.message, release=release) if said and readable else None
+    entries = reading.names(folder)
+    inside = {each: reading.names(folder / each) for each in entries if each.endswith("/")}
+    versions = _served(config, entries)
+    message = pbtxt.ModelConfig() if config is None else config.message
+    first = inside[min(inside)] if inside else None
+    backend = backends.backend(message, name, first)
+    unread = config is None and raw is not None
     return Model(
         name=name,
         path=folder,
         release=release,
-        entries=tuple(sorted(f"{each.name}{'/' * each.is_dir()}" for each in folder.iterdir())),
+        entries=entries,
         text=None if raw is None else _text(raw),
-        config=None if message is None else Config(message=message, release=release),
-        files=_files(folder, message, versions, release),
-        manifests=manifests,
+        config=config,
         flaws=() if said is None else said.flaws,
+        files={} if unread else _files(folder, message, backend, versions, release),
+        manifests=manifests,
+        inside=inside,
+        broken=reading.broken(folder),
+        versions=versions,
+        backend=backend,
     )
 
 
@@ -70,27 +83,62 @@ def _built_for(manifests: Mapping[int, Manifest]) -> Release:
     return find(EMBEDDED)
 
 
+def _served(config: Config | None, entries: tuple[str, ...]) -> tuple[int, ...]:
+    """Return the versions that the server loads, ascending, by its reading of the folders."""
+    read = (reading.version_of(each.rstrip("/")) for each in entries if each.endswith("/"))
+    numbers = sorted({each for each in read if each is not None and each <= reading.MOST_VERSION})
+    message = pbtxt.ModelConfig() if config is None else config.message
+    return pbtxt.served(message, numbers)
+
+
 def _files(
-    folder: Path, message: Any, versions: tuple[int, ...], release: Release
+    folder: Path, message: Any, backend: str | None, versions: tuple[int, ...], release: Release
 ) -> dict[int, File]:
-    """Read the files of the versions that the server loads, where ONNX Runtime serves them."""
-    if message is not None and not Config(message=message, release=release).is_onnx:
+    """Read the files of the versions that the server loads."""
+    name = message.default_model_filename or backends.FILES.get(backend or "", "")
+    if not name:  # an ensemble, or a backend that may call its file as it likes
         return {}
-    served = versions if message is None else pbtxt.served(message, versions)
-    name = MODEL if message is None else message.default_model_filename or MODEL
-    return {number: _file(folder, f"{number}/{name}", release) for number in served}
+    found = {}
+    for number in versions:
+        path = f"{reading.folder_of(number)}/{name.lstrip('/')}".rstrip("/")
+        if backend == "onnxruntime":
+            path = f"{path}/{MODEL}" if (folder / path).is_dir() else path
+        if not (folder / path).exists():
+            found[number] = File(path=path, missing=True, fault="it is not there")
+        elif backend == "onnxruntime":
+            found[number] = _file(folder, path, release, message)
+        else:
+            found[number] = File(path=path)
+    return found
 
 
-def _file(folder: Path, path: str, release: Release) -> File:
+def _file(folder: Path, path: str, release: Release, message: Any) -> File:
     """Read a file by its graph alone."""
     try:
         found = lean.read(folder / path)
-        outside = externals(folder / path, found)
-        return File(
-            path=path,
-            signature=graph.signature(found),
-            refusal=placement.refusal(placement.read(found), release),
-            externals=outside,
-        )
     except GraphError as error:
-        return File(path=path, fault=error.message)
+        return File(path=path, fault=_relative(error.message, folder, path), hint=error.hint)
+    outside = externals(folder / path, found)
+    given = placement.read(placement.prepared(folder / path, found))
+    typed = None if given.resolved is None else given.resolved.model
+    signature = None
+    with suppress(GraphError):
+        signature = graph.signature(found)
+    has = graph.interface(found, typed)
+    served = pbtxt.completed(message, has)
+    return File(
+        path=path,
+        has=has,
+        served=served,
+        misfits=tuple(pbtxt.misfits(served, has, scalars=release.scalars)),
+        signature=signature,
+        refusal=placement.refusal(given, release, gpu=pbtxt.needs_gpu(message)),
+        externals=outside,
+        domains=tuple(sorted(given.opsets)),
+        inner=Counter(node.op for node in given.written if node.op in _INNER),
+    )
+
+
+def _relative(said: str, folder: Path, path: str) -> str:
+    """Name a file as a finding does, whose place is told beside."""
+    return said.replace(f"{folder / path} ", "it ").replace(str(folder / path), "it")

@@ -14,6 +14,7 @@ from tritonforge.graph.file import Stamp, check, converted, load, stamp_of
 from tritonforge.graph.halved import Halved, halve
 from tritonforge.graph.halved.halvable import fits
 from tritonforge.graph.inspected import Inspection, inspect, kind
+from tritonforge.graph.interface import interface
 from tritonforge.graph.keyed import key, rename
 from tritonforge.graph.naming import name_nodes, named
 from tritonforge.graph.ordering import sort
@@ -42,6 +43,7 @@ __all__ = [
     "has_data",
     "hidden_conditions",
     "inspect",
+    "interface",
     "is_quantized",
     "key",
     "kind",

@@ -18,7 +18,9 @@ class External:
     """A file of weights: how many tensors, the bytes that they need of it and that it holds.
 
     `bytes` is None where the file is missing or was not looked at. `fault` says what is wrong with
-    it and `hint` what helps, both None where all is well.
+    it and `hint` what helps, both None where all is well. One that `is_outside` lies not in the
+    model's folder, and `is_there` only tells whether it is a file;
+    one that `is_itself` is the model's.
     """
 
     location: str
@@ -27,6 +29,9 @@ class External:
     bytes: int | None
     fault: str | None
     hint: str | None
+    is_outside: bool = False
+    is_there: bool = True
+    is_itself: bool = False
 
 
 def external_files(path: Path) -> tuple[str, ...]:
@@ -43,7 +48,7 @@ def external_files(path: Path) -> tuple[str, ...]:
 
 
 def externals(path: Path, model: ModelProto) -> tuple[External, ...]:
-    """Describe each file of weights; one outside the model's folder is not even looked at."""
+    """Describe each file of weights; of one outside the model's folder no byte is read."""
     asked: dict[str, list[tuple[int, str | None]]] = {}
     for tensor in tensors(model):
         if is_external(tensor):
@@ -156,7 +161,8 @@ def _worst(ends: Iterable[tuple[int, str | None]]) -> tuple[int, str | None]:
 def _described(path: Path, location: str, count: int, needs: int, fault: str | None) -> External:
     """Look at one file, unless it lies outside the model's folder."""
     held, hint = None, "export the model again"
-    if not _is_beside(path.parent, location):
+    outside = not _is_beside(path.parent, location)
+    if outside:
         fault = f"keeps weights outside its folder, at {location!r}"
         hint = "save the model with its weights beside it, under a relative path"
         if (path.parent / location).is_symlink():
@@ -176,6 +182,9 @@ def _described(path: Path, location: str, count: int, needs: int, fault: str | N
         bytes=held,
         fault=fault,
         hint=hint if fault else None,
+        is_outside=outside,
+        is_there=_size(path.parent / location) is not None,
+        is_itself=not outside and held is not None and path.samefile(path.parent / location),
     )
 
 
@@ -194,7 +203,7 @@ def _size(path: Path) -> int | None:
     """Return the bytes of a file, None where there is none."""
     try:
         return path.stat().st_size if path.is_file() else None
-    except OSError:  # a name too long
+    except (OSError, ValueError):  # a name too long, or with a NUL
         return None
 
 

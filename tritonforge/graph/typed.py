@@ -229,20 +229,21 @@ def type_of(proto: TypeProto) -> str | None:
     if proto.WhichOneof("value") == "tensor_type":
         number = proto.tensor_type.elem_type
         return element(number) if number else None
-    return _whole(proto)
+    return whole(proto)
 
 
-def _whole(proto: TypeProto) -> str | None:
+def whole(proto: TypeProto) -> str | None:
+    """Write a type as ONNX Runtime does, such as `tensor(float)`; None where there is none."""
     match proto.WhichOneof("value"):
         case "tensor_type":
             return f"tensor({element(proto.tensor_type.elem_type)})"
         case "sequence_type":
-            return f"seq({_whole(proto.sequence_type.elem_type)})"
+            return f"seq({whole(proto.sequence_type.elem_type)})"
         case "optional_type":
-            return f"optional({_whole(proto.optional_type.elem_type)})"
+            return f"optional({whole(proto.optional_type.elem_type)})"
         case "map_type":
             key = element(proto.map_type.key_type)
-            return f"map({key},{_whole(proto.map_type.value_type)})"
+            return f"map({key},{whole(proto.map_type.value_type)})"
         case other:
             return None if other is None else str(other)
 

@@ -20,7 +20,7 @@ from tritonforge.pbtxt.editing.edits import get, held, put, unset
 from tritonforge.pbtxt.editing.remarks import Remark, remarks
 from tritonforge.pbtxt.editing.starts import start
 from tritonforge.pbtxt.editing.unknowns import parse_known
-from tritonforge.pbtxt.fitting import mismatch
+from tritonforge.pbtxt.fitting import Misfit, completed, misfits, mismatch
 from tritonforge.pbtxt.reading import ModelConfig, from_json, parse, read
 from tritonforge.pbtxt.rendering import check_templates, fill, render, templates
 from tritonforge.pbtxt.reshaping import Dims, reshaped
@@ -36,6 +36,7 @@ __all__ = [
     "THREADS",
     "Difference",
     "Dims",
+    "Misfit",
     "ModelConfig",
     "Remark",
     "accelerate",
@@ -44,6 +45,7 @@ __all__ = [
     "check_templates",
     "check_tensors",
     "check_wish",
+    "completed",
     "config",
     "differences",
     "dtype",
@@ -56,6 +58,7 @@ __all__ = [
     "is_complete",
     "is_sequential",
     "lay",
+    "misfits",
     "mismatch",
     "needs_gpu",
     "needs_openvino",

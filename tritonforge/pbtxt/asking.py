@@ -29,7 +29,9 @@ def served(message: Any, versions: Sequence[int]) -> tuple[int, ...]:
         return tuple(versions)
     if policy.HasField("specific"):
         return tuple(each for each in versions if each in policy.specific.versions)
-    return tuple(versions[-(policy.latest.num_versions or 1) :])
+    if policy.HasField("latest"):
+        return tuple(versions[max(0, len(versions) - policy.latest.num_versions) :])
+    return tuple(versions if message.HasField("version_policy") else versions[-1:])
 
 
 def needs_gpu(message: Any) -> bool:

@@ -119,6 +119,11 @@ def filled(message: Any) -> frozenset[str]:
     )
 
 
+def controls(message: Any) -> tuple[Any, ...]:
+    """Return the control tensors, each as often as it is given to a kind."""
+    return tuple(each for each in message.sequence_batching.control_input for _ in each.control)
+
+
 def is_sequential(message: Any) -> bool:
     """Say whether requests belong to sequences."""
     return bool(message.HasField("sequence_batching"))

@@ -12,6 +12,7 @@ from tritonforge.placement.placing import (
     model_of,
     place,
     place_model,
+    prepared,
     written_out,
 )
 from tritonforge.placement.predicted import Placed, Prediction
@@ -46,6 +47,7 @@ __all__ = [
     "parses",
     "place",
     "place_model",
+    "prepared",
     "read",
     "refusal",
     "supposed",

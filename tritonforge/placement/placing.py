@@ -92,15 +92,15 @@ def place(
     model = lean.read(path)
     faults = (each.fault for each in externals(path, model) if each.fault is not None)
     fault = next(faults, None)
-    yield from place_model(_prepared(path, model), releases, accelerator, sizes, fault=fault)
+    yield from place_model(prepared(path, model), releases, accelerator, sizes, fault=fault)
 
 
 def model_of(path: Path) -> ModelProto:
     """Read a file to place it, large weights left out; raises `GraphError` for a damaged one."""
-    return _prepared(path, lean.read(path))
+    return prepared(path, lean.read(path))
 
 
-def _prepared(path: Path, model: ModelProto) -> ModelProto:
+def prepared(path: Path, model: ModelProto) -> ModelProto:
     """Take small weights in from other files, name and order the nodes, in place."""
     take_in(path, model)
     name_nodes(model)  # as they are named where they are observed, by their place in the file

@@ -1,15 +1,16 @@
 """What rules judge: a config, a model as it lies in its folder, all models of a repository."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tritonforge.graph import External
 from tritonforge.manifest import Manifest
+from tritonforge.pbtxt import Misfit
 from tritonforge.pbtxt.strict import Flaw
 from tritonforge.release import Release
-from tritonforge.tensors import Signature
+from tritonforge.tensors import Interface, Signature
 
 _BACKEND, _PLATFORM = "onnxruntime", "onnxruntime_onnx"
 
@@ -34,15 +35,26 @@ class Config:
 class File:
     """The file of a version that the server loads, by what can be told without loading it.
 
-    `path` is relative to the model's folder. `fault` says why it cannot be read, and nothing else
-    is known then. `refusal` says why the release's ONNX Runtime does not load it.
+    `path` is relative to the model's folder. `fault` says why it cannot be read and `hint` what
+    helps; nothing else is known then; `missing` that nothing is there. Of a file for another
+    backend no more is known. `has` is what it takes and gives, `served` the config with which the
+    server serves it, `misfits` why that does not fit; `signature` is `has` where all of it are
+    tensors that Triton takes. `refusal` says why the release's ONNX Runtime does not load it.
+    `domains` are those of its operators; `inner` counts those with graphs in them, such as loops.
     """
 
     path: str
+    missing: bool = False
     fault: str | None = None
+    hint: str | None = None
+    has: Interface | None = None
+    served: Any = None
+    misfits: tuple[Misfit, ...] = ()
     signature: Signature | None = None
     refusal: str | None = None
     externals: tuple[External, ...] = ()
+    domains: tuple[str, ...] = ()
+    inner: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +63,11 @@ class Model:
 
     `text` is its config's, None where it has none; `config` is None where that cannot be read, and
     `flaws` say what is wrong with it. `entries` are the names in its folder, folders with a slash
-    behind. `files` are those of the versions that the server loads, by number, `manifests` likewise
-    where tritonforge built them.
+    behind, and `inside` the names in each of those; `broken` are links that lead nowhere.
+    `versions` are those that the server would load, by its own reading of the folders' names.
+    `files` are theirs where a backend of Triton's own serves them, `manifests` what tritonforge
+    wrote of those that it built. `backend` is the one that the server takes, None where nothing
+    tells it.
     """
 
     name: str
@@ -64,6 +79,10 @@ class Model:
     files: Mapping[int, File]
     manifests: Mapping[int, Manifest]
     flaws: tuple[Flaw, ...] = ()
+    inside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    broken: tuple[str, ...] = ()
+    versions: tuple[int, ...] = ()
+    backend: str | None = "onnxruntime"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,15 @@
 """Rules of a model as it lies in its folder: its text, names, versions and files."""
 
-from tritonforge.rules.folder import fields, layout, syntax
+from tritonforge.rules.folder import (
+    external,
+    fields,
+    filling,
+    fitting,
+    layout,
+    operators,
+    overlooked,
+    serving,
+    syntax,
+)
 
-FAMILIES = (syntax, fields, layout)
+FAMILIES = (syntax, fields, layout, overlooked, fitting, filling, serving, operators, external)

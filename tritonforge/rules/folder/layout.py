@@ -1,9 +1,14 @@
-"""Rules of names and folders."""
+"""Rules of names and folders that keep a model from being loaded."""
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 
+from tritonforge.repository import CONFIG, reading
+from tritonforge.repository.backends import FILES
 from tritonforge.rules.rule import Change, Found, rule
 from tritonforge.rules.subjects import Model
+
+_PYTHON = "python"
 
 
 @rule("LAY101", "refused")
@@ -21,3 +26,213 @@ def named_as_its_folder(model: Model) -> Iterator[Found]:
             at="name",
             changes=(Change(path="name", value=f'"{model.name}"'),),
         )
+
+
+@rule("LAY102", "refused")
+def a_version_is_served(model: Model) -> Iterator[Found]:
+    """A model has a folder of a version that its policy has served, an ensemble, too.
+
+    Versions lie in folders that begin with a number above 0; of a number with a 0 before it, and
+    of a name that begins otherwise, the server makes no version. Git keeps no empty folder, so that
+    an ensemble's is easily lost.
+
+    Source: triton-inference-server/core, `model_lifecycle.cc` (VersionsToLoad).
+    Remedy: put the model's file into a folder called 1, or mend version_policy.
+    """
+    if model.versions or _is_nested(model) or (model.config is None and model.text is not None):
+        return
+    numbers = [each for each in map(reading.version_of, _folders(model)) if each is not None]
+    if numbers:
+        there = ", ".join(map(str, sorted(numbers)))
+        yield Found(said=f"the policy has no version served: there is {there}", at="version_policy")
+        return
+    meant = next((name for name in _folders(model) if _holds_a_file(model, name)), None)
+    said = "there is no version: a folder called by a number, such as 1"
+    if meant is not None:
+        said = f"there is no version: the server reads no number in {meant!r}"
+    yield Found(said=said, file=meant)
+
+
+@rule("LAY103", "refused")
+def called_by_its_number_alone(model: Model) -> Iterator[Found]:
+    """The folder of a version that is served is called by its number and nothing else.
+
+    The server reads the number that a name begins with, so `3.partial` is version 3, and `-1` and
+    `1e3` are versions, too; then it looks for the model in a folder called by that number alone.
+
+    Source: triton-inference-server/core, `model_config_utils.cc` (GetModelVersionFromPath), which
+    reads with `std::stoll`.
+    Remedy: rename the folder; one that is to be passed over begins with a dot.
+    """
+    folders = _folders(model)
+    for number in model.versions:
+        if reading.folder_of(number) not in folders:
+            name = next(each for each in folders if reading.version_of(each) == number)
+            yield Found(
+                said=f"the server takes {name!r} for version {number}, and looks for it in"
+                f" {reading.folder_of(number)!r}",
+                file=name,
+            )
+
+
+@rule("LAY104", "refused")
+def a_number_of_64_bits(model: Model) -> Iterator[Found]:
+    """The name of a folder begins with no number beyond 64 bits.
+
+    The server does not catch what `std::stoll` throws at such a number, and ends: with it all other
+    models.
+
+    Source: triton-inference-server/core, `model_config_utils.cc` (GetModelVersionFromPath).
+    Remedy: rename the folder, or take it out of the model's.
+    """
+    for name in _folders(model):
+        number = reading.version_of(name)
+        if number is not None and not -reading.MOST_VERSION <= number <= reading.MOST_VERSION:
+            said = f"{name[:40]!r} begins with a number beyond 64 bits, which ends the server"
+            yield Found(said=said, file=name)
+
+
+@rule("LAY105", "refused")
+def a_config_is_a_file(model: Model) -> Iterator[Found]:
+    """What is called config.pbtxt is a file.
+
+    The server reads it as one, and ends where it is a folder: with it all other models.
+
+    Source: triton-inference-server/core, `filesystem/implementations/local.h` (ReadTextFile).
+    Remedy: rename the folder.
+    """
+    if f"{CONFIG}/" in model.entries:
+        yield Found(said=f"{CONFIG} is a folder, which ends the server", file=CONFIG)
+
+
+@rule("LAY106", "refused")
+def links_lead_somewhere(model: Model) -> Iterator[Found]:
+    """No link in a model's folder leads nowhere, whatever it is called.
+
+    The server asks everything there for its date, and does not load a model of which one cannot
+    tell. Links deeper down are only noted in its log.
+
+    Source: triton-inference-server/core, `filesystem/implementations/local.h` (IsDirectory,
+    FileModificationTime).
+    Remedy: mend or remove the link.
+    """
+    for name in model.broken:
+        yield Found(said=f"the link {name!r} leads nowhere", file=name)
+
+
+@rule("LAY107", "refused")
+def a_backend_is_told(model: Model) -> Iterator[Found]:
+    """Something tells which backend serves a model.
+
+    That is the config's backend or platform, else the name of the model's file. For that the server
+    looks into one folder alone, the first by its letters: hidden ones and `0notes` come before `1`.
+
+    Source: triton-inference-server/core, `model_config_utils.cc` (AutoCompleteBackendFields).
+    Remedy: write `backend: "onnxruntime"` into config.pbtxt, and call the file model.onnx.
+    """
+    if model.backend is not None or _is_nested(model) or f"{CONFIG}/" in model.entries:
+        return
+    if model.config is None and model.text is not None:
+        return
+    first = min(model.inside, default="")
+    where = f"in {first}, the first folder," if first else "here"
+    said = f"nothing tells the backend: no config does, and nothing {where} is called model.onnx"
+    version = f"{reading.folder_of(model.versions[-1])}/" if model.versions else ""
+    beside = [each for each in model.inside.get(version, ()) if each.endswith(".onnx")]
+    if model.config is None:
+        yield Found(said=said, file=version + beside[0] if beside and first == version else first)
+        return
+    onnx = model.config.message.default_model_filename.endswith(".onnx") or beside
+    change = Change(path="backend", value='"onnxruntime"')
+    yield Found(said=said, changes=(change,) if onnx else ())
+
+
+@rule("LAY108", "refused")
+def the_file_is_there(model: Model) -> Iterator[Found]:
+    """Each version that is served holds the file that its backend loads.
+
+    That is called as default_model_filename says, else model.onnx for ONNX Runtime, model.plan for
+    TensorRT, model.pt for PyTorch and model.py for Python. Letters large and small differ.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (LoadModel); core,
+    `model_config_utils.cc` (AutoCompleteBackendFields).
+    Remedy: rename the file, or say its name as default_model_filename.
+    """
+    for number, file in model.files.items():
+        folder = reading.folder_of(number)
+        if not file.missing or folder not in _folders(model):
+            continue
+        name = file.path.removeprefix(f"{folder}/")
+        held = [each for each in model.inside[f"{folder}/"] if not each.endswith("/")]
+        near = _near(name, held)
+        there = f", {near!r} is" if near else ", the folder is empty" if not held else ""
+        yield Found(
+            said=f"version {number} has no {name!r}, which the server loads{there}",
+            file=file.path,
+            changes=_named(model, near) if near else (),
+        )
+
+
+@rule("LAY109", "refused")
+def models_lie_right_below_the_repository(model: Model) -> Iterator[Found]:
+    """A folder of the repository is a model, not a folder of models.
+
+    The server takes each folder right below the root for a model, and looks no deeper.
+
+    Source: triton-inference-server/core, `model_repository_manager.cc` (Poll).
+    Remedy: name the inner folder as the repository, or move its models up.
+    """
+    if _is_nested(model):
+        inner = next(each for each, names in model.inside.items() if CONFIG in names)
+        yield Found(said=f"it is no model: {inner}{CONFIG} lies a folder too deep", file=inner)
+
+
+@rule("LAY110", "refused")
+def a_name_that_python_models_can_have(model: Model) -> Iterator[Found]:
+    """The name of a model of the Python backend has no blanks and no quotes.
+
+    That backend starts its process by a line for a shell, in which the name stands as it is; of a
+    name with a blank the whole server ends.
+
+    Source: triton-inference-server/python_backend, `stub_launcher.cc`.
+    Remedy: rename the model's folder, and the name in its config.
+    """
+    wrong = sorted({each for each in model.name if each.isspace() or each in "'\"$`;&|<>()"})
+    if model.backend == _PYTHON and wrong:
+        yield Found(said=f"the name {model.name!r} has {wrong[0]!r} in it", at="name")
+
+
+def _folders(model: Model) -> tuple[str, ...]:
+    """Name the folders in a model's folder."""
+    return tuple(each.rstrip("/") for each in model.entries if each.endswith("/"))
+
+
+def _holds_a_file(model: Model, name: str) -> bool:
+    """Say whether a folder holds what may be a model's file."""
+    kinds = {each.rpartition(".")[2] for each in FILES.values()}
+    return any(each.rpartition(".")[2] in kinds for each in model.inside.get(f"{name}/", ()))
+
+
+def _is_nested(model: Model) -> bool:
+    """Say whether a folder holds models in the place of versions."""
+    inside = any(CONFIG in names for names in model.inside.values())
+    return inside and CONFIG not in model.entries and not model.versions
+
+
+def _near(name: str, held: list[str]) -> str | None:
+    """Return the file that is probably meant, None where that is not plain."""
+    ending = name[name.rfind(".") :] if "." in name else ""
+    alike = [each for each in held if ending and each.lower().endswith(ending)]
+    if len(alike) == 1:
+        return alike[0]
+    return next(iter(get_close_matches(name, held, n=1)), None)
+
+
+def _named(model: Model, name: str) -> tuple[Change, ...]:
+    """Say the name of the file in the config, where each version that is served holds it."""
+    folders = [f"{reading.folder_of(number)}/" for number in model.versions]
+    if model.config is None or not name.endswith(".onnx") or '"' in name or "\\" in name:
+        return ()
+    if not all(name in model.inside.get(each, ()) for each in folders):
+        return ()
+    return (Change(path="default_model_filename", value=f'"{name}"'),)

@@ -1,0 +1,243 @@
+"""Names, folders and files of a repository: what rules say of them, and the real server."""
+
+import re
+import shutil
+
+import backend
+import pytest
+import rulecases
+import tiny
+
+from tritonforge import release, server
+from tritonforge.errors import ServerError
+
+EVERY = "version_policy { all { } }"
+
+
+def moved(name, to, more="dynamic_batching { }"):
+    """Place a model whose version lies in a folder of another name."""
+
+    def place(root):
+        folder = tiny.double(root, name, more)
+        (folder / "1").rename(folder / to)
+
+    return place
+
+
+def placed(name, change=lambda _: None, more="dynamic_batching { }"):
+    """Place a model and change its folder."""
+    return lambda root: change(tiny.double(root, name, more))
+
+
+def bare(name, change=lambda _: None):
+    """Place a model without a config."""
+
+    def place(root):
+        folder = tiny.double(root, name)
+        (folder / "config.pbtxt").unlink()
+        change(folder)
+
+    return place
+
+
+def config(text):
+    """Write another config."""
+    return lambda folder: (folder / "config.pbtxt").write_text(text)
+
+
+def again(to):
+    """Copy version 1 to another folder."""
+    return lambda folder: shutil.copytree(folder / "1", folder / to)
+
+
+def renamed(to):
+    """Rename the model's file."""
+    return lambda folder: (folder / "1" / "model.onnx").rename(folder / "1" / to)
+
+
+def other(root, name, text, *folders):
+    """Place a model of another backend."""
+    for folder in folders or ("1",):
+        (root / name / folder).mkdir(parents=True)
+    io = 'input { name: "x" data_type: TYPE_FP32 dims: 1 }\n'
+    io += 'output { name: "y" data_type: TYPE_FP32 dims: 1 }\n'
+    (root / name / "config.pbtxt").write_text(f"{text}\n{io}")
+
+
+def nested(root):
+    """Place a repository into a repository."""
+    tiny.double(root / "nested", "inner")
+
+
+def linked(folder):
+    """Move a version away, and link to it."""
+    away = folder.parent.parent / f"{folder.parent.name}-{folder.name}"
+    (folder / "1").rename(away)
+    (folder / "1").symlink_to(away)
+
+
+def deep(folder):
+    """Put a link that leads nowhere into a version."""
+    (folder / "1" / "notes").symlink_to("nowhere")
+
+
+def emptied(folder):
+    """Move the file of version 1 to version 2."""
+    (folder / "2").mkdir()
+    (folder / "1" / "model.onnx").rename(folder / "2" / "model.onnx")
+
+
+ONLY_THREE = "version_policy { specific { versions: [ 3 ] } }"
+ONE_AND_THREE = "version_policy { specific { versions: [ 1, 3 ] } }"
+# By name: how the model is placed, and what is found: code and file or place.
+CASES = {
+    "fine": (placed("fine"), []),
+    "link": (placed("link", linked), []),
+    "deep": (placed("deep", deep), []),
+    "beside": (placed("beside", again("1.bak")), []),
+    "words": (placed("words", lambda folder: (folder / "notes").mkdir()), []),
+    "partial": (moved("partial", "3.partial"), [("LAY103", "3.partial")]),
+    "exponent": (moved("exponent", "1e3"), [("LAY103", "1e3")]),
+    "signed": (moved("signed", "+1"), [("LAY103", "+1")]),
+    "negative": (moved("negative", "-1"), [("LAY103", "-1")]),
+    "blank": (moved("blank", " 5"), [("LAY103", " 5")]),
+    "later": (placed("later", again("3.partial")), [("LAY103", "3.partial")]),
+    "zeros": (moved("zeros", "007"), [("LAY102", "007")]),
+    "hexadecimal": (moved("hexadecimal", "0x10"), [("LAY102", "0x10")]),
+    "zero": (moved("zero", "0"), [("LAY303", "0")]),
+    "hidden": (moved("hidden", ".3"), [("LAY102", ".3")]),
+    "called": (moved("called", "v1"), [("LAY102", "v1")]),
+    "large": (moved("large", "99999999999"), []),
+    "none": (placed("none", lambda folder: shutil.rmtree(folder / "1")), [("LAY102", "")]),
+    "policy": (moved("policy", "2", ONLY_THREE), [("LAY102", "version_policy")]),
+    "latest": (
+        placed("latest", more="version_policy { latest { num_versions: 0 } }"),
+        [("LAY102", "version_policy")],
+    ),
+    "no_choice": (
+        placed("no_choice", emptied, more="version_policy { }"),
+        [("LAY108", "1/model.onnx")],
+    ),
+    "some": (
+        placed("some", more=ONE_AND_THREE),
+        [("LAY202", "version_policy.specific.versions[1]")],
+    ),
+    "every": (placed("every", again("01"), more=EVERY), [("LAY201", "01")]),
+    "worded": (placed("worded", again("v2")), [("LAY201", "v2")]),
+    "filed": (placed("filed", lambda folder: (folder / "2").touch()), [("LAY201", "2")]),
+    "empty": (
+        placed("empty", lambda folder: (folder / "2").mkdir()),
+        [("LAY108", "2/model.onnx")],
+    ),
+    "capital": (placed("capital", renamed("Model.onnx")), [("LAY108", "1/model.onnx")]),
+    "named": (
+        placed("named", renamed("net.onnx"), 'default_model_filename: "net.onnx"'),
+        [],
+    ),
+    "misnamed": (
+        placed("misnamed", more='default_model_filename: "net.onnx"'),
+        [("LAY108", "1/net.onnx")],
+    ),
+    "other_name": (
+        placed("other_name", config('name: "another"\nbackend: "onnxruntime"')),
+        [("LAY101", "name")],
+    ),
+    "broken": (
+        placed("broken", lambda folder: (folder / "notes").symlink_to("nowhere")),
+        [("LAY106", "notes")],
+    ),
+    "broken_version": (
+        placed("broken_version", lambda folder: (folder / "2").symlink_to("nowhere")),
+        [("LAY106", "2")],
+    ),
+    "bare": (bare("bare"), []),
+    "bare_other": (bare("bare_other", renamed("net.onnx")), [("LAY107", "1/net.onnx")]),
+    "bare_hidden": (bare("bare_hidden", lambda f: (f / ".cache").mkdir()), [("LAY107", ".cache/")]),
+    "bare_zero": (bare("bare_zero", lambda f: (f / "0notes").mkdir()), [("LAY107", "0notes/")]),
+    "bare_capital": (bare("bare_capital", lambda f: (f / "Notes").mkdir()), []),
+    "bare_called": (
+        bare("bare_called", lambda f: (f / "config.pbtxt.txt").write_text("")),
+        [("LAY203", "config.pbtxt.txt")],
+    ),
+    "bare_inside": (
+        bare("bare_inside", lambda f: (f / "1" / "config.pbtxt").write_text("")),
+        [("LAY203", "1/config.pbtxt")],
+    ),
+    "bare.onnxruntime": (
+        bare("bare.onnxruntime", renamed("model.onnxruntime")),
+        [("LAY107", "1/")],
+    ),
+    "nothing": (lambda root: (root / "nothing").mkdir(), [("LAY102", ""), ("LAY107", "")]),
+    "nested": (nested, [("LAY109", "inner/")]),
+    "platform": (placed("platform", config('platform: "onnxruntime_onnx"')), []),
+    "by_file": (placed("by_file", config('default_model_filename: "model.onnx"')), []),
+    "by_no_file": (
+        placed(
+            "by_no_file",
+            lambda f: (renamed("net.onnx")(f), config('default_model_filename: "net.onnx"')(f)),
+        ),
+        [("LAY107", "")],
+    ),
+    "python": (lambda root: other(root, "python", 'backend: "python"'), [("LAY108", "1/model.py")]),
+    "plan": (
+        lambda root: other(root, "plan", 'platform: "tensorrt_plan"'),
+        [("LAY108", "1/model.plan")],
+    ),
+    "a b": (placed("a b"), [("LAY302", "name")]),
+}
+# The embedded server's backend is one of Python, which takes no blank in a name; for a model.py
+# that is not there it waits as long as a large model may take.
+UNLIKE = {"a b", "python"}
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """Return a repository of all cases."""
+    root = tmp_path_factory.mktemp("layout") / "repository"
+    for place, _ in CASES.values():
+        place(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def report(repository):
+    return rulecases.checked(repository, release.find("24.10"))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_amiss_is_found_where_it_is(report, name):
+    found = [
+        (each.rule.code, each.found.file or each.found.at)
+        for each in report.findings
+        if each.model == name
+    ]
+    assert sorted(found) == sorted(CASES[name][1])
+
+
+def test_the_server_refuses_what_is_refused_and_nothing_else(embedded, repository, report):
+    for name in UNLIKE:
+        shutil.rmtree(repository / name)
+    said = backend.refused(repository, embedded)
+    names = set(re.findall(r"^model '([\w.]+)'", said, re.MULTILINE))
+    assert names == rulecases.refused(report) - UNLIKE
+
+
+@pytest.mark.parametrize(
+    ("place", "code"),
+    [
+        (moved("huge", "9" * 20), "LAY104"),
+        (
+            bare("folder", lambda folder: (folder / "config.pbtxt").mkdir()),
+            "LAY105",
+        ),
+    ],
+)
+def test_what_ends_the_whole_server_is_refused(embedded, tmp_path, place, code):
+    place(tmp_path)
+    report = rulecases.checked(tmp_path)
+    assert code in [each.rule.code for each in report.findings]
+    with (
+        pytest.raises(ServerError, match="the server ended by itself"),
+        server.serving(tmp_path, embedded),
+    ):
+        pass

@@ -1,0 +1,63 @@
+"""A repository as Triton reads it, which is not always as a person does.
+
+Source: triton-inference-server/core, `model_config_utils.cc` (GetModelVersionFromPath),
+`model_lifecycle.cc` (VersionsToLoad) and `filesystem/implementations/local.h`; each case tried on
+Triton 2.51.
+"""
+
+import os
+import re
+from pathlib import Path
+
+MOST_VERSION = 2**63 - 1
+_NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")  # what C++'s `std::stoll` reads
+_MOST_NAMES = 10_000
+
+
+def version_of(name: str) -> int | None:
+    """Return the version that Triton takes a folder for, None where it passes over it.
+
+    It reads the number that a name begins with, whatever follows: `3.partial` is 3. A number too
+    large for 64 bits ends the server, and is returned as it is.
+    """
+    if len(name) > 1 and name.startswith("0"):
+        return None
+    match = _NUMBER.match(name)
+    return int(match[1]) if match else None
+
+
+def folder_of(version: int) -> str:
+    """Return the folder in which a backend looks for a version."""
+    return str(version % 2**64)
+
+
+def names(folder: Path) -> tuple[str, ...]:
+    """Name what is in a folder, sorted, folders with a slash behind; nothing where it is none.
+
+    Links are followed. A folder with more than ten thousand names is read so far.
+    """
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry, _ in zip(entries, range(_MOST_NAMES), strict=False):
+                found.append(f"{entry.name}{'/' * _is_folder(entry)}")
+    except OSError:
+        return ()
+    return tuple(sorted(found))
+
+
+def broken(folder: Path) -> tuple[str, ...]:
+    """Name the links in a folder that lead nowhere, sorted."""
+    try:
+        with os.scandir(folder) as entries:
+            links = [each.name for each in entries if each.is_symlink()]
+    except OSError:
+        return ()
+    return tuple(sorted(name for name in links if not (folder / name).exists()))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links
+        return False

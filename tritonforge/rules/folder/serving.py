@@ -1,0 +1,105 @@
+"""Rules of what the file itself can be served as."""
+
+from collections.abc import Iterator
+
+from tritonforge import pbtxt
+from tritonforge.pbtxt.fitting import capable, configured
+from tritonforge.rules.folder.misfits import found, served
+from tritonforge.rules.rule import Found, rule
+from tritonforge.rules.subjects import Model
+
+_BFLOAT16_SINCE = "26.03"  # onnxruntime_backend, `onnxruntime_utils.cc`
+
+
+@rule("FIT115", "refused")
+def tensors_alone(model: Model) -> Iterator[Found]:
+    """All inputs and outputs of the file are tensors, those that no config lists, too.
+
+    Sequences and maps come of scikit-learn's classifiers, which give probabilities as a list of
+    dictionaries.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime_utils.cc` (InputOutputInfos).
+    Remedy: export without them (skl2onnx: `options={'zipmap': False}`), or cut the graph before.
+    """
+    yield from found(model, "form")
+
+
+@rule("FIT116", "refused")
+def types_that_triton_has(model: Model) -> Iterator[Found]:
+    """Triton has a type for each tensor that is served: no complex number, none of 4 or 8 bits.
+
+    A float of 16 bits as bfloat16 it takes since 26.03.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime_utils.cc`
+    (ConvertFromOnnxDataType).
+    Remedy: put a Cast after the input, or before the output.
+    """
+    for each in served(model):
+        known = configured(each)
+        late = known == "TYPE_BF16" and model.release.tag < _BFLOAT16_SINCE
+        if each.type.startswith("tensor(") and (known is None or late):
+            yield Found(
+                said=f"{each.name!r} of the model is {each.type}, which Triton does not take"
+            )
+
+
+@rule("FIT117", "refused")
+def what_is_completed_batches(model: Model) -> Iterator[Found]:
+    """A config that leaves inputs or outputs open has max_batch_size 0 where the file cannot batch.
+
+    The server completes it from the file, of which then each tensor must begin with a dynamic
+    dimension, listed or not.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (AutoCompleteMaxBatch).
+    Remedy: set max_batch_size to 0, or list inputs and outputs.
+    """
+    if model.config is None or pbtxt.is_complete(model.config.message):
+        return
+    most = model.config.message.max_batch_size
+    for file in model.files.values():
+        if file.has is not None and most > 0 and not capable(file.has):
+            every = (*file.has.inputs, *file.has.outputs)
+            named = next(each.name for each in every if each.sizes[:1] != (-1,))
+            said = f"max_batch_size is {most} but the model cannot batch: the first dimension of"
+            yield Found(said=f"{said} {named!r} is not dynamic", at="max_batch_size")
+            return
+
+
+@rule("FIT118", "refused")
+def dimensions_above_zero(model: Model) -> Iterator[Found]:
+    """No dimension of a tensor that is served has the size 0 in the file.
+
+    No config can say so.
+
+    Source: triton-inference-server/core, `model_config_utils.cc` (ValidateIOShape).
+    Remedy: export the model with a dynamic dimension.
+    """
+    for each in served(model):
+        if 0 in each.sizes:
+            yield Found(said=f"{each.name!r} of the model has a dimension of size 0")
+
+
+@rule("FIT201", "wrong")
+def batches_of_one_thing(model: Model) -> Iterator[Found]:
+    """With max_batch_size above 0 the first dimensions of all inputs are one and the same.
+
+    The server looks only whether they are dynamic, and puts requests together along them; the model
+    counts other things there.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime_utils.cc`
+    (CompareDimsSupported).
+    Remedy: set max_batch_size to 0 and write all dims, or export the model with a batch.
+    """
+    yield from found(model, "batch of others")
+
+
+@rule("FIT202", "wrong")
+def scalars_without_batch(model: Model) -> Iterator[Found]:
+    """With max_batch_size above 0 no input of the file is a scalar.
+
+    Such a model loads, and of requests that run together each gets the first one's value.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (SetInputTensors).
+    Remedy: set max_batch_size to 0, or give the input a row a request.
+    """
+    yield from found(model, "scalar in batch")
