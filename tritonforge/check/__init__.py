@@ -61,17 +61,18 @@ def check(
     for number, name in enumerate(names):
         progress(f"reading {name}", number / len(names))
         read[name] = model(repository, name, target)
-    found: dict[str, list[Finding]] = {name: [*_of(read[name])] for name in wanted}
-    every = Models(path=repository.path, models=read)
+    found: dict[str, list[Finding]] = {name: [*_of(read[name])] for name in names}
+    refused = (name for name in names if any(_is_refused(each) for each in found[name]))
+    every = Models(path=repository.path, models=read, refused=frozenset(refused))
     counts: Counter[tuple[str, str]] = Counter()
     for rule, each in rules.broken(rules.OF_REPOSITORIES, every):
         counts[rule.code, each.model] += 1
-        if each.model in found and counts[rule.code, each.model] <= MOST:
+        if counts[rule.code, each.model] <= MOST:
             found[each.model].append(_finding(rule, read[each.model], each))
     told: list[Finding] = []
     silenced: list[Finding] = []
-    for name, findings in found.items():
-        left, quiet = _unsilenced(read[name], findings)
+    for name in wanted:
+        left, quiet = _unsilenced(read[name], found[name])
         told += left
         silenced += quiet
     return Report(
@@ -80,6 +81,10 @@ def check(
         findings=_chosen(told, codes),
         silenced=_chosen(silenced, codes),
     )
+
+
+def _is_refused(finding: Finding) -> bool:
+    return finding.rule.severity == "refused"
 
 
 def _chosen(findings: list[Finding], codes: Collection[str] | None) -> tuple[Finding, ...]:

@@ -84,13 +84,19 @@ class Model:
     versions: tuple[int, ...] = ()
     backend: str | None = "onnxruntime"
 
+    @property
+    def message(self) -> Any:
+        """Return its config's message, None where it has none that can be read."""
+        return None if self.config is None else self.config.message
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """All models of a repository, by name."""
+    """All models of a repository, by name; `refused` are those that the server would not load."""
 
     path: Path
     models: Mapping[str, Model]
+    refused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,14 @@
-"""Rules of an ensemble and the models of its steps."""
+"""Rules of an ensemble and the models of its steps.
 
-from collections.abc import Iterator
+Source: triton-inference-server/core, `ensemble_utils.cc` (ValidateEnsembleConfig) and
+`model_repository_manager.cc` (dependencies, circles).
+"""
+
+from collections.abc import Iterator, Mapping
 
 from tritonforge.errors import did_you_mean
+from tritonforge.rules.across.wiring import Clash, Step, clashes, ensembles, steps
+from tritonforge.rules.places import keyed
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Models
 
@@ -16,14 +22,193 @@ def steps_exist(models: Models) -> Iterator[Found]:
     Source: triton-inference-server/core, `model_repository_manager.cc`.
     Remedy: add the model, or mend its name.
     """
-    for name, model in models.models.items():
-        if model.config is None:
-            continue
-        for number, step in enumerate(model.config.message.ensemble_scheduling.step):
-            if step.model_name and step.model_name not in models.models:
-                hint = did_you_mean(step.model_name, models.models)
+    for each in steps(models):
+        if each.model is None and each.step.model_name:
+            hint = did_you_mean(each.step.model_name, models.models)
+            said = f"there is no model {each.step.model_name!r}{f': {hint}' if hint else ''}"
+            yield Found(model=each.ensemble, said=said, at=f"{each.at}.model_name")
+
+
+@rule("ENS202", "refused")
+def versions_exist(models: Models) -> Iterator[Found]:
+    """The version that a step asks for is one that the server loads.
+
+    A step may name a version; without one, or with -1, it takes the newest that is loaded.
+
+    Source: triton-inference-server/core, `model_repository_manager.cc`.
+    Remedy: name a version that the model's version_policy serves, or leave model_version out.
+    """
+    for each in steps(models):
+        wanted = each.step.model_version
+        if each.model is not None and wanted > 0 and wanted not in each.model.versions:
+            there = ", ".join(map(str, each.model.versions)) or "none"
+            yield Found(
+                model=each.ensemble,
+                said=f"{each.model.name!r} is not served in version {wanted}: {there}",
+                at=f"{each.at}.model_version",
+            )
+
+
+@rule("ENS203", "refused")
+def no_circles(models: Models) -> Iterator[Found]:
+    """No ensemble leads back to itself.
+
+    The server loads models after those that they depend on, and finds no first one in a circle.
+
+    Source: triton-inference-server/core, `model_repository_manager.cc` (CircularcyCheck).
+    Remedy: take the step out that closes the circle.
+    """
+    into: dict[str, list[Step]] = {}
+    for each in steps(models):
+        into.setdefault(each.ensemble, []).append(each)
+    for name, own in into.items():
+        for each in own:
+            if (way := _way(each.step.model_name, name, into)) is not None:
+                told = " → ".join((name, *way))
                 yield Found(
-                    model=name,
-                    said=f"there is no model {step.model_name!r}{f': {hint}' if hint else ''}",
-                    at=f"ensemble_scheduling.step[{number}].model_name",
+                    model=name, said=f"it depends on itself: {told}", at=f"{each.at}.model_name"
                 )
+                break
+
+
+def _way(start: str, goal: str, into: Mapping[str, list[Step]]) -> tuple[str, ...] | None:
+    """Return the models on a way from one ensemble to another, None where there is none."""
+    before: dict[str, str] = {start: ""}
+    queue = [start]
+    for name in queue:
+        if name == goal:
+            way = [name]
+            while before[way[-1]]:
+                way.append(before[way[-1]])
+            return tuple(reversed(way))
+        for each in into.get(name, []):
+            if each.step.model_name not in before:
+                before[each.step.model_name] = name
+                queue.append(each.step.model_name)
+    return None
+
+
+@rule("ENS204", "refused")
+def steps_load(models: Models) -> Iterator[Found]:
+    """The model of each step can itself be loaded.
+
+    An ensemble is loaded after its models, and not where one of them was refused.
+
+    Source: triton-inference-server/core, `model_repository_manager.cc`.
+    Remedy: mend that model first.
+    """
+    refused = set(models.refused)
+    own = [*steps(models)]
+    while True:
+        fall = {each.ensemble for each in own if each.step.model_name in refused} - refused
+        if not fall:
+            break
+        refused |= fall
+    for each in own:
+        if each.model is not None and each.step.model_name in refused:
+            yield Found(
+                model=each.ensemble,
+                said=f"{each.model.name!r} would be refused, and with it this ensemble",
+                at=f"{each.at}.model_name",
+            )
+
+
+@rule("ENS205", "refused")
+def maps_name_tensors_of_the_model(models: Models) -> Iterator[Found]:
+    """The maps of a step name inputs and outputs that its model has.
+
+    On the left stands the model's tensor, on the right the ensemble's.
+
+    Source: triton-inference-server/core, `ensemble_utils.cc` (ValidateTensorMapping).
+    Remedy: mend the name; the model's own config or file tells what it has.
+    """
+    for each in steps(models):
+        if each.face is None:
+            continue
+        for kind in ("input", "output"):
+            known = [tensor.name for tensor in getattr(each.face, kind)]
+            for name in sorted(set(getattr(each.step, f"{kind}_map")) - {*known}):
+                hint = did_you_mean(name, known) or f"it has {', '.join(known)}"
+                yield Found(
+                    model=each.ensemble,
+                    said=f"model {each.step.model_name!r} has no {kind} {name!r}: {hint}",
+                    at=keyed(f"{each.at}.{kind}_map", name),
+                )
+
+
+@rule("ENS206", "refused")
+def inputs_are_mapped(models: Models) -> Iterator[Found]:
+    """Each input of a step's model that is not optional gets a tensor.
+
+    What a model needs and no map gives would be missing from every request to it.
+
+    Source: triton-inference-server/core, `ensemble_utils.cc` (ValidateTensorMapping).
+    Remedy: add it to the step's input_map.
+    """
+    for each in steps(models):
+        for tensor in each.face.input if each.face is not None else ():
+            if tensor.name not in each.step.input_map and not tensor.optional:
+                yield Found(
+                    model=each.ensemble,
+                    said=f"input {tensor.name!r} of model {each.step.model_name!r} gets nothing",
+                    at=f"{each.at}.input_map",
+                )
+
+
+@rule("ENS207", "refused")
+def tensors_have_one_dtype(models: Models) -> Iterator[Found]:
+    """All models that share a tensor of an ensemble have it in one data type.
+
+    Nothing converts between the steps.
+
+    Source: triton-inference-server/core, `ensemble_utils.cc` (ValidateTensorConsistency).
+    Remedy: put a step between that casts, or build one of the models with the other's type.
+    """
+    return _told(models, "dtype")
+
+
+@rule("ENS208", "refused")
+def tensors_have_one_shape(models: Models) -> Iterator[Found]:
+    """All models that share a tensor of an ensemble have it in shapes that agree.
+
+    A size of -1 agrees with any; a model that batches with one that has the batch among its dims.
+
+    Source: triton-inference-server/core, `ensemble_utils.cc` (ValidateTensorConsistency).
+    Remedy: mend the dims, or put a step between that reshapes.
+    """
+    return _told(models, "shape")
+
+
+def _told(models: Models, kind: str) -> Iterator[Found]:
+    """Say of each clash of a kind which two models do not agree."""
+    for name in ensembles(models):
+        for each in clashes(models, name):
+            if each.kind == kind:
+                yield Found(model=name, said=_against(each), at=each.at)
+
+
+def _against(clash: Clash) -> str:
+    return (
+        f"tensor {clash.tensor!r} is {clash.before} of {clash.owner!r}"
+        f" and {clash.after} of {clash.other!r}"
+    )
+
+
+@rule("ENS209", "refused")
+def steps_take_the_batch(models: Models) -> Iterator[Found]:
+    """The model of each step takes batches as large as the ensemble does.
+
+    The server hands a request on whole; it does not split it for a step.
+
+    Source: triton-inference-server/core, `ensemble_utils.cc` (ValidateEnsembleConfig).
+    Remedy: lower the ensemble's max_batch_size to the least of its models', or raise theirs.
+    """
+    for each in steps(models):
+        asked = models.models[each.ensemble].message.max_batch_size
+        if each.face is not None and each.face.max_batch_size < asked:
+            yield Found(
+                model=each.ensemble,
+                said=f"it takes batches up to {asked}, model {each.step.model_name!r} up to"
+                f" {each.face.max_batch_size}",
+                at="max_batch_size",
+            )
