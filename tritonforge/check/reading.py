@@ -136,6 +136,7 @@ def _file(folder: Path, path: str, release: Release, message: Any) -> File:
         externals=outside,
         domains=tuple(sorted(given.opsets)),
         inner=Counter(node.op for node in given.written if node.op in _INNER),
+        cached_by=graph.cached_by(found),
     )
 
 

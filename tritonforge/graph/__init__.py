@@ -1,6 +1,7 @@
 """An `.onnx` file: its signature, whether it is sound, and a session that runs it."""
 
 from tritonforge.graph.beside import data_of, has_data, move, write
+from tritonforge.graph.cached import CachedBy, cached_by
 from tritonforge.graph.described import (
     conditions,
     domains,
@@ -25,11 +26,13 @@ from tritonforge.graph.running import evaluator, output_dims, runtime, session
 from tritonforge.graph.unused import drop_inputs, unused_inputs
 
 __all__ = [
+    "CachedBy",
     "External",
     "Halved",
     "Inspection",
     "Outline",
     "Stamp",
+    "cached_by",
     "check",
     "conditions",
     "converted",

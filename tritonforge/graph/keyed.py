@@ -94,6 +94,11 @@ def rename(model: ModelProto, key: str) -> tuple[str, ...]:
     return tuple(names.values())
 
 
+def is_key(name: str) -> bool:
+    """Say whether a value bears a key in its name."""
+    return _MARKED.search(name) is not None
+
+
 def _surviving(model: ModelProto, inner: list[str]) -> list[str]:
     """Return those of the inner values that hold what engines differ in, in the model's order."""
     try:

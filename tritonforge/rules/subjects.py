@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tritonforge.graph import External
+from tritonforge.graph import CachedBy, External
 from tritonforge.manifest import Manifest
 from tritonforge.pbtxt import Misfit
 from tritonforge.pbtxt.strict import Flaw
@@ -41,6 +41,7 @@ class File:
     server serves it, `misfits` why that does not fit; `signature` is `has` where all of it are
     tensors that Triton takes. `refusal` says why the release's ONNX Runtime does not load it.
     `domains` are those of its operators; `inner` counts those with graphs in them, such as loops.
+    `cached_by` is what tells TensorRT's engines of it from others.
     """
 
     path: str
@@ -55,6 +56,7 @@ class File:
     externals: tuple[External, ...] = ()
     domains: tuple[str, ...] = ()
     inner: Mapping[str, int] = field(default_factory=dict)
+    cached_by: CachedBy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

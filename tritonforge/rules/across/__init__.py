@@ -1,5 +1,5 @@
 """Rules of several models: the steps of ensembles, and what two models should not share."""
 
-from tritonforge.rules.across import ensembles
+from tritonforge.rules.across import engines, ensembles
 
-FAMILIES = (ensembles,)
+FAMILIES = (ensembles, engines)
