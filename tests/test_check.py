@@ -74,6 +74,13 @@ def test_a_repository_or_model_that_is_not_there_is_an_error(repository, tmp_pat
             check(Repository(path), models=models)
 
 
+def test_a_folder_that_no_model_can_be_called_by_keeps_none_from_being_checked(repository):
+    place(repository.path, "a..b", CONFIG)
+    place(repository.path, "x\udcff", CONFIG)
+    assert codes(check(repository).findings) == ["LAY101", "BAT101"] * 3
+    assert {each.finding.model for each in fixed(repository)[0].left} == {"a..b", "x\udcff"}
+
+
 def test_codes_choose_what_is_told(repository):
     assert codes(check(repository, codes={"BAT101"}).findings) == ["BAT101"]
     assert codes(check(repository, codes=()).findings) == []

@@ -328,6 +328,7 @@ def sarif(*args):
 
 def test_sarif_is_as_the_standard_says(repository):
     place(repository, "日 %:#?", CONFIG)
+    place(repository, "a..b\udcff", CONFIG)
     place(repository, "broken", CONFIG + "# tritonforge: ignore\nnonsense: [")
     found = sarif()
     known = found["tool"]["driver"]["rules"]
@@ -338,7 +339,7 @@ def test_sarif_is_as_the_standard_says(repository):
         base = found["originalUriBaseIds"]["%SRCROOT%"]["uri"]
         uri = each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
         assert base.endswith("/")
-        assert Path(unquote(urlsplit(base + uri).path)).is_file()
+        assert Path(unquote(urlsplit(base + uri).path, errors="surrogateescape")).is_file()
     assert {each["level"] for each in found["results"]} == {"error", "note"}
 
 

@@ -88,7 +88,7 @@ def alone(repository: Repository, finding: Finding, release: Release) -> tuple[s
     try:
         before = _file(repository, finding.model).read()
         return before, _changed(before, [finding], release)
-    except (ConfigError, RepositoryError):
+    except ForgeError:
         return None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tritonforge import graph, manifest, pbtxt, placement
-from tritonforge.errors import ForgeError, GraphError, RepositoryError
+from tritonforge.errors import ForgeError, GraphError, RepositoryError, SpecError
 from tritonforge.graph import lean
 from tritonforge.graph.external import externals
 from tritonforge.manifest import Manifest
@@ -24,7 +24,7 @@ _INNER = ("Loop", "Scan", "If")
 def model(repository: Repository, name: str, target: Release | None) -> Model:
     """Read one model; without a target for the release that it was built for, else the default."""
     folder = repository.path / name
-    manifests = _manifests(folder, repository.versions(name))
+    manifests = _manifests(folder, _versions(repository, name))
     release = target or _built_for(manifests)
     raw = _raw(folder / CONFIG)
     said = None if raw is None else strict.read(raw, release.triton)
@@ -57,6 +57,14 @@ def model(repository: Repository, name: str, target: Release | None) -> Model:
 def _raw(path: Path) -> bytes | None:
     """Return the bytes of a config, None where there is none."""
     return path.read_bytes() if path.is_file() else None
+
+
+def _versions(repository: Repository, name: str) -> tuple[int, ...]:
+    """Return the versions of a model; none of one by whose name nobody can call it."""
+    try:
+        return repository.versions(name)
+    except SpecError:
+        return ()
 
 
 def _text(raw: bytes) -> str:
