@@ -2,7 +2,7 @@
 
 import pytest
 
-from tritonforge.check import check
+from tritonforge.check import check, fixing
 from tritonforge.release import EMBEDDED, find
 from tritonforge.repository import Repository
 
@@ -77,3 +77,55 @@ def test_other_rules_go_on_where_a_field_alone_is_unknown(tmp_path):
 
 def test_a_lone_carriage_return_ends_no_line(tmp_path):
     assert found(tmp_path, b'# c\rkernels: "a"\nkernels: 3')[0] == ("FLD103", 5, 8)
+
+
+BROKEN = b"""\
+name: "m"
+# how many
+max_batch_sizes: 4 # at once
+input [ { name: x data_type: FP32 dims: [ "4" ] } ]
+instance_group { kind: KIND_CUDA
+  count: 1.0 }
+parameters { key: "a" value { string_value: 3 } }
+response_cache { enable: yes }
+"""
+MENDED = b"""\
+name: "m"
+# how many
+# at once
+input [ { name: "x" data_type: TYPE_FP32 dims: [ 4 ] } ]
+instance_group { kind: KIND_GPU
+  count: 1 }
+parameters { key: "a" value { string_value: "3" } }
+response_cache { enable: true }
+max_batch_size: 4
+"""
+
+
+def test_what_was_meant_is_written_where_nothing_else_can_have_been(tmp_path):
+    folder = tmp_path / "m"
+    folder.mkdir()
+    config = folder / "config.pbtxt"
+    config.write_bytes(BROKEN)
+    repository = Repository(tmp_path)
+
+    def judge():
+        return check(repository, codes={"FLD103", "SYN102", "SYN106"})
+
+    planned, left = fixing.fix(repository, judge)
+    assert config.read_bytes() == MENDED
+    assert not planned.left
+    assert not left.findings
+
+
+def test_a_mended_flaw_leaves_those_that_nobody_can_mend(tmp_path):
+    folder = tmp_path / "m"
+    folder.mkdir()
+    (folder / "config.pbtxt").write_bytes(b'max_batch_size: "4"\nkernels: 3\nname: 3.5.5\n')
+    repository = Repository(tmp_path)
+    before = (folder / "config.pbtxt").read_bytes()
+    fixing.fix(repository, lambda: check(repository, codes={"SYN102"}))
+    assert (folder / "config.pbtxt").read_bytes() == before  # too broken to be read on
+    (folder / "config.pbtxt").write_bytes(b'max_batch_size: "4"\nkernels: 3\n')
+    fixing.fix(repository, lambda: check(repository, codes={"SYN102"}))
+    assert (folder / "config.pbtxt").read_bytes() == b"max_batch_size: 4\nkernels: 3\n"

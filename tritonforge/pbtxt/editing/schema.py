@@ -15,6 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 from tritonforge.errors import ConfigError, did_you_mean
 from tritonforge.pbtxt.descriptors import bounds, is_message, is_whole
 from tritonforge.pbtxt.editing import tree
+from tritonforge.pbtxt.strict import literals
 
 _F = FieldDescriptor
 _STRINGS = frozenset({_F.TYPE_STRING, _F.TYPE_BYTES})
@@ -60,9 +61,8 @@ def quote(text: str) -> str:
 
 def string(node: tree.Scalar) -> str:
     """Return what a string literal says, without regard to what it is of."""
-    parts = [text_encoding.CUnescape(token.text[1:-1]) for token in node.tokens]
-    said: bytes = b"".join(parts)
-    return said.decode("utf-8", "replace")
+    parts = (literals.unescape(token.text[1:-1].encode()) for token in node.tokens)
+    return b"".join(parts).decode("utf-8", "replace")
 
 
 def scalar(field: Any, text: str) -> Any:

@@ -11,16 +11,20 @@ from tritonforge.pbtxt.editing.tree import Message
 def start(text: str, path: str) -> int:
     """Return where what a path leads to begins: its field's name, of a list the element.
 
-    Where the text does not hold it, that is what holds most of the way there, else the beginning.
+    All elements of a field begin with the first. Where the text does not hold it, that is what
+    holds most of the way there, else the beginning.
     Raises `ConfigError` for a text that cannot be read.
     """
     body = _read(text)
     steps = paths.parse(path) if path else ()
     for length in range(len(steps), 0, -1):
         place = _find(text, body, steps[:length])
-        if place is not None and place.elements and not place.rest:
-            last = place.elements[-1]
-            return last.field.start if last.index is None else last.value.start
+        if place is None or place.rest or not place.elements:
+            continue
+        if place.is_several:
+            return place.fields[0].start
+        last = place.elements[-1]  # of a key that stands twice the last counts
+        return last.field.start if last.index is None else last.value.start
     return body.fields[0].start if body.fields else 0
 
 
