@@ -95,7 +95,7 @@ def test_the_change_is_one_that_patch_takes(models):
     path = models / "resnet50" / "config.pbtxt"
     path.write_bytes(CONFIG.encode().rstrip())
     before = path.read_bytes()
-    change = run("set", "resnet50", "platform", "x").stdout_bytes
+    change = run("set", "resnet50", "runtime", "x").stdout_bytes
     after = path.read_bytes()
     path.write_bytes(before)
     subprocess.run(["patch", "-s", str(path)], input=change, check=True, timeout=60)  # noqa: S607
@@ -368,7 +368,7 @@ def test_a_change_waits_for_a_build_and_sees_what_it_wrote(models):
     path = models / "resnet50" / "config.pbtxt"
     with Repository(models).locked():
         child = subprocess.Popen(
-            [sys.executable, "-m", "tritonforge", "config", "set", "resnet50", "platform", "x"],
+            [sys.executable, "-m", "tritonforge", "config", "set", "resnet50", "runtime", "x"],
             stdout=subprocess.PIPE,
         )
         with pytest.raises(subprocess.TimeoutExpired):
@@ -377,7 +377,7 @@ def test_a_change_waits_for_a_build_and_sees_what_it_wrote(models):
     assert child.wait(60) == 0
     child.communicate()
     assert "max_batch_size: 16" in text(models)
-    assert 'platform: "x"' in text(models)
+    assert 'runtime: "x"' in text(models)
 
 
 def test_a_lone_file_is_changed_by_one_at_a_time(tmp_path):

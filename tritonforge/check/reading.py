@@ -14,8 +14,8 @@ from tritonforge.graph.external import externals
 from tritonforge.manifest import Manifest
 from tritonforge.pbtxt import strict
 from tritonforge.release import EMBEDDED, Release, find
-from tritonforge.repository import CONFIG, MODEL, Repository, backends, reading
-from tritonforge.rules import Config, File, Model
+from tritonforge.repository import CONFIG, MODEL, Repository, reading
+from tritonforge.rules import Config, File, Model, backends
 
 _STRAY = re.compile("[\udc80-\udcff]")  # how Python writes a byte that is not UTF-8
 _INNER = ("Loop", "Scan", "If")
@@ -28,14 +28,15 @@ def model(repository: Repository, name: str, target: Release | None) -> Model:
     release = target or _built_for(manifests)
     raw = _raw(folder / CONFIG)
     said = None if raw is None else strict.read(raw, release.triton)
-    readable = said is not None and said.is_known
-    config = Config(message=said.message, release=release) if said and readable else None
     entries = reading.names(folder)
     inside = {each: reading.names(folder / each) for each in entries if each.endswith("/")}
+    content = inside[min(inside)] if inside else ()
+    config = None
+    if said is not None and said.is_known:
+        config = Config(message=said.message, release=release, content=content)
     versions = _served(config, entries)
     message = pbtxt.ModelConfig() if config is None else config.message
-    first = inside[min(inside)] if inside else None
-    backend = backends.backend(message, name, first)
+    backend = backends.serving(message, name, content)
     unread = config is None and raw is not None
     return Model(
         name=name,
@@ -103,7 +104,7 @@ def _files(
     folder: Path, message: Any, backend: str | None, versions: tuple[int, ...], release: Release
 ) -> dict[int, File]:
     """Read the files of the versions that the server loads."""
-    name = message.default_model_filename or backends.FILES.get(backend or "", "")
+    name = message.default_model_filename or backends.file_of(backend)
     if not name:  # an ensemble, or a backend that may call its file as it likes
         return {}
     found = {}

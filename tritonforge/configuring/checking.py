@@ -91,6 +91,8 @@ def _refuse(found: Sequence[tuple[Rule, Found]], spec: ModelSpec) -> None:
 
 def _key(path: str) -> tuple[str, ...]:
     """Return the key of a spec that says a field, as far as its path tells."""
+    if not path:
+        return ()
     first, *others = (
         str(each.number) if isinstance(each, paths.Index) else each.text
         for each in paths.parse(path)

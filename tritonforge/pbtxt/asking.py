@@ -23,15 +23,19 @@ def is_complete(message: Any) -> bool:
 
 
 def served(message: Any, versions: Sequence[int]) -> tuple[int, ...]:
-    """Return those of a model's versions, ascending, that its policy has served."""
+    """Return those of a model's versions, ascending, that its policy has served.
+
+    Without a policy that is the newest; one that says nothing is of all, and `latest` of no number
+    is of none. Source: core, `model_lifecycle.cc` (VersionsToLoad).
+    """
     policy = message.version_policy
-    if policy.HasField("all"):
-        return tuple(versions)
+    if not message.HasField("version_policy"):
+        return tuple(versions[-1:])
     if policy.HasField("specific"):
         return tuple(each for each in versions if each in policy.specific.versions)
     if policy.HasField("latest"):
-        return tuple(versions[max(0, len(versions) - policy.latest.num_versions) :])
-    return tuple(versions if message.HasField("version_policy") else versions[-1:])
+        return tuple(versions[max(len(versions) - policy.latest.num_versions, 0) :])
+    return tuple(versions)
 
 
 def needs_gpu(message: Any) -> bool:

@@ -10,25 +10,38 @@ from tritonforge.manifest import Manifest
 from tritonforge.pbtxt import Misfit
 from tritonforge.pbtxt.strict import Flaw
 from tritonforge.release import Release
+from tritonforge.rules.backends import ONNX, derived, is_untold
 from tritonforge.tensors import Interface, Signature
-
-_BACKEND, _PLATFORM = "onnxruntime", "onnxruntime_onnx"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A config's message, and the release that is to load it."""
+    """A config's message, and the release that is to load it.
+
+    `content` are the names in the first folder of the model, folders with a slash behind, by which
+    the server tells the backend of a config that does not; None where that is not known.
+    """
 
     message: Any
     release: Release
+    content: tuple[str, ...] | None = None
+
+    @property
+    def backend(self) -> str:
+        """Return the backend that serves it, nothing for an ensemble and where there is none.
+
+        What does not tell is thought to be of ONNX Runtime where nothing is known of its folder.
+        """
+        if self.message.backend:
+            return str(self.message.backend)
+        if is_untold(self.message) and self.content is None:
+            return ONNX
+        return derived(self.message, self.content or ())
 
     @property
     def is_onnx(self) -> bool:
-        """Say whether the ONNX Runtime backend serves it, as one that names none is thought."""
-        message = self.message
-        return message.backend == _BACKEND or (
-            not message.backend and message.platform in {"", _PLATFORM}
-        )
+        """Say whether the ONNX Runtime backend serves it."""
+        return self.backend == ONNX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

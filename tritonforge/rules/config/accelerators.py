@@ -80,6 +80,22 @@ def begun(config: Config) -> Iterator[Found]:
             yield Found(said=said, at=place)
 
 
+@rule("ACC103", "refused")
+def once(config: Config) -> Iterator[Found]:
+    """An accelerator is named once.
+
+    ONNX Runtime registers a provider once, and fails at the second.
+
+    Source: microsoft/onnxruntime, `execution_providers.h` (ExecutionProviders::Add).
+    Remedy: put its parameters into one entry.
+    """
+    seen = set()
+    for place, each, table in _read(config):
+        if each.name != "cuda" and (each.name, table) in seen:  # that of CUDA is always one
+            yield Found(said=f"{each.name} is named twice", at=place)
+        seen.add((each.name, table))
+
+
 @rule("ACC201", "wrong")
 def on_a_gpu(config: Config) -> Iterator[Found]:
     """A model with an accelerator of GPUs has instances on a GPU.

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from tritonforge import pbtxt
 from tritonforge.rules.places import near, value_of
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
@@ -44,6 +45,8 @@ def known_source(config: Config) -> Iterator[Found]:
     Remedy: mend the name, or list the input.
     """
     inputs = [each.name for each in config.message.input]
+    if not inputs and not pbtxt.is_complete(config.message):  # the backend lists those of the file
+        return
     for place, entry in _entries(config):
         for number, name in enumerate(entry.source_input):
             if name not in inputs:
@@ -81,6 +84,8 @@ def known_target(config: Config) -> Iterator[Found]:
     Remedy: mend the name, or list the output.
     """
     outputs = [each.name for each in config.message.output]
+    if not outputs:  # the backend lists those of the file
+        return
     for place, entry in enumerate(config.message.batch_output):
         for number, name in enumerate(entry.target_name):
             if name not in outputs:
@@ -92,15 +97,15 @@ def known_target(config: Config) -> Iterator[Found]:
 
 @rule("TEN125", "refused", is_lasting=True)
 def one_scatter(config: Config) -> Iterator[Found]:
-    """An output is scattered once.
+    """An entry scatters an output once.
 
-    Two entries would each say how its rows are shared out over the requests.
+    A name that is there twice says nothing.
 
     Source: triton-inference-server/core, `model_config_utils.cc` (ValidateBatchIO).
     Remedy: name it once.
     """
-    seen = set()
     for place, entry in enumerate(config.message.batch_output):
+        seen = set()
         for number, name in enumerate(entry.target_name):
             if name in seen:
                 yield Found(
@@ -108,3 +113,35 @@ def one_scatter(config: Config) -> Iterator[Found]:
                     at=f"batch_output[{place}].target_name[{number}]",
                 )
             seen.add(name)
+
+
+@rule("TEN126", "refused", is_lone=True, is_lasting=True)
+def known_kind(config: Config) -> Iterator[Found]:
+    """The kind of a tensor of a batch is one that has a name.
+
+    A number that stands for none is read, and refused.
+
+    Source: triton-inference-server/core, `model_config_utils.cc` (ValidateBatchIO).
+    Remedy: write one of the names, such as BATCH_ELEMENT_COUNT.
+    """
+    for place, entry in _entries(config):
+        if value_of(entry, "kind").isdigit() or entry.kind < 0:
+            yield Found(said=f"there is no kind {entry.kind}", at=f"{place}.kind")
+
+
+@rule("TEN127", "refused", is_lone=True, is_lasting=True)
+def some_target(config: Config) -> Iterator[Found]:
+    """What is scattered over requests names an output.
+
+    The server ends itself where there is none.
+
+    Source: triton-inference-server/backend, `backend_common.cc`
+    (BatchOutput::ParseFromModelConfig).
+    Remedy: write target_name.
+    """
+    for number, entry in enumerate(config.message.batch_output):
+        if not entry.target_name:
+            yield Found(
+                said="without an output to scatter the server ends itself",
+                at=f"batch_output[{number}].target_name",
+            )

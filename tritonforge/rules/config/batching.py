@@ -1,13 +1,16 @@
 """Rules of dynamic batching."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tritonforge import pbtxt
+from tritonforge.rules.backends import ENSEMBLE
 from tritonforge.rules.places import keyed, value_of
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
 
-_OF_BATCHES = {"preferred_batch_size", "max_queue_delay_microseconds"}
+_DELAY = "max_queue_delay_microseconds"
+_OF_BATCHES = {"preferred_batch_size", _DELAY}
 _POLICIES = "dynamic_batching.priority_queue_policy"
 
 
@@ -123,16 +126,20 @@ def something_to_batch(config: Config) -> Iterator[Found]:
     """
     message = config.message
     said = {field.name for field, _ in message.dynamic_batching.ListFields()}
-    if (
-        message.HasField("dynamic_batching")
-        and pbtxt.is_complete(message)
-        and message.max_batch_size in {0, 1}
-        and said <= _OF_BATCHES
-    ):
+    if _batches_nothing(message) and said <= _OF_BATCHES:
         yield Found(
             said=f"with max_batch_size {message.max_batch_size} nothing batches",
             at="dynamic_batching",
         )
+
+
+def _batches_nothing(message: Any) -> bool:
+    """Say whether dynamic batching has nothing to batch, and no backend changes that."""
+    return (
+        message.HasField("dynamic_batching")
+        and pbtxt.is_complete(message)
+        and message.max_batch_size in {0, 1}
+    )
 
 
 @rule("BAT202", "wrong", is_lasting=True)
@@ -167,3 +174,73 @@ def policy_of_some_level(config: Config) -> Iterator[Found]:
             yield Found(
                 said="there are no priority_levels to have a policy", at=keyed(_POLICIES, level)
             )
+
+
+@rule("BAT204", "wrong", is_lasting=True)
+def delay_for_a_batch(config: Config) -> Iterator[Found]:
+    """A queue delay needs a max_batch_size of 2 or more.
+
+    A request waits for others to be batched with; without a batch it goes at once.
+
+    Source: triton-inference-server/core, `dynamic_batch_scheduler.cc` (GetDynamicBatch).
+    Remedy: raise max_batch_size where the model takes a batch, else take the delay out.
+    """
+    message = config.message
+    said = {field.name for field, _ in message.dynamic_batching.ListFields()}
+    if _batches_nothing(message) and _DELAY in said and not said <= _OF_BATCHES:
+        yield Found(
+            said=f"with max_batch_size {message.max_batch_size} nothing batches",
+            at=f"dynamic_batching.{_DELAY}",
+        )
+
+
+@rule("BAT205", "wrong", is_lasting=True)
+def batched_by_the_server(config: Config) -> Iterator[Found]:
+    """A model that takes batches says how the server is to make them.
+
+    Without dynamic_batching each request runs alone, whatever max_batch_size is; only those that
+    bring several rows themselves are batches. A model whose requests always do may silence this.
+
+    Source: triton-inference-server/core, `backend_model.cc` (SetConfiguredScheduler).
+    Remedy: write dynamic_batching { }.
+    """
+    message = config.message
+    if (
+        message.max_batch_size > 1
+        and message.WhichOneof("scheduling_choice") is None
+        and message.platform != ENSEMBLE
+        and pbtxt.is_complete(message)  # else the backend adds it
+    ):
+        yield Found(
+            said=f"requests run one by one, though max_batch_size is {message.max_batch_size}:"
+            " write dynamic_batching { }",
+            at="max_batch_size",
+        )
+
+
+@rule("BAT301", "advice")
+def no_preferred_sizes(config: Config) -> Iterator[Found]:
+    """Preferred sizes are left out, save where the model is made for some sizes.
+
+    The server runs the largest preferred size that the waiting requests fill, and lets the rest
+    wait for another batch; without sizes all that wait go at once. TensorRT's engines may be made
+    for some sizes.
+
+    Source: triton-inference-server/core, `dynamic_batch_scheduler.cc` (GetDynamicBatch); server,
+    `docs/user_guide/batcher.md`.
+    Remedy: take preferred_batch_size out, and measure the difference.
+    """
+    message = config.message
+    sizes = [*message.dynamic_batching.preferred_batch_size]
+    accelerators = message.optimization.execution_accelerators.gpu_execution_accelerator
+    if (
+        config.is_onnx
+        and sizes
+        and sizes != [message.max_batch_size]
+        and not any(each.name == "tensorrt" for each in accelerators)
+    ):
+        yield Found(
+            said="batches are cut to these sizes, and the rest waits: leave them out unless a"
+            " measurement says otherwise",
+            at="dynamic_batching.preferred_batch_size",
+        )

@@ -84,11 +84,12 @@ def _newer_values(path: str, field: Any, value: Any, release: Release) -> Iterat
     """Yield the values of an enum that are newer."""
     listed = [(f"{path}[{at}]", each) for at, each in enumerate(value)] if field.is_repeated else []
     for place, number in listed or [(path, value)]:
-        named = field.enum_type.values_by_number.get(number)
-        name = named.name if named else str(number)
-        late = _late(field.enum_type.full_name, name, release)
-        if late is not None:
-            yield _Newer(path=place, kind="value", name=name, since=late)
+        known = field.enum_type.values_by_number.get(number)
+        if known is None:  # it was written as a number, which every release reads
+            continue
+        since = _late(field.enum_type.full_name, known.name, release)
+        if since is not None:
+            yield _Newer(path=place, kind="value", name=known.name, since=since)
 
 
 def _inside(path: str, field: Any, value: Any) -> Iterator[tuple[str, Any]]:

@@ -1,13 +1,14 @@
-"""Rules of the model as a whole: its batch, platform, cache and what the backend reads."""
+"""Rules of the model as a whole: its batch, versions, cache and what the backend reads."""
 
+import re
 from collections.abc import Iterator
 
 from tritonforge import knobs
-from tritonforge.rules.places import told_apart
+from tritonforge.rules.places import keyed, told_apart
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
 
-_BACKEND, _PLATFORM = "onnxruntime", "onnxruntime_onnx"
+_LABEL = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_]*)?", re.ASCII)
 
 
 @rule("GEN101", "refused", is_lone=True, is_lasting=True)
@@ -22,21 +23,6 @@ def largest_batch(config: Config) -> Iterator[Found]:
     most = config.message.max_batch_size
     if most < 0:
         yield Found(said=f"{most} should be 0 or more", at="max_batch_size")
-
-
-@rule("GEN102", "refused")
-def platform_of_onnx(config: Config) -> Iterator[Found]:
-    """A model of the backend onnxruntime has the platform onnxruntime_onnx, or none.
-
-    The server checks that backend and platform are a pair, and fills in the platform where it is
-    left out.
-
-    Source: triton-inference-server/core, `model_config_utils.cc` (ValidateModelConfig).
-    Remedy: take the platform out.
-    """
-    platform = config.message.platform
-    if config.is_onnx and platform not in {"", _PLATFORM}:
-        yield Found(said=f"{platform!r} is not of {_BACKEND}: write {_PLATFORM!r}", at="platform")
 
 
 @rule("GEN103", "refused", is_lasting=True)
@@ -67,22 +53,60 @@ def cached_or_decoupled(config: Config) -> Iterator[Found]:
         )
 
 
-@rule("GEN105", "refused")
-def coupled(config: Config) -> Iterator[Found]:
-    """A model of ONNX Runtime is not decoupled.
+@rule("GEN110", "refused", is_lone=True, is_lasting=True)
+def some_version(config: Config) -> Iterator[Found]:
+    """A version policy has a version served.
 
-    Its backend answers each request once, and of a decoupled model the server takes streamed
-    requests only.
+    latest without num_versions is none, and so is specific without versions; without a policy the
+    newest is served.
 
-    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc`; server, `http_server.cc`.
-    Remedy: take model_transaction_policy out.
+    Source: triton-inference-server/core, `model_lifecycle.cc` (VersionsToLoad).
+    Remedy: write latest { num_versions: 1 }, or which versions; or take version_policy out.
     """
-    if config.is_onnx and config.message.model_transaction_policy.decoupled:
-        yield Found(
-            said="the ONNX Runtime backend answers each request once, and the server then refuses"
-            " requests that are not streamed",
-            at="model_transaction_policy.decoupled",
-        )
+    policy = config.message.version_policy
+    if policy.HasField("latest") and not policy.latest.num_versions:
+        yield Found(said="of 0 versions none is served", at="version_policy.latest")
+    if policy.HasField("specific") and not any(each >= 0 for each in policy.specific.versions):
+        said = "no version can be" if policy.specific.versions else "without versions none is"
+        yield Found(said=f"{said} served", at="version_policy.specific")
+
+
+@rule("GEN111", "refused", is_lone=True, is_lasting=True)
+def tags_of_metrics(config: Config) -> Iterator[Found]:
+    """A tag of metrics is named by letters, digits and underscores, none of these first.
+
+    Behind the underscore that the server sets before it, Prometheus takes no other for a label, and
+    the server ends itself.
+
+    Source: triton-inference-server/core, `metric_model_reporter.cc`; jupp0r/prometheus-cpp,
+    `check_names.cc`.
+    Remedy: mend the name.
+    """
+    for name in sorted(config.message.metric_tags):
+        if not _LABEL.fullmatch(name):
+            yield Found(
+                said=f"Prometheus has no label {name!r}, and the server ends itself",
+                at=keyed("metric_tags", name),
+            )
+
+
+@rule("GEN112", "refused")
+def named_operators(config: Config) -> Iterator[Found]:
+    """A library of operators has a name.
+
+    ONNX Runtime opens each, and finds nothing to register in what has no name.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (LoadModel).
+    Remedy: write the path of the library, or take the entry out.
+    """
+    if config.is_onnx:
+        names = config.message.model_operations.op_library_filename
+        for number, name in enumerate(names):
+            if not name:
+                yield Found(
+                    said="a library of operators needs a name",
+                    at=f"model_operations.op_library_filename[{number}]",
+                )
 
 
 @rule("GEN201", "wrong")
@@ -149,4 +173,22 @@ def graph_level(config: Config) -> Iterator[Found]:
         yield Found(
             said=f"level {level} {known}; release {release.tag} optimizes as with level 0",
             at="optimization.graph.level",
+        )
+
+
+@rule("GEN204", "wrong")
+def coupled(config: Config) -> Iterator[Found]:
+    """A model of ONNX Runtime is not decoupled.
+
+    Its backend answers each request once, and of a decoupled model the server takes streamed
+    requests only.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc`; server, `http_server.cc`.
+    Remedy: take model_transaction_policy out.
+    """
+    if config.is_onnx and config.message.model_transaction_policy.decoupled:
+        yield Found(
+            said="the ONNX Runtime backend answers each request once, and the server then refuses"
+            " requests that are not streamed",
+            at="model_transaction_policy.decoupled",
         )

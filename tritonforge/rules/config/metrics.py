@@ -1,6 +1,7 @@
 """Rules of a model's metrics."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from tritonforge.rules.rule import Found, rule
@@ -43,3 +44,23 @@ def buckets_of_a_histogram(config: Config) -> Iterator[Found]:
             yield Found(
                 said="it should list the buckets' bounds", at=f"{place}.histogram_options.buckets"
             )
+
+
+@rule("MET103", "refused", is_lasting=True)
+def rising_buckets(config: Config) -> Iterator[Found]:
+    """The bounds of a histogram's buckets rise.
+
+    Prometheus makes no histogram of others.
+
+    Source: jupp0r/prometheus-cpp, `histogram.cc`; triton-inference-server/core,
+    `metric_model_reporter.cc`.
+    Remedy: write each bound once, in rising order.
+    """
+    for place, control in _controls(config):
+        bounds = control.histogram_options.buckets
+        for number, (low, high) in enumerate(pairwise(bounds), 1):
+            if not low < high:
+                yield Found(
+                    said=f"{high:g} behind {low:g} does not rise",
+                    at=f"{place}.histogram_options.buckets[{number}]",
+                )

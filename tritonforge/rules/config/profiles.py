@@ -4,8 +4,9 @@ What ONNX Runtime cannot read, or finds not to agree, it passes over with a warn
 then built during inference.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 from tritonforge import knobs
 from tritonforge.rules.config.accelerators import parameters
@@ -90,21 +91,28 @@ def of_all_dimensions(config: Config) -> Iterator[Found]:
     Source: microsoft/onnxruntime, `tensorrt_execution_provider.cc`.
     Remedy: write a size for each dimension, the batch first.
     """
-    message = config.message
-    batched = message.max_batch_size > 0
-    inputs = {
-        each.name: each.reshape.shape if each.HasField("reshape") else each.dims
-        for each in message.input
-    }
+    ranks = _ranks(config)
+    batched = ", the batch included" if config.message.max_batch_size > 0 else ""
     for prefix, bounds in _agreed(config):
         for name, dims in bounds[0]:
-            whole = len(inputs.get(name, ())) + batched
-            if name in inputs and len(dims) != whole:
+            if len(dims) != ranks.get(name, len(dims)):
                 yield Found(
                     said=f"the profile of {name} has {len(dims)} dimensions where the file has"
-                    f" {whole}{', the batch included' if batched else ''}",
+                    f" {ranks[name]}{batched}",
                     at=keyed(prefix, _KEYS[0]),
                 )
+
+
+def _ranks(config: Config) -> dict[str, int]:
+    """Return how many dimensions the inputs have in the file, by what the config says of them."""
+    batched = config.message.max_batch_size > 0
+    return {each.name: len(_shape(each)) + batched for each in config.message.input}
+
+
+def _shape(entry: Any) -> Sequence[int]:
+    """Return the shape that the model has an input in, without the batch."""
+    shape: Sequence[int] = entry.reshape.shape if entry.HasField("reshape") else entry.dims
+    return shape
 
 
 @rule("PRO201", "wrong")
@@ -166,6 +174,51 @@ def same_inputs(config: Config) -> Iterator[Found]:
                 said=f"it names other inputs, or as many profiles, than {_KEYS[0]}, so {_LATER}",
                 at=keyed(prefix, strange[0]),
             )
+
+
+@rule("PRO204", "wrong")
+def whole_batches(config: Config) -> Iterator[Found]:
+    """The profiles of an input reach max_batch_size.
+
+    The server makes batches up to that, and an engine refuses those beyond its profiles.
+
+    Source: microsoft/onnxruntime, `tensorrt_execution_provider.cc`.
+    Remedy: write max_batch_size as the first size in trt_profile_max_shapes.
+    """
+    most, ranks = config.message.max_batch_size, _ranks(config)
+    for prefix, bounds in _agreed(config):
+        reach: dict[str, int] = {}
+        for name, dims in bounds[-1]:
+            if len(dims) == ranks.get(name):
+                reach[name] = max(reach.get(name, 0), dims[0])
+        for name, size in reach.items():
+            if 0 < size < most:
+                yield Found(
+                    said=f"the profiles of {name} end at a batch of {size}, below max_batch_size"
+                    f" {most}",
+                    at=keyed(prefix, _KEYS[-1]),
+                )
+
+
+@rule("PRO205", "wrong")
+def every_dynamic_input(config: Config) -> Iterator[Found]:
+    """Profiles are of every input that has a dynamic dimension, as a batch is one.
+
+    Where one is left out all are passed over, and engines are built anew during inference.
+
+    Source: microsoft/onnxruntime, `tensorrt_execution_provider.cc`.
+    Remedy: add the input to all three bounds.
+    """
+    message = config.message
+    for prefix, bounds in _agreed(config):
+        named = {name for name, _ in bounds[0]}
+        for entry in message.input:
+            is_dynamic = message.max_batch_size > 0 or -1 in _shape(entry)
+            if entry.name not in named and is_dynamic:
+                yield Found(
+                    said=f"the input {entry.name!r} has no profile, so {_LATER}",
+                    at=keyed(prefix, _KEYS[0]),
+                )
 
 
 def _text(dims: tuple[int, ...]) -> str:

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from typing import Any
 
+from tritonforge import pbtxt
 from tritonforge.rules.config.batching import unfit_sizes
-from tritonforge.rules.places import told_apart, value_of
+from tritonforge.rules.places import keyed, told_apart, value_of
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
 
 _CORRELATION = "CONTROL_SEQUENCE_CORRID"
 _CORRELATION_TYPES = ("TYPE_UINT64", "TYPE_INT64", "TYPE_UINT32", "TYPE_INT32", "TYPE_STRING")
+_STRATEGY = "TRITON_BATCH_STRATEGY_PATH"
 _PAIRS = ("int32_false_true", "fp32_false_true", "bool_false_true")
 
 
@@ -21,10 +23,15 @@ def _inputs(config: Config) -> Iterator[tuple[str, Any]]:
 
 
 def _controls(config: Config) -> Iterator[tuple[str, str, Any]]:
-    """Yield the controls of all tensors: place, kind, and what is said."""
+    """Yield the controls of all tensors: place, kind, and what is said.
+
+    The server passes over a kind that has no name.
+    """
     for place, entry in _inputs(config):
         for number, control in enumerate(entry.control):
-            yield f"{place}.control[{number}]", value_of(control, "kind"), control
+            kind = value_of(control, "kind")
+            if kind.startswith("CONTROL_"):
+                yield f"{place}.control[{number}]", kind, control
 
 
 @rule("SEQ101", "refused", is_lasting=True)
@@ -180,3 +187,40 @@ def share_of_slots(config: Config) -> Iterator[Found]:
             said=f"{used:g} should be 0 to 1",
             at="sequence_batching.direct.minimum_slot_utilization",
         )
+
+
+@rule("SEQ110", "refused", is_lasting=True)
+def sequences_without_a_library(config: Config) -> Iterator[Found]:
+    """A model with sequence batching has no library for batching.
+
+    The library says which requests the dynamic batcher puts together, and sequences have their own.
+
+    Source: triton-inference-server/core, `backend_model.cc` (SetBatchingStrategy).
+    Remedy: take the parameter TRITON_BATCH_STRATEGY_PATH out.
+    """
+    message = config.message
+    if message.HasField("sequence_batching") and _STRATEGY in message.parameters:
+        yield Found(
+            said="with sequence_batching there is no library for batching",
+            at=keyed("parameters", _STRATEGY),
+        )
+
+
+@rule("SEQ201", "wrong", is_lasting=True)
+def delay_for_a_batch(config: Config) -> Iterator[Found]:
+    """Sequences wait for others where a batch has room for them.
+
+    With a max_batch_size below 2 there are no others to wait for.
+
+    Source: triton-inference-server/core, `sequence_batch_scheduler.cc`.
+    Remedy: raise max_batch_size where the model takes a batch, else take the delay out.
+    """
+    message = config.message
+    if message.max_batch_size not in {0, 1} or not pbtxt.is_complete(message):
+        return
+    for name in ("direct", "oldest"):
+        if getattr(message.sequence_batching, name).max_queue_delay_microseconds:
+            yield Found(
+                said=f"with max_batch_size {message.max_batch_size} nothing batches",
+                at=f"sequence_batching.{name}.max_queue_delay_microseconds",
+            )

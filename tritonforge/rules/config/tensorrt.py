@@ -11,6 +11,17 @@ from tritonforge.rules.subjects import Config
 
 # The first release that hands TensorRT's options on as text, which ONNX Runtime reads strictly.
 _OPTIONS_AS_TEXT = "24.02"
+_ON = {"1", "true", "on"}
+_HEURISTICS = "trt_build_heuristics_enable"
+# Switches without which a parameter is not read.
+_SWITCHES = {
+    "trt_engine_cache_prefix": "trt_engine_cache_enable",
+    "trt_timing_cache_path": "trt_timing_cache_enable",
+    "trt_force_timing_cache": "trt_timing_cache_enable",
+    "trt_dla_core": "trt_dla_enable",
+    "trt_ep_context_file_path": "trt_dump_ep_context_model",
+    "trt_ep_context_embed_mode": "trt_dump_ep_context_model",
+}
 
 
 def _given(config: Config) -> Iterator[tuple[str, str, str]]:
@@ -94,4 +105,53 @@ def heeded(config: Config) -> Iterator[Found]:
                 said=f"{name} has no effect since {taken[name].ends}: TensorRT 11 takes the"
                 f" precision of the file, so release {release.tag} needs that exported",
                 at=place,
+            )
+
+
+@rule("TRT202", "wrong")
+def switched_on(config: Config) -> Iterator[Found]:
+    """What a parameter is about is switched on.
+
+    The path of a cache, the number of a DLA core and the like are read where their switch is on.
+
+    Source: microsoft/onnxruntime, `tensorrt_execution_provider.cc`.
+    Remedy: add the switch with 1, or take the parameter out.
+    """
+    for prefix, given in parameters(config, "tensorrt"):
+        for name in sorted(given):
+            switch = _SWITCHES.get(name)
+            if switch is not None and given.get(switch, "").lower() not in _ON:
+                yield Found(said=f"it is not read without {switch}", at=keyed(prefix, name))
+
+
+@rule("TRT203", "wrong")
+def calibrated(config: Config) -> Iterator[Found]:
+    """Tables of calibration are for precision_mode INT8.
+
+    Other modes calibrate nothing.
+
+    Source: microsoft/onnxruntime, `tensorrt_execution_provider.cc`.
+    Remedy: write precision_mode INT8, or take them out.
+    """
+    for prefix, given in parameters(config, "tensorrt"):
+        for name in sorted(given):
+            if name.startswith("int8_") and given.get("precision_mode") != "INT8":
+                yield Found(
+                    said="it is not read without precision_mode INT8", at=keyed(prefix, name)
+                )
+
+
+@rule("TRT301", "advice")
+def current(config: Config) -> Iterator[Found]:
+    """No parameter of the accelerator tensorrt is deprecated.
+
+    trt_build_heuristics_enable is, since TensorRT 8.6: the level of optimization says it.
+
+    Source: microsoft/onnxruntime, `tensorrt_execution_provider.cc`.
+    Remedy: write trt_builder_optimization_level 2 instead.
+    """
+    for place, name, _ in _given(config):
+        if name == _HEURISTICS:
+            yield Found(
+                said="it is deprecated: write trt_builder_optimization_level 2 instead", at=place
             )

@@ -19,8 +19,11 @@ def _tensors(config: Config) -> Iterator[tuple[str, Any]]:
 
 
 def _stated(config: Config) -> Iterator[tuple[str, Any]]:
-    """Yield the tensors to which no backend adds what they lack."""
-    if pbtxt.is_complete(config.message):
+    """Yield the tensors to which no backend adds what they lack.
+
+    That of ONNX Runtime adds inputs or outputs where none are listed, and nothing to those.
+    """
+    if config.is_onnx or pbtxt.is_complete(config.message):
         yield from _tensors(config)
 
 
@@ -40,7 +43,7 @@ def _unfit(dims: Iterable[int]) -> list[int]:
 def named(config: Config) -> Iterator[Found]:
     """A tensor has a name.
 
-    Where all inputs and outputs are listed the backend adds nothing to them.
+    The backend adds inputs or outputs where none are listed, and nothing to those that are.
 
     Source: triton-inference-server/core, `model_config_utils.cc` (ValidateIOShape).
     Remedy: write the name that the model has.
@@ -54,21 +57,24 @@ def named(config: Config) -> Iterator[Found]:
 def typed(config: Config) -> Iterator[Found]:
     """A tensor has a data_type.
 
-    Where all inputs and outputs are listed the backend adds nothing to them.
+    The backend adds inputs or outputs where none are listed, and nothing to those that are.
 
     Source: triton-inference-server/core, `model_config_utils.cc` (ValidateIOShape).
     Remedy: write the type that the model has, such as TYPE_FP32.
     """
     for place, entry in _stated(config):
-        if value_of(entry, "data_type") == "TYPE_INVALID":
+        name = value_of(entry, "data_type")
+        if name == "TYPE_INVALID":
             yield Found(said="a tensor needs a data_type", at=f"{place}.data_type")
+        elif not name.startswith("TYPE_"):
+            yield Found(said=f"there is no data_type {name}", at=f"{place}.data_type")
 
 
 @rule("TEN103", "refused", is_lasting=True)
 def shaped(config: Config) -> Iterator[Found]:
     """A tensor has dims.
 
-    Where all inputs and outputs are listed the backend adds nothing to them.
+    The backend adds inputs or outputs where none are listed, and nothing to those that are.
 
     Source: triton-inference-server/core, `model_config_utils.cc` (ValidateIOShape).
     Remedy: write the shape of a request's row, without the batch; one value is dims: [ 1 ].
@@ -231,3 +237,21 @@ def optional_or_ragged(config: Config) -> Iterator[Found]:
     for place, entry in told_apart("input", config.message.input):
         if config.is_onnx and entry.optional and entry.allow_ragged_batch:
             yield Found(said="an optional input cannot be ragged", at=f"{place}.allow_ragged_batch")
+
+
+@rule("TEN112", "refused")
+def listed_once(config: Config) -> Iterator[Found]:
+    """An input is listed once.
+
+    The backend counts the inputs, and the model has fewer.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ValidateInputs).
+    Remedy: take one of the entries out.
+    """
+    if not config.is_onnx:
+        return
+    seen = set()
+    for number, entry in enumerate(config.message.input):
+        if entry.name and entry.name in seen:
+            yield Found(said=f"the input {entry.name!r} is listed twice", at=f"input[{number}]")
+        seen.add(entry.name)

@@ -8,9 +8,13 @@ from tritonforge.rules.places import keyed, near, told_apart, value_of
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
 
+_GPU = "optimization.execution_accelerators.gpu_execution_accelerator"
+
 
 def _samples(config: Config) -> Iterator[tuple[str, Any]]:
-    """Yield the samples that the server runs, with their places."""
+    """Yield the samples that the server runs, with their places; an ensemble has none."""
+    if config.message.HasField("ensemble_scheduling"):
+        return
     for place, sample in told_apart("model_warmup", config.message.model_warmup):
         if sample.batch_size:
             yield place, sample
@@ -164,3 +168,74 @@ def samples_run(config: Config) -> Iterator[Found]:
     for place, sample in told_apart("model_warmup", config.message.model_warmup):
         if not sample.batch_size:
             yield Found(said="a sample of batch_size 0 is not run", at=f"{place}.batch_size")
+
+
+@rule("WRM108", "refused")
+def samples_without_states(config: Config) -> Iterator[Found]:
+    """A model with states is not warmed up.
+
+    A sample belongs to no sequence, so it has no state to run with, and the server may end itself.
+
+    Source: triton-inference-server/core, `backend_model_instance.cc` (WarmUp), `backend_model.cc`
+    (TRITONBACKEND_StateNew).
+    Remedy: take model_warmup out.
+    """
+    if config.is_onnx and config.message.sequence_batching.state:
+        for place, _ in _samples(config):
+            yield Found(said="a sample belongs to no sequence, and has no state", at=place)
+
+
+@rule("WRM109", "refused")
+def every_control(config: Config) -> Iterator[Found]:
+    """A sample gives data to the controls of sequences.
+
+    It belongs to no sequence, so the server does not fill them in, and the model lacks an input.
+
+    Source: triton-inference-server/core, `backend_model_instance.cc` (GenerateWarmupData).
+    Remedy: add the control to the sample, with dims: [ 1 ].
+    """
+    controls = [
+        each.name for each in config.message.sequence_batching.control_input if each.control
+    ]
+    for place, sample in _samples(config):
+        for name in controls:
+            if config.is_onnx and name and name not in sample.inputs:
+                yield Found(said=f"the control {name!r} is missing", at=f"{place}.inputs")
+
+
+@rule("WRM110", "refused")
+def dims_of_a_control(config: Config) -> Iterator[Found]:
+    """A sample gives a control the dims [ 1 ].
+
+    That is how the server gives it to requests.
+
+    Source: triton-inference-server/core, `backend_model_instance.cc` (GenerateWarmupData).
+    Remedy: write dims: [ 1 ].
+    """
+    controls = {
+        each.name for each in config.message.sequence_batching.control_input if each.control
+    }
+    for place, name, given in _given(config):
+        if config.is_onnx and name in controls and list(given.dims) != [1]:
+            yield Found(said=f"{list(given.dims)} should be [1]", at=f"{place}.dims")
+
+
+@rule("WRM301", "advice")
+def engines_before_requests(config: Config) -> Iterator[Found]:
+    """A model that TensorRT runs is warmed up.
+
+    Engines are built when shapes first come, which takes minutes; a request waits for it that came
+    before a sample.
+
+    Source: microsoft/onnxruntime, `tensorrt_execution_provider.cc`; triton-inference-server/core,
+    `backend_model_instance.cc` (WarmUp).
+    Remedy: add model_warmup with the shapes that requests have.
+    """
+    message = config.message
+    held = message.optimization.execution_accelerators.gpu_execution_accelerator
+    if config.is_onnx and not message.model_warmup and not message.sequence_batching.state:
+        for place, each in told_apart(_GPU, held):
+            if each.name == "tensorrt":
+                yield Found(
+                    said="without model_warmup the first requests wait for engines", at=place
+                )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 
 from tritonforge.repository import CONFIG, reading
-from tritonforge.repository.backends import FILES
+from tritonforge.rules.backends import FILES
 from tritonforge.rules.rule import Change, Found, rule
 from tritonforge.rules.subjects import Model
 
@@ -209,7 +209,7 @@ def _folders(model: Model) -> tuple[str, ...]:
 
 def _holds_a_file(model: Model, name: str) -> bool:
     """Say whether a folder holds what may be a model's file."""
-    kinds = {each.rpartition(".")[2] for each in FILES.values()}
+    kinds = {each.rpartition(".")[2] for each in FILES}
     return any(each.rpartition(".")[2] in kinds for each in model.inside.get(f"{name}/", ()))
 
 

@@ -1,0 +1,92 @@
+"""Which backend serves a model: the one that the config names, else by platform or file.
+
+Source: triton-inference-server/core, `model_config_utils.cc` (AutoCompleteBackendFields),
+`constants.h`.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+ONNX, ENSEMBLE = "onnxruntime", "ensemble"
+
+# The platforms that a backend goes with; of others any may be written.
+PLATFORMS: Mapping[str, tuple[str, ...]] = {
+    "tensorflow": ("tensorflow_savedmodel", "tensorflow_graphdef"),
+    "tensorrt": ("tensorrt_plan",),
+    ONNX: ("onnxruntime_onnx",),
+    "pytorch": ("pytorch_libtorch",),
+}
+# The file of a model that tells its backend, in the order in which the server looks.
+FILES: Mapping[str, str] = {
+    "model.savedmodel": "tensorflow",
+    "model.graphdef": "tensorflow",
+    "model.plan": "tensorrt",
+    "model.onnx": ONNX,
+    "model.xml": "openvino",
+    "model.pt": "pytorch",
+    "model.py": "python",
+}
+_FOLDERS = {"model.savedmodel"}  # what is a folder; a model of ONNX may be either
+_BACKENDS = {platform: name for name, platforms in PLATFORMS.items() for platform in platforms}
+# What the images of NVIDIA bring.
+SHIPPED = (*PLATFORMS, "python", "openvino", "dali", "fil", "identity", "repeat", "square")
+# What people write for it.
+ALIASES: Mapping[str, str] = {
+    "onnx": ONNX,
+    "ort": ONNX,
+    "onnx_runtime": ONNX,
+    "onnxruntime_onnx": ONNX,
+    "trt": "tensorrt",
+    "tensorrt_plan": "tensorrt",
+    "torch": "pytorch",
+    "libtorch": "pytorch",
+    "pytorch_libtorch": "pytorch",
+}
+
+
+def is_untold(message: Any) -> bool:
+    """Say whether a config tells nothing of its backend."""
+    return not (
+        message.backend
+        or message.platform
+        or message.default_model_filename
+        or message.HasField("ensemble_scheduling")
+    )
+
+
+def derived(message: Any, content: Collection[str]) -> str:
+    """Return the backend of a config that names none; nothing for none and for an ensemble."""
+    platform, file = message.platform, message.default_model_filename
+    if platform == ENSEMBLE:
+        return ""
+    for name, backend in FILES.items():
+        if platform in PLATFORMS.get(backend, ()) or file == name:
+            return backend
+        if not platform and not file and _lies(name, content):
+            return backend
+    return _BACKENDS.get(platform, "")
+
+
+def serving(message: Any, name: str, content: Collection[str]) -> str | None:
+    """Return what serves a model of a name, None where the server cannot tell.
+
+    `content` are the names in the first folder of the model by its letters, version or not. What
+    tells nothing else may tell its backend by the end of its own name.
+    """
+    found = message.backend or derived(message, content)
+    if found or message.platform == ENSEMBLE:
+        return str(found or ENSEMBLE)
+    called = name.rpartition(".")[2] if "." in name else ""
+    return called if called and called not in PLATFORMS else None
+
+
+def file_of(backend: str | None) -> str:
+    """Return what a backend calls a model's file; nothing where that is its own to say."""
+    named = [file for file, each in FILES.items() if each == backend]
+    return named[0] if len(named) == 1 else ""
+
+
+def _lies(name: str, content: Collection[str]) -> bool:
+    """Say whether a model's file is there, and no folder in its place."""
+    is_file, is_folder = name in content, f"{name}/" in content
+    return is_folder if name in _FOLDERS else is_file or (is_folder and name == "model.onnx")
