@@ -210,8 +210,16 @@ def _source(name: str) -> Path:
     return path
 
 
+@lru_cache(maxsize=65536)
+def _is_a_librarys(name: str) -> bool:
+    """Say whether a whole path is of a library, as those of thousands of modules are each time."""
+    return name.startswith(os.sep) and not is_the_users(str(_source(name)))
+
+
 def _counts(name: str) -> bool:
     """Say whether what was heard decides what is built: a file, a list, or that none is there."""
+    if _is_a_librarys(name):
+        return False
     path = _source(name)
     if not is_the_users(str(path)):
         return False
