@@ -119,7 +119,7 @@ def test_help_imports_nothing_heavy():
     code = (
         "import sys; from tritonforge.cli import main; main(['--help'], standalone_mode=False);"
         "print([name for name in ('torch', 'onnx', 'onnxruntime', 'tritonclient', 'numpy', 'rich',"
-        " 'jinja2', 'dataclasses') if name in sys.modules])"
+        " 'jinja2', 'dataclasses', 'tritonforge.cli.build') if name in sys.modules])"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True

@@ -123,6 +123,13 @@ def test_readme_holds_the_help_of_every_command():
     assert text.split(START)[1].split(END)[0] == helps(), "run scripts/readme"
 
 
+def test_the_list_says_of_each_command_what_it_says_itself():
+    context = click.Context(main)
+    for name in main.list_commands(context):
+        said = main.get_command(context, name).get_short_help_str(limit=100)
+        assert main.commands[name].help == said
+
+
 def test_every_option_has_a_help_text():
     for words, command in commands(main):
         for parameter in command.params:

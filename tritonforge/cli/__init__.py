@@ -1,20 +1,6 @@
 """The command line: reading this file is reading the table of contents."""
 
-from tritonforge.cli import (
-    build,
-    check,
-    config,
-    init,
-    inspect,
-    parity,
-    perf,
-    place,
-    serve,
-    spec,
-    targets,
-    toolchain,
-)
-from tritonforge.cli.group import Forge
+from tritonforge.cli.group import Forge, Later
 
 main = Forge(
     name="tritonforge",
@@ -22,17 +8,29 @@ main = Forge(
 )
 main.section(
     "Foresee",
-    targets=targets.command,
-    inspect=inspect.command,
-    place=place.command,
-    check=check.command,
+    targets=Later("List the releases that a model can be built for, or tell one TARGET whole."),
+    inspect=Later(
+        "Tell what is in MODEL: what it takes and gives, its operators, weights and cost."
+    ),
+    place=Later(
+        "Foretell which execution provider each node of MODEL lands on, and why not the chosen one."
+    ),
+    check=Later("Say what of a repository the server would refuse, or serve as nobody meant."),
 )
 main.section(
     "Make",
-    init=init.command,
-    build=build.command,
-    spec=spec.command,
-    config=config.command,
+    init=Later("Write a commented tritonforge.toml, with a model for each SOURCE."),
+    build=Later("Export SOURCE to ONNX, prove it, and add it to the model repository."),
+    spec=Later("Show the spec that counts for MODEL, and where each value comes from."),
+    config=Later("Read, change and compare what a model's config.pbtxt says."),
 )
-main.section("Prove", parity=parity.command, perf=perf.command)
-main.section("Serve", serve=serve.command, toolchain=toolchain.command)
+main.section(
+    "Prove",
+    parity=Later("Compare what a server answers with what the model gives."),
+    perf=Later("Measure throughput and latency of models under load with the real perf_analyzer."),
+)
+main.section(
+    "Serve",
+    serve=Later("Serve the models of the repository, or those named, on this machine."),
+    toolchain=Later("Install, show or remove the real server and perf_analyzer."),
+)

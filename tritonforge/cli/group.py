@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+from importlib import import_module
 from typing import Any, NoReturn
 
 import click
@@ -20,6 +21,16 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _COLLECT_AFTER = 50_000
 _UNFLUSHED = 120  # Python's own code where what was printed could not be written
 _PRINTERS = {"click", "rich"}
+
+
+class Later(click.Command):
+    """Stands for a command in the list of them, until that is asked for and its module imported.
+
+    Importing all of them takes as long as Python and click.
+    """
+
+    def __init__(self, summary: str) -> None:
+        super().__init__(name=None, help=summary)
 
 
 class Forge(click.Group):
@@ -45,15 +56,19 @@ class Forge(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one titled list per section."""
+        del ctx
         for title, names in self.sections.items():
-            rows = [(name, self._summary(ctx, name)) for name in names]
+            rows = [(name, self.commands[name].get_short_help_str(limit=100)) for name in names]
             with formatter.section(title):
                 formatter.write_dl(rows, col_spacing=4)
 
-    def _summary(self, ctx: click.Context, name: str) -> str:
-        """Return the first sentence of a command's help."""
-        command = self.get_command(ctx, name)
-        return command.get_short_help_str(limit=100) if command else ""
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command itself: `command` of the module that is named so."""
+        found = super().get_command(ctx, cmd_name)
+        if not isinstance(found, Later):
+            return found
+        command: click.Command = import_module(f"tritonforge.cli.{cmd_name}").command
+        return command
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run; help and version are printed before there is a command to invoke."""
