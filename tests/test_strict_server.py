@@ -62,6 +62,7 @@ BY_HAND = (
     b"model_warmup { inputs { value { zero_data: false random_data: true } } }",
     b"foo#c\n: 3",
     b"max_batch_size1.2.3 :",
+    b".5max_batch_size: 3",
     b'max_batch_size:1name:"x"',
     b"foo {" * 2000 + b"}" * 2000,
 )

@@ -24,11 +24,12 @@ class Renamed:
 class Body:
     """A message that is being read, and what was given of it so far.
 
-    No `path` leads into one whose values are not kept, or into a map's entry.
+    No `path` leads into one whose values are not kept; that of a map's entry is the map's.
     """
 
     into: Any
     path: str | None
+    is_entry: bool = False
     given: Counter[str] = field(default_factory=Counter)
     renamed: list[Renamed] = field(default_factory=list)
 
@@ -37,14 +38,9 @@ class Body:
         """Return what the schema says of it."""
         return self.into.DESCRIPTOR
 
-    @property
-    def is_entry(self) -> bool:
-        """Say whether it is an entry of a map."""
-        return bool(self.descriptor.GetOptions().map_entry)
-
     def apart(self) -> "Body":
         """Return a body to read what is not kept, or not yet."""
-        return Body(type(self.into)(), None)
+        return Body(type(self.into)(), None, is_entry=self.is_entry)
 
     def below(self, known: Known) -> str | None:
         """Return the path of a field's next value; None below an entry whose key is not read."""

@@ -22,13 +22,13 @@ class Cursor:
         self.text = text
         self.flaws: list[Flaw] = []
         self.words = words(text)
-        self.word = Word("end", 0, 0)
+        self.word = Word("end", 0, 0, b"")
         self.read_to = 0
 
     @property
     def said(self) -> bytes:
         """Return the text of the word that comes next."""
-        return self.text[self.word.start : self.word.end]
+        return self.word.text
 
     def take(self) -> Word:
         """Go past a word and return it; what the next one is blemished by is told at once."""
@@ -43,7 +43,7 @@ class Cursor:
 
     def is_at(self, *marks: bytes) -> bool:
         """Say whether one of these marks comes next."""
-        return self.is_a("mark") and self.said in marks
+        return self.word.text in marks  # which no name and no string can be
 
     def is_a(self, *kinds: str) -> bool:
         """Say whether a word of one of these kinds comes next."""
@@ -51,7 +51,7 @@ class Cursor:
 
     def takes(self, mark: bytes) -> bool:
         """Go past a mark where it comes next, and say whether it did."""
-        if not self.is_at(mark):
+        if self.word.text != mark:
             return False
         self.take()
         return True
@@ -89,7 +89,7 @@ class Cursor:
         word = word or self.word
         if word.kind == "end":
             return "the end of the text"
-        text = self.text[word.start : word.end].decode("utf-8", "replace")
+        text = word.text.decode("utf-8", "replace")
         short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
         return short if word.kind == "string" else repr(short)
 
@@ -177,11 +177,12 @@ class Cursor:
                 break
         if not self.is_at(b"]"):
             self.broken(f"']' is wanted here, not {self.shown()}")
-        return Word("name", start.start, self.take().end)
+        end = self.take().end
+        return Word("name", start.start, end, self.text[start.start : end])
 
     def close(self, opening: Word) -> None:
         """Take the mark that closes what another opened."""
-        opened = self.text[opening.start : opening.end]
+        opened = opening.text
         if not self.is_at(CLOSING[opened]):
             self.broken(
                 f"{CLOSING[opened].decode()!r} is wanted here, as {opened.decode()!r} opens on line"
@@ -191,5 +192,5 @@ class Cursor:
 
     def unclosed(self, opening: Word) -> NoReturn:
         """Take down that the text ends within brackets."""
-        mark = self.text[opening.start : opening.end].decode()
+        mark = opening.text.decode()
         self.broken(f"the text ends before the {mark!r} of line {self.line(opening)} is closed")

@@ -42,7 +42,7 @@ class Reader(Cursor):
                 self.close(opening)
                 break
             name = self.name(opening)
-            said = self.text[name.start : name.end].decode()
+            said = name.text.decode("utf-8", "replace")
             field = known.get(said)
             if field is None:
                 self._unknown(body, name, said)
@@ -52,7 +52,7 @@ class Reader(Cursor):
                 self._field(body, field, name)
                 body.given[said] += 0  # a list without elements stands there too
             self.part()
-        for number in body.mended():
+        for number in body.mended() if body.renamed else ():
             self.flaws[number] = replace(self.flaws[number], edits=())
 
     def _newer(self, body: Body, name: Word, field: Known) -> None:
@@ -156,7 +156,7 @@ class Reader(Cursor):
         """Read an entry of a map; one that comes later takes the place of its key's."""
         entry = GetMessageClass(field.message)()
         flaws = len(self.flaws)
-        self._fields(Body(entry, path), opening)
+        self._fields(Body(entry, path, is_entry=True), opening)
         if entry.key in held and len(self.flaws) == flaws:
             said = f"{field.name} has the key {entry.key!r} twice, of which the last counts"
             self.flaw("key", said, opening.start)
