@@ -8,7 +8,7 @@ import pytest
 import rulecases
 import tiny
 
-from tritonforge import release, server
+from tritonforge import release, rules, server
 from tritonforge.errors import ServerError
 
 EVERY = "version_policy { all { } }"
