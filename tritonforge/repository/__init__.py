@@ -157,13 +157,16 @@ class Repository:
     @contextmanager
     def staging(self, model: str) -> Iterator[Stage]:
         """Open a stage for a new version of `model`; what is not published is removed."""
-        with self.locked():
-            folder = self.model_dir(check_name(model))
-            stage, owner = stages.begin(self.path.resolve(), folder.resolve())
+        folder = self.model_dir(check_name(model))
+        stage, owner = None, None
         try:
+            with self.locked():
+                stage = stages.place(self.path.resolve(), folder.resolve())
+                owner = stages.begin(stage)
             yield stage
         finally:
-            stages.end(stage, owner)
+            if stage is not None:
+                stages.end(stage, owner)
 
     def sweep(self, model: str) -> None:
         """Remove what killed builds of a model have left; the living keep theirs."""

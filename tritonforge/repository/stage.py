@@ -41,21 +41,22 @@ class Stage:
         return tuple(sorted(path for paths in found for path in paths if path.is_file()))
 
 
-def begin(root: Path, model: Path) -> tuple[Stage, int | None]:
-    """Sweep what dead builds left and open a stage for `model`; call it under the lock.
+def place(root: Path, model: Path) -> Stage:
+    """Sweep what dead builds left and choose a stage for `model`; call it under the lock.
 
-    Both paths are resolved. Returns the stage and the lock that says its owner lives.
+    Both paths are resolved. Nothing is there yet, so that whoever ends it can be interrupted from
+    here on.
     """
     sweep_all(root, model)
-    stage = Stage(path=_choose(root, model if model.is_dir() else root))
+    return Stage(path=_choose(root, model if model.is_dir() else root))
+
+
+def begin(stage: Stage) -> int | None:
+    """Make the folders of a stage under the lock; return what says that its owner lives."""
     stage.path.mkdir(mode=0o755)
     owner = _own(stage.path)
-    try:
-        stage.version_dir.mkdir()
-    except OSError:
-        end(stage, owner)
-        raise
-    return stage, owner
+    stage.version_dir.mkdir()
+    return owner
 
 
 def end(stage: Stage, owner: int | None) -> None:
@@ -114,13 +115,14 @@ def _leads(here: Path, there: Path) -> bool:
     """
     try:
         here.touch(exist_ok=False)
-        try:
-            here.rename(there)
-        finally:
-            here.unlink(missing_ok=True)
+        here.rename(there)
         there.unlink()
     except OSError:
         return False
+    finally:
+        for path in (here, there):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
     return True
 
 
