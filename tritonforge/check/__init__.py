@@ -10,6 +10,7 @@ from tritonforge import rules
 from tritonforge.check import silencing
 from tritonforge.check.placing import position
 from tritonforge.check.reading import model
+from tritonforge.check.reading import models as models_of
 from tritonforge.check.report import Finding, Report
 from tritonforge.errors import RepositoryError, did_you_mean
 from tritonforge.progress import Progress, silent
@@ -27,7 +28,7 @@ def select(repository: Repository, models: Sequence[str] = ()) -> tuple[str, ...
     """Name the models to check, by default all; raises `RepositoryError` for what is not there."""
     if not repository.path.is_dir():
         raise RepositoryError(f"no repository {repository.path}", hint="name another -r")
-    names = repository.models()
+    names = models_of(repository)
     if not names:
         raise RepositoryError(
             f"no models in {repository.path}", hint="each is a folder of it; name another -r"
@@ -56,7 +57,7 @@ def check(
     Raises `RepositoryError` where there is nothing to check.
     """
     wanted = select(repository, models)
-    names = repository.models()
+    names = models_of(repository)
     read = {}
     for number, name in enumerate(names):
         progress(f"reading {name}", number / len(names))

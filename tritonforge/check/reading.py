@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tritonforge import graph, manifest, pbtxt, placement
-from tritonforge.errors import ForgeError, GraphError, RepositoryError, SpecError
+from tritonforge.check import beside
+from tritonforge.errors import ForgeError, GraphError, RepositoryError
 from tritonforge.graph import lean
 from tritonforge.graph.external import externals
 from tritonforge.manifest import Manifest
@@ -21,14 +22,21 @@ _STRAY = re.compile("[\udc80-\udcff]")  # how Python writes a byte that is not U
 _INNER = ("Loop", "Scan", "If")
 
 
+def models(repository: Repository) -> tuple[str, ...]:
+    """Name what the server takes for models: each folder, hidden or not, and each lost link."""
+    folders = [each for each in reading.names(repository.path) if each.endswith("/")]
+    lost = reading.broken(repository.path)
+    return tuple(sorted({*lost, *(each.removesuffix("/") for each in folders)}))
+
+
 def model(repository: Repository, name: str, target: Release | None) -> Model:
     """Read one model; without a target for the release that it was built for, else the default."""
     folder = repository.path / name
-    manifests = _manifests(folder, _versions(repository, name))
+    entries = reading.names(folder)
+    manifests, damaged = _manifests(folder, entries)
     release = target or _built_for(manifests)
     raw = _raw(folder / CONFIG)
     said = None if raw is None else strict.read(raw, release.triton)
-    entries = reading.names(folder)
     inside = {each: reading.names(folder / each) for each in entries if each.endswith("/")}
     content = inside[min(inside)] if inside else ()
     config = None
@@ -52,6 +60,14 @@ def model(repository: Repository, name: str, target: Release | None) -> Model:
         broken=reading.broken(folder),
         versions=versions,
         backend=backend,
+        damaged=damaged,
+        altered={
+            number: beside.altered(folder / reading.folder_of(number), known)
+            for number, known in manifests.items()
+            if number in versions
+        },
+        labels=beside.labels(folder, message),
+        is_lost=not folder.exists(),
     )
 
 
@@ -60,28 +76,29 @@ def _raw(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _versions(repository: Repository, name: str) -> tuple[int, ...]:
-    """Return the versions of a model; none of one by whose name nobody can call it."""
-    try:
-        return repository.versions(name)
-    except SpecError:
-        return ()
-
-
 def _text(raw: bytes) -> str:
     """Return bytes as text, its line ends as they are, with a sign for each that is not UTF-8."""
     return _STRAY.sub("\ufffd", raw.decode("utf-8", "surrogateescape"))
 
 
-def _manifests(folder: Path, versions: tuple[int, ...]) -> dict[int, Manifest]:
-    """Read what tritonforge wrote beside the versions that it built."""
-    found = {}
-    for number in versions:
-        with suppress(RepositoryError):
-            known = manifest.read(folder / str(number))
-            if known is not None:
-                found[number] = known
-    return found
+def _manifests(
+    folder: Path, entries: tuple[str, ...]
+) -> tuple[dict[int, Manifest], dict[int, str]]:
+    """Read what tritonforge wrote beside the versions that it built; and why it cannot be read."""
+    found, damaged = {}, {}
+    for each in entries:
+        number = reading.version_of(each)
+        if number is None or each != f"{reading.folder_of(number)}/":
+            continue
+        try:
+            known = manifest.read(folder / each)
+        except (RepositoryError, OSError) as error:
+            path = folder / each / manifest.MANIFEST
+            damaged[number] = _relative(str(error), path)
+            continue
+        if known is not None:
+            found[number] = known
+    return found, damaged
 
 
 def _built_for(manifests: Mapping[int, Manifest]) -> Release:
@@ -126,7 +143,7 @@ def _file(folder: Path, path: str, release: Release, message: Any) -> File:
     try:
         found = lean.read(folder / path)
     except GraphError as error:
-        return File(path=path, fault=_relative(error.message, folder, path), hint=error.hint)
+        return File(path=path, fault=_relative(error.message, folder / path), hint=error.hint)
     outside = externals(folder / path, found)
     given = placement.read(placement.prepared(folder / path, found))
     typed = None if given.resolved is None else given.resolved.model
@@ -149,6 +166,6 @@ def _file(folder: Path, path: str, release: Release, message: Any) -> File:
     )
 
 
-def _relative(said: str, folder: Path, path: str) -> str:
+def _relative(said: str, path: Path) -> str:
     """Name a file as a finding does, whose place is told beside."""
-    return said.replace(f"{folder / path} ", "it ").replace(str(folder / path), "it")
+    return said.replace(str(path), "it")

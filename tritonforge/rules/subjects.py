@@ -73,6 +73,17 @@ class File:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """A file of labels, as an output names it; `lines` is None where they were not counted."""
+
+    file: str
+    lines: int | None
+    is_there: bool = False
+    is_folder: bool = False
+    is_outside: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """A model as it lies in the folder of its name.
 
@@ -82,7 +93,9 @@ class Model:
     `versions` are those that the server would load, by its own reading of the folders' names.
     `files` are theirs where a backend of Triton's own serves them, `manifests` what tritonforge
     wrote of those that it built. `backend` is the one that the server takes, None where nothing
-    tells it.
+    tells it. `damaged` are versions whose manifest cannot be read, and why; `altered` names the
+    files of versions that are not those of the manifest. `labels` are by the output's name. One
+    that `is_lost` is a link that leads nowhere.
     """
 
     name: str
@@ -98,6 +111,10 @@ class Model:
     broken: tuple[str, ...] = ()
     versions: tuple[int, ...] = ()
     backend: str | None = "onnxruntime"
+    damaged: Mapping[int, str] = field(default_factory=dict)
+    altered: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    labels: Mapping[str, Labels] = field(default_factory=dict)
+    is_lost: bool = False
 
     @property
     def message(self) -> Any:

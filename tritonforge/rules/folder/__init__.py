@@ -5,11 +5,17 @@ from tritonforge.rules.folder import (
     fields,
     filling,
     fitting,
+    labels,
     layout,
     operators,
     overlooked,
+    proofs,
     serving,
     syntax,
 )
 
-FAMILIES = (syntax, fields, layout, overlooked, fitting, filling, serving, operators, external)
+FAMILIES = (
+    *(syntax, fields, layout, overlooked),
+    *(fitting, filling, serving, labels),
+    *(operators, external, proofs),
+)

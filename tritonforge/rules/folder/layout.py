@@ -39,7 +39,12 @@ def a_version_is_served(model: Model) -> Iterator[Found]:
     Source: triton-inference-server/core, `model_lifecycle.cc` (VersionsToLoad).
     Remedy: put the model's file into a folder called 1, or mend version_policy.
     """
-    if model.versions or _is_nested(model) or (model.config is None and model.text is not None):
+    if (
+        model.versions
+        or model.is_lost
+        or _is_nested(model)
+        or (model.config is None and model.text is not None)
+    ):
         return
     numbers = [each for each in map(reading.version_of, _folders(model)) if each is not None]
     if numbers:
@@ -130,7 +135,12 @@ def a_backend_is_told(model: Model) -> Iterator[Found]:
     Source: triton-inference-server/core, `model_config_utils.cc` (AutoCompleteBackendFields).
     Remedy: write `backend: "onnxruntime"` into config.pbtxt, and call the file model.onnx.
     """
-    if model.backend is not None or _is_nested(model) or f"{CONFIG}/" in model.entries:
+    if (
+        model.backend is not None
+        or model.is_lost
+        or _is_nested(model)
+        or f"{CONFIG}/" in model.entries
+    ):
         return
     if model.config is None and model.text is not None:
         return
@@ -200,6 +210,20 @@ def a_name_that_python_models_can_have(model: Model) -> Iterator[Found]:
     wrong = sorted({each for each in model.name if each.isspace() or each in "'\"$`;&|<>()"})
     if model.backend == _PYTHON and wrong:
         yield Found(said=f"the name {model.name!r} has {wrong[0]!r} in it", at="name")
+
+
+@rule("LAY111", "refused")
+def the_repository_has_no_lost_link(model: Model) -> Iterator[Found]:
+    """No link in the repository leads nowhere.
+
+    The server asks each for what it is, and loads nothing at all where one does not tell.
+
+    Source: triton-inference-server/core, `model_repository_manager.cc` (Poll) and
+    `filesystem/implementations/local.h` (GetDirectorySubdirs).
+    Remedy: mend or remove the link.
+    """
+    if model.is_lost:
+        yield Found(said="the link leads nowhere, and the server loads no model at all", file="")
 
 
 def _folders(model: Model) -> tuple[str, ...]:

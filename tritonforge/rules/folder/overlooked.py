@@ -76,6 +76,20 @@ def a_config_is_called_config(model: Model) -> Iterator[Found]:
         yield Found(said=f"the server does not read {near[0]!r}, but {CONFIG!r}", file=near[0])
 
 
+@rule("LAY204", "wrong")
+def no_model_is_hidden(model: Model) -> Iterator[Found]:
+    """No folder of the repository is hidden.
+
+    The server takes those for models, too: it serves what is put aside, and does not start for what
+    is none, such as `.git`.
+
+    Source: triton-inference-server/core, `model_repository_manager.cc` (Poll).
+    Remedy: move the folder out of the repository.
+    """
+    if model.name.startswith("."):
+        yield Found(said="the server takes the hidden folder for a model", file="")
+
+
 @rule("LAY301", "advice")
 def no_leftovers(model: Model) -> Iterator[Found]:
     """Nothing is left in a model's folder of a build that was ended.

@@ -1,0 +1,283 @@
+"""Files of models, weights, labels and proofs: what rules say of them, and the real server."""
+
+import json
+import os
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import backend
+import nets
+import pytest
+import rulecases
+import tiny
+from onnx import TensorProto, helper
+from onnx import TensorProto as T
+
+from tritonforge import manifest, release, server
+from tritonforge.build import build
+from tritonforge.errors import ServerError
+from tritonforge.repository import Repository
+from tritonforge.spec import ModelSpec
+
+ROW = [("x", T.FLOAT, ["n", 4])], [("y", T.FLOAT, ["n", 4])]
+CONFIG = tiny.config(8, "x FP32 4", "y FP32 4")
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+
+
+def written(root, name, nodes, weights=(), *, domain="", opset=17, ir=8):
+    """Write a model without checking it."""
+    domains = [
+        helper.make_opsetid(*each) for each in (("", opset), *([(domain, 1)] if domain else []))
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info(*each) for each in ROW[0]],
+        [helper.make_tensor_value_info(*each) for each in ROW[1]],
+        list(weights),
+    )
+    made = helper.make_model(graph, opset_imports=domains, ir_version=ir)
+    folder = root / name
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / "model.onnx").write_bytes(made.SerializeToString())
+    (folder / "config.pbtxt").write_text(f'name: "{name}"\n{CONFIG}')
+    return folder
+
+
+def outside(location, make=lambda _: None, **entry):
+    """Write a model with a weight at a place."""
+
+    def place(root, name):
+        held = TensorProto(name="w", data_type=1, dims=[1, 4], data_location=1)
+        for key, told in {"location": location, **entry}.items():
+            held.external_data.add(key=key, value=str(told))
+        make(written(root, name, [helper.make_node("Add", ["x", "w"], ["y"])], [held]))
+
+    return place
+
+
+def held(size=16, at="1/w.bin"):
+    """Write weights."""
+    return lambda folder: (folder / at).write_bytes(bytes(size))
+
+
+def link(folder):
+    """Write weights elsewhere, and link to them."""
+    away = folder.parent.parent / f"{folder.name}.bin"
+    away.write_bytes(bytes(16))
+    (folder / "1" / "w.bin").symlink_to(away)
+
+
+def node(op, inputs=("x",), **more):
+    """Write a model of one node."""
+    file = {key: more.pop(key) for key in ("opset", "ir") if key in more}
+    domain = more.get("domain", "")
+    return lambda root, name: written(
+        root, name, [helper.make_node(op, list(inputs), ["y"], **more)], domain=domain, **file
+    )
+
+
+def content(data):
+    """Write a file that is no model."""
+
+    def place(root, name):
+        (tiny.double(root, name) / "1" / "model.onnx").write_bytes(data)
+
+    return place
+
+
+def cut(root, name):
+    """Write half a model."""
+    path = tiny.double(root, name) / "1" / "model.onnx"
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def labelled(file, make=lambda _: None):
+    """Write a model whose output has labels."""
+
+    def place(root, name):
+        folder = tiny.double(root, name)
+        text = (folder / "config.pbtxt").read_text()
+        text = text.replace('name: "y"', f'name: "y" label_filename: "{file}"')
+        (folder / "config.pbtxt").write_text(text)
+        make(folder)
+
+    return place
+
+
+def lines(count, at="l.txt"):
+    """Write labels."""
+    return lambda folder: (folder / at).write_text("class\n" * count)
+
+
+AT = "output[y].label_filename"
+CASES = {
+    "beside": (outside("w.bin", held()), []),
+    "below": (outside("./w.bin", held()), []),
+    "gone": (outside("w.bin"), ["EXT101"]),
+    "short": (outside("w.bin", held(12)), ["EXT101"]),
+    "offset": (outside("w.bin", held(), offset=8), ["EXT101"]),
+    "length": (outside("w.bin", held(), length=12), ["EXT101"]),
+    "negative": (outside("w.bin", held(), offset=-4), ["EXT101"]),
+    "nameless": (outside(""), ["EXT101"]),
+    "folder": (outside("w.bin", lambda f: (f / "1" / "w.bin").mkdir()), ["EXT101"]),
+    "device": (outside("/dev/zero", length=16), ["EXT101"]),
+    "elsewhere": (outside("/nowhere/w.bin"), ["EXT101"]),
+    "absolute": (outside("/etc/passwd"), ["EXT201"]),
+    "above": (outside("../w.bin", held(at="w.bin")), ["EXT201"]),
+    "linked": (outside("w.bin", link), ["EXT201"]),
+    "itself": (outside("model.onnx"), ["EXT202"]),
+    "pointer": (content(POINTER), ["OPS101"]),
+    "page": (content(b"<!DOCTYPE html>"), ["OPS101"]),
+    "nothing": (content(b""), ["OPS101"]),
+    "cut": (cut, ["OPS101"]),
+    "opset": (node("Relu", opset=25), ["OPS102"]),
+    "ir": (node("Relu", ir=13), ["OPS102"]),
+    "unknown": (node("Releu"), ["OPS102"]),
+    "own": (node("Relu", domain="acme"), ["OPS102", "OPS103"]),
+    "contributed": (node("Gelu", domain="com.microsoft"), []),
+    "labels": (labelled("l.txt", lines(4)), []),
+    "labels_below": (labelled("/1/l.txt", lines(4, "1/l.txt")), []),
+    "labels_gone": (labelled("l.txt"), ["LBL101"]),
+    "labels_few": (labelled("l.txt", lines(3)), ["LBL301"]),
+    "labels_above": (
+        labelled("../../l.txt", lambda f: (f.parent.parent / "l.txt").write_text("a\n")),
+        ["LBL201"],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """Return a repository of all cases."""
+    root = tmp_path_factory.mktemp("files") / "repository"
+    for name, (place, _) in CASES.items():
+        place(root, name)
+    return root
+
+
+@pytest.fixture(scope="module")
+def report(repository):
+    return rulecases.checked(repository, release.find("24.10"))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_amiss_is_found(report, name):
+    assert rulecases.codes(report, name) == CASES[name][1]
+
+
+def test_the_server_refuses_what_is_refused_and_nothing_else(embedded, repository, report):
+    said = backend.refused(repository, embedded)
+    names = set(re.findall(r"^model '([\w.]+)'", said, re.MULTILINE))
+    assert names == rulecases.refused(report)
+
+
+def test_newer_releases_refuse_weights_outside(repository):
+    newer = rulecases.checked(repository, release.find("26.08"))
+    assert rulecases.codes(newer, "absolute") == ["EXT102"]
+    assert rulecases.codes(newer, "beside") == []
+
+
+def test_labels_that_are_a_folder_end_the_whole_server(embedded, tmp_path):
+    labelled("l.txt", lambda folder: (folder / "l.txt").mkdir())(tmp_path, "m")
+    assert rulecases.codes(rulecases.checked(tmp_path), "m") == ["LBL101"]
+    with (
+        pytest.raises(ServerError, match="the server ended by itself"),
+        server.serving(tmp_path, embedded),
+    ):
+        pass
+
+
+def test_a_library_brings_operators_of_which_nothing_is_known(tmp_path):
+    folder = node("Relu", domain="acme")(tmp_path, "own")
+    with (folder / "config.pbtxt").open("a") as file:
+        file.write('model_operations { op_library_filename: "acme.so" }\n')
+    assert rulecases.codes(rulecases.checked(tmp_path), "own") == []
+
+
+def test_a_lost_link_and_hidden_folders_of_the_root(embedded, tmp_path):
+    tiny.double(tmp_path, "fine")
+    tiny.double(tmp_path, ".hidden")
+    (tmp_path / ".git" / "objects").mkdir(parents=True)
+    report = rulecases.checked(tmp_path)
+    assert rulecases.codes(report, ".hidden") == ["LAY204"]
+    assert rulecases.refused(report) == {".git"}
+    assert "model '.git' does not load" in backend.refused(tmp_path, embedded)
+    (tmp_path / "lost").symlink_to("nowhere")
+    assert rulecases.codes(rulecases.checked(tmp_path), "lost") == ["LAY111"]
+    assert "failed to stat file" in backend.refused(tmp_path, embedded)
+
+
+# --- what was built ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Build a model once."""
+    repository = Repository(tmp_path_factory.mktemp("built"))
+    spec = ModelSpec(source=f"{Path(nets.__file__)}:mlp", target=release.find("24.10"))
+    build(spec, repository)
+    return repository.path
+
+
+@pytest.fixture
+def model(built, tmp_path):
+    """Return a copy of the folder of a model that was built, its dates as they were."""
+    (folder,) = [each for each in shutil.copytree(built, tmp_path / "r").iterdir() if each.is_dir()]
+    return folder
+
+
+def of(model):
+    """Return the codes of what is found of the model."""
+    return rulecases.codes(rulecases.checked(model.parent), model.name)
+
+
+def test_what_was_built_stands(model):
+    assert of(model) == []
+    os.utime(model / "1" / "model.onnx")
+    assert of(model) == []
+
+
+def test_a_file_that_is_not_the_one_that_was_proven(model):
+    path = model / "1" / "model.onnx"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert "PRF201" in of(model)
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "../../../../etc/passwd"])
+def test_a_manifest_leads_nowhere_else(model, name):
+    path = model / "1" / "manifest.json"
+    said = json.loads(path.read_text())
+    said["files"] = {name: {"sha256": "0" * 64, "size": 0, "changed": 0}}
+    path.write_text(json.dumps(said))
+    assert of(model) == ["PRF201"]
+
+
+def test_weights_and_gate_are_as_the_manifest_says(model):
+    known = manifest.read(model / "1")
+    manifest.write(replace(known, weights="random"), model / "1")
+    assert of(model) == ["PRF202"]
+    manifest.write(replace(known, gate=replace(known.gate, samples=0)), model / "1")
+    assert of(model) == ["PRF203"]
+
+
+def test_a_damaged_manifest_is_told_where_it_lies(model):
+    (model / "1" / "manifest.json").write_text("{")
+    (found,) = rulecases.checked(model.parent).findings
+    assert (found.rule.code, found.file.name) == ("PRF204", "manifest.json")
+    assert found.found.said.startswith("it is damaged")
+
+
+def test_a_config_that_is_not_the_proven_one(model):
+    path = model / "config.pbtxt"
+    text = path.read_text()
+    path.write_text(re.sub("max_batch_size: [0-9]+", "max_batch_size: 4096", text))
+    assert of(model) == ["PRF205"]
+    path.write_text(f"{text}\noptimization {{ graph {{ level: -1 }} }}\n")
+    assert of(model) == ["PRF301"]
+    path.write_text(f'{text}\ndefault_model_filename: "model.onnx"\n')
+    assert of(model) == []
