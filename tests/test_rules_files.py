@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import backend
+import graphs
 import nets
+import onnx
 import pytest
 import rulecases
 import tiny
@@ -208,6 +210,58 @@ def test_a_lost_link_and_hidden_folders_of_the_root(embedded, tmp_path):
     (tmp_path / "lost").symlink_to("nowhere")
     assert rulecases.codes(rulecases.checked(tmp_path), "lost") == ["LAY111"]
     assert "failed to stat file" in backend.refused(tmp_path, embedded)
+
+
+def test_what_a_gpu_leaves_to_the_cpu_is_told_of_models_for_one(tmp_path):
+    for opset, name in ((20, "lost"), (18, "kept")):
+        folder = node("Pad", ("x", "pads"), opset=opset)(tmp_path, name)
+        pads = helper.make_tensor("pads", T.INT64, [4], [0] * 4)
+        path = folder / "1" / "model.onnx"
+        made = onnx.load(path)
+        made.graph.initializer.append(pads)
+        onnx.save(made, path)
+    assert rulecases.checked(tmp_path).findings == ()
+    for config in tmp_path.glob("*/config.pbtxt"):
+        config.write_text(config.read_text().replace("KIND_CPU", "KIND_GPU"))
+    (found,) = rulecases.checked(tmp_path, release.find("24.10")).findings
+    assert (found.model, found.rule.code) == ("lost", "PLC201")
+    assert found.found.said == "the GPU leaves nodes to the CPU: 1 Pad"
+
+
+def test_loops_and_half_floats_that_the_cpu_widens(tmp_path):
+    onnx.save(graphs.branching(), tiny.double(tmp_path, "loop") / "1" / "model.onnx")
+    nodes = [("Cast", ["x"], ["h"], {"to": T.FLOAT16}), ("Tanh", ["h"], ["t"], {})]
+    nodes.append(("Cast", ["t"], ["y"], {"to": T.FLOAT}))
+    tiny.place(tmp_path, "half", CONFIG, nodes, *ROW)
+    report = rulecases.checked(tmp_path)
+    assert "OPS301" in rulecases.codes(report, "loop")
+    assert rulecases.codes(report, "half") == ["OPS302"]
+
+
+def test_functions_that_stand_for_more_than_any_memory_cost_nothing(tmp_path):
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("f", 1)]
+    functions = [
+        helper.make_function(
+            "f", "f0", ["a"], ["b"], [helper.make_node("Relu", ["a"], ["b"])], opsets
+        )
+    ]
+    for number in range(1, 60):
+        inner = [
+            helper.make_node(f"f{number - 1}", [one], [other], domain="f")
+            for one, other in (("a", "c"), ("c", "b"))
+        ]
+        functions.append(helper.make_function("f", f"f{number}", ["a"], ["b"], inner, opsets))
+    path = node("f59", domain="f")(tmp_path, "m") / "1" / "model.onnx"
+    made = onnx.load(path)
+    made.functions.extend(functions)
+    path.write_bytes(made.SerializeToString())
+    assert rulecases.codes(rulecases.checked(tmp_path), "m") == ["OPS102"]
+
+
+def test_a_file_of_nothing_but_fields_is_given_up(tmp_path):
+    content(b"\x08\x01" * 3_000_000)(tmp_path, "m")
+    (found,) = rulecases.checked(tmp_path).findings
+    assert "more than 2,000,000 fields" in found.found.said
 
 
 # --- what was built ---------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 
 from tritonforge import graph, manifest, pbtxt, placement
 from tritonforge.check import beside
+from tritonforge.check.landing import landing
 from tritonforge.errors import ForgeError, GraphError, RepositoryError
 from tritonforge.graph import lean
 from tritonforge.graph.external import externals
@@ -19,7 +20,7 @@ from tritonforge.repository import CONFIG, MODEL, Repository, reading
 from tritonforge.rules import Config, File, Model, backends
 
 _STRAY = re.compile("[\udc80-\udcff]")  # how Python writes a byte that is not UTF-8
-_INNER = ("Loop", "Scan", "If")
+_INNER = ("Loop", "Scan")
 
 
 def models(repository: Repository) -> tuple[str, ...]:
@@ -152,17 +153,21 @@ def _file(folder: Path, path: str, release: Release, message: Any) -> File:
         signature = graph.signature(found)
     has = graph.interface(found, typed)
     served = pbtxt.completed(message, has)
+    refusal = placement.refusal(given, release, gpu=pbtxt.needs_gpu(message))
+    on_cpu, widened = landing(given, release, message) if refusal is None else ({}, {})
     return File(
         path=path,
         has=has,
         served=served,
         misfits=tuple(pbtxt.misfits(served, has, scalars=release.scalars)),
         signature=signature,
-        refusal=placement.refusal(given, release, gpu=pbtxt.needs_gpu(message)),
+        refusal=refusal,
         externals=outside,
-        domains=tuple(sorted(given.opsets)),
+        domains=tuple(sorted(given.opsets.keys() - {each.domain for each in found.functions})),
         inner=Counter(node.op for node in given.written if node.op in _INNER),
         cached_by=graph.cached_by(found),
+        on_cpu=on_cpu,
+        widened=widened,
     )
 
 

@@ -6,7 +6,8 @@ their pages are never read.
 """
 
 import mmap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 
 from onnx import ModelProto
@@ -15,6 +16,7 @@ from tritonforge import presence
 from tritonforge.errors import GraphError
 from tritonforge.graph.file import holding_a_graph, unsound
 
+_MOST_FIELDS = 2_000_000  # that are looked at: no graph has as many nodes and weights
 LARGE = 1024  # bytes: values that no shape is read from
 _POINTER = b"version https://git-lfs"
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5  # wire types
@@ -58,7 +60,7 @@ def _parsed(held: mmap.mmap, path: Path) -> ModelProto:
             f"{path} is a pointer of Git LFS, not the model", hint="run `git lfs pull`"
         )
     with memoryview(held) as data:
-        thin = _thinned(data, 0, len(data), "model")
+        thin = _thinned(data, 0, len(data), "model", count(1))
         model = ModelProto()
         model.ParseFromString(bytes(data) if thin is None else thin)
         return model
@@ -72,20 +74,29 @@ def _is_there(path: Path) -> None:
         raise GraphError(f"{path} is empty", hint="export or download it again")
 
 
-def _thinned(data: memoryview, start: int, end: int, kind: str) -> bytes | None:
-    """Return a message without the values of large tensors in it, None where it has none."""
+def _thinned(
+    data: memoryview, start: int, end: int, kind: str, counter: Iterator[int]
+) -> bytes | None:
+    """Return a message without the values of large tensors in it, None where it has none.
+
+    `counter` counts the fields, so that a file of nothing else is given up.
+    """
     into = _INTO.get(kind, {})
     parts: list[bytes | memoryview] = []
     kept = at = start
     while at < end:
         begin = at
+        if next(counter) > _MOST_FIELDS:
+            raise _DamagedError(f"it has more than {_MOST_FIELDS:,} fields, as no model has")
         tag, at = _varint(data, at, end)
         field, body, at = tag >> 3, *_field(data, at, end, tag & 7)
         if at - body <= LARGE or tag & 7 != _BYTES:
             continue
         if kind == "tensor" and field in _VALUES:
             parts.append(data[kept:begin])
-        elif field in into and (inner := _thinned(data, body, at, into[field])) is not None:
+        elif (
+            field in into and (inner := _thinned(data, body, at, into[field], counter)) is not None
+        ):
             parts += [data[kept:begin], _written(tag), _written(len(inner)), inner]
         else:
             continue

@@ -15,7 +15,7 @@ from onnx import (
     helper,
 )
 
-from tritonforge.graph import schemas
+from tritonforge.graph import expansion, schemas
 from tritonforge.graph.inference import infer
 from tritonforge.graph.schemas import MAIN
 
@@ -113,6 +113,8 @@ def with_functions_put_in(model: ModelProto) -> ModelProto:
 
     if not model.functions:
         return model
+    if not expansion.is_bounded(model):
+        raise UnsoundError(f"its functions stand for more than {expansion.MOST:,} nodes")
     versions = opsets(model.opset_import)
     others = any(
         version != versions.get(domain, version)

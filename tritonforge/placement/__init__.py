@@ -15,7 +15,7 @@ from tritonforge.placement.placing import (
     prepared,
     written_out,
 )
-from tritonforge.placement.predicted import Placed, Prediction
+from tritonforge.placement.predicted import Placed, Prediction, predict
 from tritonforge.placement.supposed import supposed
 from tritonforge.placement.tensorrt import Certainty, certainty, newest_opset, parses
 from tritonforge.placement.verdict import Read, lacking, read, refusal
@@ -47,6 +47,7 @@ __all__ = [
     "parses",
     "place",
     "place_model",
+    "predict",
     "prepared",
     "read",
     "refusal",

@@ -53,7 +53,8 @@ class File:
     backend no more is known. `has` is what it takes and gives, `served` the config with which the
     server serves it, `misfits` why that does not fit; `signature` is `has` where all of it are
     tensors that Triton takes. `refusal` says why the release's ONNX Runtime does not load it.
-    `domains` are those of its operators; `inner` counts those with graphs in them, such as loops.
+    `domains` are those of its operators; `inner` counts those with graphs in them, such as loops,
+    `on_cpu` those that a GPU leaves to the CPU, `widened` those that it computes in more bits.
     `cached_by` is what tells TensorRT's engines of it from others.
     """
 
@@ -70,6 +71,8 @@ class File:
     domains: tuple[str, ...] = ()
     inner: Mapping[str, int] = field(default_factory=dict)
     cached_by: CachedBy | None = None
+    on_cpu: Mapping[str, int] = field(default_factory=dict)
+    widened: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

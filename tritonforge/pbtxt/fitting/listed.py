@@ -138,7 +138,7 @@ def _shape(
     at = f"{place}.{field}"
     if not value.dims and scalars:
         if any(size != 1 for size in dims):
-            said = f"{entry.name!r} has dims {sizes(dims)} but the model has a scalar: write [ 1 ]"
+            said = f"{entry.name!r} has dims {sizes(dims)} but the model has none: write [ 1 ]"
             mends = () if entry.HasField("reshape") else ((at, "[ 1 ]"),)
             yield Misfit(kind="scalar", at=at, said=said, mends=mends)
         return

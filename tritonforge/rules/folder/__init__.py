@@ -6,6 +6,7 @@ from tritonforge.rules.folder import (
     filling,
     fitting,
     labels,
+    landing,
     layout,
     operators,
     overlooked,
@@ -17,5 +18,5 @@ from tritonforge.rules.folder import (
 FAMILIES = (
     *(syntax, fields, layout, overlooked),
     *(fitting, filling, serving, labels),
-    *(operators, external, proofs),
+    *(operators, landing, external, proofs),
 )

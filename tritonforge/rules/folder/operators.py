@@ -1,10 +1,11 @@
 """Rules of a model's file: that it can be read, and that the release's ONNX Runtime runs it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Model
 
+_NAMED = 4  # operators in a sentence
 _KNOWN = {"ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training"}
 _OWN = {
     "com.microsoft",
@@ -61,6 +62,43 @@ def libraries_of_own_operators(model: Model) -> Iterator[Found]:
         if strange and file.refusal is not None and not _foreign(model, file.domains):
             said = f"its domain {strange[0]!r} is none of ONNX Runtime's, and no library is named"
             yield Found(said=said, file=file.path)
+
+
+@rule("OPS301", "advice")
+def loops_are_few(model: Model) -> Iterator[Found]:
+    """A graph runs without loops.
+
+    ONNX Runtime runs the body of a Loop or Scan step by step, allocates for each anew, and on a GPU
+    waits for the condition of each.
+
+    Source: onnxruntime, `core/providers/cpu/controlflow/loop.cc`, `scan_utils.cc`.
+    Remedy: export the model with the loop unrolled, or run the steps in requests of a sequence.
+    """
+    for file in model.files.values():
+        if file.inner:
+            yield Found(said=f"it has loops: {counted(file.inner)}", file=file.path)
+
+
+@rule("OPS302", "advice")
+def half_floats_have_kernels(model: Model) -> Iterator[Found]:
+    """The CPU has kernels for the half floats that it is to compute.
+
+    Where it has none, ONNX Runtime casts to floats and back around each such node, so that the
+    model is slower than one of floats, and not smaller where it counts.
+
+    Source: onnxruntime, `insert_cast_transformer.cc`.
+    Remedy: serve it on a GPU, or export it as FP32.
+    """
+    for file in model.files.values():
+        if file.widened:
+            said = f"the CPU computes half floats as floats: {counted(file.widened)}"
+            yield Found(said=said, file=file.path)
+
+
+def counted(ops: Mapping[str, int]) -> str:
+    """Name the operators that occur most, and how often."""
+    named = [f"{count} {op}" for op, count in list(ops.items())[:_NAMED]]
+    return ", ".join(named) + (" …" if len(ops) > _NAMED else "")
 
 
 def _foreign(model: Model, domains: tuple[str, ...]) -> bool:
