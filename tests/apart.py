@@ -1,0 +1,62 @@
+"""Cases that the embedded server cannot decide, or decides otherwise than the one of a release."""
+
+import copy
+import re
+
+from judging import Verdict
+from specimens import Case
+
+from tritonforge.check import Finding
+
+_BACKENDS = re.compile(r"unable to find (backend library for backend|Python backend based)")
+_BACKEND_OF = re.compile(r"unable to find backend library for backend '([^']*)'")
+_AGENT = re.compile(r"agent", re.IGNORECASE)
+
+
+def rehearsed(case: Case) -> Case:
+    """Return a case as it is served where no GPU is seen; the same where it asks for none."""
+    if not any(_asks(each.config) for each in case.models.values()):
+        return case
+    changed = copy.deepcopy(case)
+    for specimen in changed.models.values():
+        if specimen.config is None:
+            continue
+        for group in specimen.config.instance_group:
+            if _of_gpu(group):
+                group.kind = group.KIND_CPU
+                group.count = max(1, group.count)
+                del group.gpus[:]
+    return changed
+
+
+def _asks(config: object) -> bool:
+    return config is not None and any(map(_of_gpu, config.instance_group))
+
+
+def _of_gpu(group: object) -> bool:
+    """Say whether a group of instances asks for a GPU, or would where there is one."""
+    return group.kind == group.KIND_GPU or (group.kind == group.KIND_AUTO and bool(group.gpus))
+
+
+def of_gpu(finding: Finding) -> bool:
+    """Say whether a finding is about a GPU, which a rehearsal does not ask for."""
+    return "gpu" in finding.found.at or finding.rule.code[:3] in {"TRT", "CUD", "PRO", "ENG", "ACC"}
+
+
+def reason(case: Case, verdict: Verdict) -> str:
+    """Say why a case does not count, empty where it does."""
+    if verdict.outcome == "hung":
+        return "the embedded server did not answer for"
+    if _BACKENDS.search(verdict.said):
+        return "need another backend than the embedded server has"
+    if any(
+        each.config is not None and each.config.model_repository_agents.agents
+        for each in case.models.values()
+    ):
+        return "name an agent, which the embedded server lacks"
+    if any(
+        each.config is not None and each.config.runtime in {"model.py", "libtriton_onnxruntime.so"}
+        for each in case.models.values()
+    ):
+        return "name the backend's library"
+    return ""
