@@ -56,6 +56,12 @@ def test_findings_bear_code_file_line_column_and_the_line(repository):
     assert found["BAT101"].written == "  preferred_batch_size: [ 2, 8 ]"
 
 
+def test_a_newer_field_is_told_where_the_servers_log_tells_it(repository):
+    rewrite(repository, 'backend: "onnxruntime"\nmodel_metrics { }\n')
+    findings = check(repository, target=release.find("24.10")).findings
+    assert [(f.line, f.column) for f in findings if f.rule.code == "FLD101"] == [(2, 15)]
+
+
 def test_columns_are_those_of_the_servers_log(repository):
     rewrite(repository, 'backend: "日本" name: "other" \t# tritonforge: ignore\n')
     found = {each.rule.code: each for each in check(repository).findings}

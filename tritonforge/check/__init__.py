@@ -119,7 +119,7 @@ def _finding(rule: Rule, checked: Model, found: Found) -> Finding:
     """Say where in which file something was found."""
     line, column = found.line, found.column
     if line is None and found.file is None and checked.config is not None and checked.text:
-        line, column = position(checked.text, found.at)
+        line, column = _told(checked, position(checked.text, found.at))
     return Finding(
         rule=rule,
         model=checked.name,
@@ -129,6 +129,12 @@ def _finding(rule: Rule, checked: Model, found: Found) -> Finding:
         found=found,
         written=_written(checked.text, line) if found.file is None else None,
     )
+
+
+def _told(checked: Model, place: tuple[int, int]) -> tuple[int, int]:
+    """Return where the server's log tells of a word that its reader does not know yet."""
+    newer = (each.place for each in checked.flaws if each.kind == "newer" and each.at == place)
+    return next(newer, place)
 
 
 def _written(text: str | None, line: int | None) -> str | None:

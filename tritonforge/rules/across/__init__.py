@@ -1,5 +1,5 @@
 """Rules of several models: the steps of ensembles, and what two models should not share."""
 
-from tritonforge.rules.across import engines, ensembles
+from tritonforge.rules.across import decoupled, engines, ensembles
 
-FAMILIES = (ensembles, engines)
+FAMILIES = (ensembles, decoupled, engines)

@@ -196,19 +196,40 @@ def _against(clash: Clash) -> str:
 
 @rule("ENS209", "refused")
 def steps_take_the_batch(models: Models) -> Iterator[Found]:
-    """The model of each step takes batches as large as the ensemble does.
+    """The model of each step takes batches as large as the ensemble does, if it batches.
 
-    The server hands a request on whole; it does not split it for a step.
+    The server hands a request on whole; it does not split it for a step. To a model that does not
+    batch the batch is one of its dims.
 
     Source: triton-inference-server/core, `ensemble_utils.cc` (ValidateEnsembleConfig).
     Remedy: lower the ensemble's max_batch_size to the least of its models', or raise theirs.
     """
     for each in steps(models):
         asked = models.models[each.ensemble].message.max_batch_size
-        if each.face is not None and each.face.max_batch_size < asked:
+        if each.face is not None and 0 < each.face.max_batch_size < asked:
             yield Found(
                 model=each.ensemble,
                 said=f"it takes batches up to {asked}, model {each.step.model_name!r} up to"
                 f" {each.face.max_batch_size}",
                 at="max_batch_size",
             )
+
+
+@rule("ENS211", "refused")
+def outputs_are_told_apart(models: Models) -> Iterator[Found]:
+    """The model of a step lists an output that is mapped once.
+
+    The server goes through the outputs that are listed, and two would write one tensor.
+
+    Source: triton-inference-server/core, `ensemble_utils.cc` (ValidateTensorMapping).
+    Remedy: take one of the entries out of that model's config.
+    """
+    for each in steps(models):
+        listed = [] if each.face is None else [tensor.name for tensor in each.face.output]
+        for name in sorted(set(listed) & set(each.step.output_map)):
+            if listed.count(name) > 1:
+                yield Found(
+                    model=each.ensemble,
+                    said=f"model {each.step.model_name!r} lists its output {name!r} twice",
+                    at=keyed(f"{each.at}.output_map", name),
+                )
