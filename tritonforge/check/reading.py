@@ -123,7 +123,7 @@ def _files(
 ) -> dict[int, File]:
     """Read the files of the versions that the server loads."""
     name = message.default_model_filename or backends.file_of(backend)
-    if not name:  # an ensemble, or a backend that may call its file as it likes
+    if not name or backend == backends.ENSEMBLE:  # others may call their file as they like
         return {}
     found = {}
     for number in versions:
@@ -145,6 +145,8 @@ def _file(folder: Path, path: str, release: Release, message: Any) -> File:
         found = lean.read(folder / path)
     except GraphError as error:
         return File(path=path, fault=_relative(error.message, folder / path), hint=error.hint)
+    if (fault := graph.unsound(found)) is not None:
+        return File(path=path, fault=fault, hint="export the model again")
     outside = externals(folder / path, found)
     given = placement.read(placement.prepared(folder / path, found))
     typed = None if given.resolved is None else given.resolved.model

@@ -23,6 +23,7 @@ from tritonforge.graph.outline import Outline, outline
 from tritonforge.graph.quantized import is_quantized, steps
 from tritonforge.graph.recorded import recorded
 from tritonforge.graph.running import evaluator, output_dims, runtime, session
+from tritonforge.graph.sound import unsound
 from tritonforge.graph.unused import drop_inputs, unused_inputs
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "stamp_of",
     "steps",
     "take_in",
+    "unsound",
     "unused_inputs",
     "write",
 ]

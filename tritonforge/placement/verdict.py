@@ -39,7 +39,7 @@ class Read:
 
     opsets: Mapping[str, int]
     needed: Mapping[str, int]
-    ir: int
+    ir: int | None
     written: tuple[Node, ...]
     resolved: Resolved | None
     fault: str | None
@@ -58,7 +58,7 @@ def read(model: ModelProto) -> Read:
     return Read(
         opsets=versions,
         needed=_needed(model),
-        ir=model.ir_version,
+        ir=model.ir_version if model.HasField("ir_version") else None,
         written=written,
         resolved=typed,
         fault=fault,
@@ -123,7 +123,7 @@ def _within_limits(given: Read, release: Release) -> None:
             raise UnsoundError(
                 f"opset {version} of {domain}, which it takes up to {limits[domain]}"
             )
-    if not given.ir:
+    if given.ir is None:
         raise UnsoundError("no IR version")
     if given.ir > release.ir:
         raise UnsoundError(f"IR version {given.ir}, which it takes up to {release.ir}")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 
 from tritonforge.repository import CONFIG, reading
-from tritonforge.rules.backends import FILES
+from tritonforge.rules.backends import ENSEMBLE, FILES
 from tritonforge.rules.rule import Change, Found, rule
 from tritonforge.rules.subjects import Model
 
@@ -70,7 +70,7 @@ def called_by_its_number_alone(model: Model) -> Iterator[Found]:
     Remedy: rename the folder; one that is to be passed over begins with a dot.
     """
     folders = _folders(model)
-    for number in model.versions:
+    for number in model.versions if model.backend != ENSEMBLE else ():  # which has no file there
         if reading.folder_of(number) not in folders:
             name = next(each for each in folders if reading.version_of(each) == number)
             yield Found(
