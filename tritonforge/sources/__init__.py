@@ -56,6 +56,7 @@ SUFFIXES = (*onnx_file.SUFFIXES, *program.SUFFIXES, *torchscript.SUFFIXES, facto
 # Where a bare name is looked up, in this order.
 _NAMED = {"torchvision": torchvision, "timm": timm}
 _BARE = re.compile(r"[A-Za-z0-9_.-]+")
+_HUB = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")  # how models are named at Hugging Face
 
 # Which extra brings a library.
 _EXTRAS = {
@@ -77,7 +78,8 @@ def kind(text: str) -> Source:
         return SOURCES["torchvision"]
     raise SourceError(
         f"cannot tell what kind of source {text!r} is",
-        hint="give a name (resnet50), hf:ID, file.py:factory, pkg.module:factory, model.onnx, .pt2"
+        hint=(f"one of Hugging Face is named hf:{text}; else " if _HUB.fullmatch(text) else "")
+        + "give a name (resnet50), hf:ID, file.py:factory, pkg.module:factory, model.onnx, .pt2"
         " or .pt",
     )
 
@@ -96,7 +98,10 @@ def _named(text: str) -> str:
         raise _missing(text, "torch")
     known = [name for names in asked.values() for name in names]
     absent = next((prefix for prefix in _NAMED if prefix not in asked), None)
-    instead = "a file is named with its suffix (model.onnx), a factory file.py:factory"
+    instead = (
+        f"a model of Hugging Face is named hf:{text}, a file with its suffix (model.onnx), a"
+        " factory file.py:factory"
+    )
     if absent is not None:
         instead = f"{absent} may have it: pip install 'tritonforge[{_EXTRAS[absent]}]'"
     raise SourceError(

@@ -73,7 +73,10 @@ def known(name: str) -> str:
                 f"timm has no weights {tag!r} of {architecture!r}",
                 hint=f"it has {', '.join(tags)}" if tags else "use --weights random",
             )
-        raise SourceError(f"timm has no model {name!r}", hint=did_you_mean(name, listed))
+        near = did_you_mean(name, listed)
+        raise SourceError(
+            f"timm has no model {name!r}", hint=near or "timm.list_models() lists what it has"
+        )
     return name
 
 
