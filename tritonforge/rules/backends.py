@@ -29,7 +29,10 @@ FILES: Mapping[str, str] = {
 _FOLDERS = {"model.savedmodel"}  # what is a folder; a model of ONNX may be either
 _BACKENDS = {platform: name for name, platforms in PLATFORMS.items() for platform in platforms}
 # What the images of NVIDIA bring.
-SHIPPED = (*PLATFORMS, "python", "openvino", "dali", "fil", "identity", "repeat", "square")
+SHIPPED = (
+    *(*PLATFORMS, "python", "openvino", "dali", "fil"),
+    *("identity", "repeat", "square", "vllm", "tensorrtllm"),
+)
 # What people write for it.
 ALIASES: Mapping[str, str] = {
     "onnx": ONNX,
@@ -71,11 +74,13 @@ def serving(message: Any, name: str, content: Collection[str]) -> str | None:
     """Return what serves a model of a name, None where the server cannot tell.
 
     `content` are the names in the first folder of the model by its letters, version or not. What
-    tells nothing else may tell its backend by the end of its own name.
+    tells nothing, no platform and no file, may tell its backend by the end of its own name.
     """
     found = message.backend or derived(message, content)
     if found or message.platform == ENSEMBLE:
         return str(found or ENSEMBLE)
+    if message.platform or message.default_model_filename:
+        return None
     called = name.rpartition(".")[2] if "." in name else ""
     return called if called and called not in PLATFORMS else None
 

@@ -1,8 +1,10 @@
 """How the places of a config are written, its values named, and near misses found."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator
-from difflib import get_close_matches
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from difflib import SequenceMatcher, get_close_matches
+from itertools import islice
 from typing import Any
 
 from tritonforge.pbtxt.editing import schema
@@ -10,14 +12,17 @@ from tritonforge.pbtxt.editing.paths import Key
 from tritonforge.rules.rule import Change
 
 _NEAR = 0.7
+_MOST_NAMES, _LONGEST, _MOST_DIMS = 200, 200, 12
+_PLAIN, _APART = 0.9, 0.04
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def told_apart(field: str, entries: Any) -> Iterator[tuple[str, Any]]:
     """Yield each entry of a repeated field with its place: `input[x]`, else `input[0]`."""
     names = [_name(each) for each in entries]
+    times = Counter(names)
     for number, (name, each) in enumerate(zip(names, entries, strict=True)):
-        alone = name and names.count(name) == 1
+        alone = name and times[name] == 1
         yield (f"{field}{Key(text=name)}" if alone else f"{field}[{number}]"), each
 
 
@@ -34,20 +39,36 @@ def value_of(entry: Any, field: str) -> str:
     return str(named.name if named else number)
 
 
+def shown(dims: Sequence[int]) -> str:
+    """Write dimensions as a list, of a long one its beginning."""
+    listed = ", ".join(map(str, dims[:_MOST_DIMS]))
+    return f"[{listed}, ...]" if len(dims) > _MOST_DIMS else f"[{listed}]"
+
+
 def near(name: str, known: Iterable[str]) -> str:
-    """Ask whether a known name is meant, in words that end a sentence; nothing for none."""
-    found = get_close_matches(name, [*known], n=1, cutoff=_NEAR)
+    """Ask whether a known name is meant, in words that end a sentence; nothing for none.
+
+    It looks at so many names that a config without measure costs little.
+    """
+    names = islice((each for each in known if len(each) <= _LONGEST), _MOST_NAMES)
+    found = get_close_matches(name[:_LONGEST], names, n=1, cutoff=_NEAR)
     return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def renamed(
     field: str, name: str, text: str, known: Iterable[str], given: Collection[str]
 ) -> tuple[Change, ...]:
-    """Give what a map's key holds to the one known key that it nearly is, unless that is given."""
-    found = get_close_matches(name, [*known], n=2, cutoff=_NEAR)
-    if len(found) != 1 or found[0] in given:
+    """Give what a map's key holds to the one known key that is plainly meant, unless it is there.
+
+    It is very near, and nothing else nearly as much.
+    """
+    if len(name) > _LONGEST:
         return ()
-    return moved(keyed(field, name), keyed(field, found[0]), text)
+    alike = sorted((SequenceMatcher(None, name, each).ratio(), each) for each in known)
+    rest, best = (alike[-2][0] if len(alike) > 1 else 0.0), (alike[-1] if alike else (0.0, ""))
+    if best[0] < _PLAIN or best[0] - rest < _APART or best[1] in given:
+        return ()
+    return moved(keyed(field, name), keyed(field, best[1]), text)
 
 
 def moved(old: str, new: str, text: str) -> tuple[Change, ...]:

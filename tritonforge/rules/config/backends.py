@@ -1,11 +1,12 @@
 """Rules of which backend serves a model, with which file and library."""
 
+import posixpath
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 
 from tritonforge.pbtxt.editing import schema
-from tritonforge.rules.backends import ALIASES, ENSEMBLE, FILES, PLATFORMS, SHIPPED
+from tritonforge.rules.backends import ALIASES, ENSEMBLE, ONNX, PLATFORMS, SHIPPED
 from tritonforge.rules.places import near
 from tritonforge.rules.rule import Change, Found, rule
 from tritonforge.rules.subjects import Config
@@ -45,10 +46,10 @@ def _is_newer(platform: str, config: Config) -> bool:
 
 @rule("GEN106", "refused", is_lasting=True)
 def told_backend(config: Config) -> Iterator[Found]:
-    """A config tells its backend: by name, by platform, or by a file of a name that tells it.
+    """A platform, or the name of a file, tells the backend where none is named.
 
-    Where none is named the server takes that of the platform, of default_model_filename, or of the
-    file in the first version. A model without one may still be called model.backend.
+    The server takes that of the platform or of default_model_filename, and where one of them is
+    written looks no further.
 
     Source: triton-inference-server/core, `model_config_utils.cc` (AutoCompleteBackendFields).
     Remedy: write backend: "onnxruntime".
@@ -58,18 +59,16 @@ def told_backend(config: Config) -> Iterator[Found]:
         return
     if message.platform:
         yield Found(
-            said=f"the platform {message.platform!r} tells no backend",
+            said=f"the platform {message.platform!r} tells no backend, and none is named",
             at="platform",
             changes=_backend_of(message.platform),
         )
     elif message.default_model_filename:
+        is_onnx = message.default_model_filename.endswith(".onnx")
         yield Found(
             said=f"the file {message.default_model_filename!r} tells no backend, and none is named",
             at="default_model_filename",
-        )
-    elif "." not in message.name:
-        yield Found(
-            said=f"no backend is named, and the first version holds none of {', '.join(FILES)}"
+            changes=(Change(path="backend", value=schema.quote(ONNX)),) if is_onnx else (),
         )
 
 
@@ -122,12 +121,17 @@ def library_of_onnx(config: Config) -> Iterator[Found]:
     Remedy: take runtime out.
     """
     runtime = config.message.runtime
-    if config.is_onnx and runtime not in {"", _LIBRARY, _PYTHON}:
+    if config.is_onnx and runtime and _inside(runtime) not in {_LIBRARY, _PYTHON}:
         yield Found(
             said=f"the ONNX Runtime backend has no library {runtime!r}, only {_LIBRARY}"
             f"{near(runtime, [_LIBRARY])}",
             at="runtime",
         )
+
+
+def _inside(runtime: str) -> str:
+    """Return a path within the backend's folder, to which the server joins it."""
+    return posixpath.relpath(posixpath.normpath(f"{ONNX}/{runtime}"), ONNX)
 
 
 @rule("GEN109", "refused", is_lasting=True)

@@ -145,3 +145,19 @@ def some_target(config: Config) -> Iterator[Found]:
                 said="without an output to scatter the server ends itself",
                 at=f"batch_output[{number}].target_name",
             )
+
+
+@rule("TEN128", "refused")
+def named_batch(config: Config) -> Iterator[Found]:
+    """A tensor made of a batch has a name.
+
+    It is an input of the model, which ONNX Runtime's backend fills in.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ValidateInputs).
+    Remedy: write target_name, the name of the model's input.
+    """
+    for number, entry in enumerate(config.message.batch_input):
+        if config.is_onnx and not entry.target_name:
+            yield Found(
+                said="it needs the name of an input", at=f"batch_input[{number}].target_name"
+            )

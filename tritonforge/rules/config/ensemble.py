@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tritonforge.rules.backends import ENSEMBLE
+from tritonforge.rules.backends import ENSEMBLE, FILES
 from tritonforge.rules.places import keyed
 from tritonforge.rules.rule import Change, Found, rule
 from tritonforge.rules.subjects import Config
@@ -67,7 +67,7 @@ def some_steps(config: Config) -> Iterator[Found]:
 
 @rule("ENS103", "refused", is_lasting=True)
 def ensemble_without_backend(config: Config) -> Iterator[Found]:
-    """An ensemble has no backend.
+    """An ensemble has no backend, and no file that tells one.
 
     The server runs it itself.
 
@@ -81,6 +81,12 @@ def ensemble_without_backend(config: Config) -> Iterator[Found]:
             said=f"an ensemble has no backend, and this has {message.backend!r}",
             at="backend",
             changes=(Change(path="backend", value=None),) if plainly else (),
+        )
+    elif message.platform == ENSEMBLE and message.default_model_filename in FILES:
+        yield Found(
+            said=f"an ensemble has no file, and {message.default_model_filename} tells a backend",
+            at="default_model_filename",
+            changes=(Change(path="default_model_filename", value=None),),
         )
 
 

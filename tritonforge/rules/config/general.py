@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from tritonforge import knobs
 from tritonforge.rules.places import keyed, told_apart
@@ -63,12 +64,19 @@ def some_version(config: Config) -> Iterator[Found]:
     Source: triton-inference-server/core, `model_lifecycle.cc` (VersionsToLoad).
     Remedy: write latest { num_versions: 1 }, or which versions; or take version_policy out.
     """
-    policy = config.message.version_policy
+    which = serves_none(config.message)
+    if which is not None:
+        yield Found(said=f"the policy {which} has no version served", at=f"version_policy.{which}")
+
+
+def serves_none(message: Any) -> str | None:
+    """Name the choice of a policy that has no version served, whichever there are."""
+    policy = message.version_policy
     if policy.HasField("latest") and not policy.latest.num_versions:
-        yield Found(said="of 0 versions none is served", at="version_policy.latest")
-    if policy.HasField("specific") and not any(each >= 0 for each in policy.specific.versions):
-        said = "no version can be" if policy.specific.versions else "without versions none is"
-        yield Found(said=f"{said} served", at="version_policy.specific")
+        return "latest"
+    if policy.HasField("specific") and not any(each > 0 for each in policy.specific.versions):
+        return "specific"
+    return None
 
 
 @rule("GEN111", "refused", is_lone=True, is_lasting=True)

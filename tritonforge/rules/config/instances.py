@@ -1,11 +1,15 @@
 """Rules of instance groups."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from tritonforge.rules.places import told_apart, value_of
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
+
+# What C++'s `stoi` reads and finds not to be negative.
+_NUMBER = re.compile(r"\s*(\+?[0-9]|-0+(?![0-9]))", re.ASCII)
 
 
 def _groups(config: Config) -> Iterator[tuple[str, Any]]:
@@ -30,9 +34,9 @@ def gpus_of_gpu_instances(config: Config) -> Iterator[Found]:
             )
 
 
-@rule("INS102", "refused")
+@rule("INS102", "refused", is_lasting=True)
 def profile_of_tensorrt(config: Config) -> Iterator[Found]:
-    """An instance of ONNX Runtime has no profile.
+    """Only an instance of the TensorRT backend has a profile.
 
     It is an optimization profile of a TensorRT engine, and the server takes it for platform
     tensorrt_plan only.
@@ -40,7 +44,7 @@ def profile_of_tensorrt(config: Config) -> Iterator[Found]:
     Source: triton-inference-server/core, `model_config_utils.cc` (ValidateInstanceGroup).
     Remedy: take it out; the accelerator tensorrt has trt_profile_min_shapes and its siblings.
     """
-    if not config.is_onnx:
+    if config.backend == "tensorrt":
         return
     for place, group in _groups(config):
         if group.profile:
@@ -49,6 +53,23 @@ def profile_of_tensorrt(config: Config) -> Iterator[Found]:
                 " trt_profile_min_shapes and its siblings",
                 at=f"{place}.profile",
             )
+
+
+@rule("INS105", "refused", is_lasting=True)
+def profiles_by_number(config: Config) -> Iterator[Found]:
+    """A profile of a TensorRT engine is a number, from 0.
+
+    The server reads the text as one.
+
+    Source: triton-inference-server/core, `model_config_utils.cc` (GetProfileIndex).
+    Remedy: write a number in quotes, such as "0".
+    """
+    for place, group in _groups(config):
+        for number, profile in enumerate(group.profile):
+            if config.backend == "tensorrt" and not _NUMBER.match(profile):
+                yield Found(
+                    said=f"{profile!r} should be a number from 0", at=f"{place}.profile[{number}]"
+                )
 
 
 @rule("INS103", "refused", is_lone=True, is_lasting=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tritonforge.rules.places import value_of
+from tritonforge.rules.places import shown, value_of
 from tritonforge.rules.rule import Change, Found, rule
 from tritonforge.rules.subjects import Config
 
@@ -158,7 +158,7 @@ def dims_of_a_beginning(config: Config) -> Iterator[Found]:
             for have, want in zip(begun.dims, state.dims, strict=True)
         ):
             yield Found(
-                said=f"{list(begun.dims)} should fit {list(state.dims)}, the dims of the state",
+                said=f"{shown(begun.dims)} should fit {shown(state.dims)}, the dims of the state",
                 at=f"{place}.dims",
             )
 

@@ -1,12 +1,11 @@
 """Rules of inputs and outputs: what they are of, their shapes, and what only some backends take."""
 
 from collections.abc import Iterable, Iterator
-from math import prod
 from typing import Any
 
 from tritonforge import knobs, pbtxt
-from tritonforge.rules.places import told_apart, value_of
-from tritonforge.rules.rule import Found, rule
+from tritonforge.rules.places import shown, told_apart, value_of
+from tritonforge.rules.rule import Change, Found, rule
 from tritonforge.rules.subjects import Config
 
 _LAID_OUT = {"FORMAT_NHWC", "FORMAT_NCHW"}
@@ -131,21 +130,24 @@ def reshaped_whole(config: Config) -> Iterator[Found]:
         nothing = not entry.reshape.shape and config.message.max_batch_size == 0
         if not nothing and _trunks(entry.dims) != _trunks(entry.reshape.shape):
             yield Found(
-                said=f"{list(entry.dims)} cannot become {list(entry.reshape.shape)}: between their"
-                " dynamic dimensions both should have as many elements",
+                said=f"{shown(entry.dims)} cannot become {shown(entry.reshape.shape)}: both should"
+                " have as many elements between their dynamic dimensions",
                 at=f"{place}.reshape",
             )
 
 
 def _trunks(dims: Iterable[int]) -> list[int]:
-    """Count the elements of each run of fixed dimensions, as dynamic ones part them."""
-    runs: list[list[int]] = [[]]
+    """Count the elements of each run of fixed dimensions, as dynamic ones part them.
+
+    The server counts in 64 bits, and so does this.
+    """
+    runs = [1]
     for dim in dims:
         if dim == -1:
-            runs.append([])
+            runs.append(1)
         else:
-            runs[-1].append(dim)
-    return [prod(run) for run in runs]
+            runs[-1] = runs[-1] * dim % 2**64
+    return runs
 
 
 @rule("TEN107", "refused", is_lasting=True)
@@ -166,9 +168,9 @@ def laid_out(config: Config) -> Iterator[Found]:
             )
 
 
-@rule("TEN108", "refused")
+@rule("TEN108", "refused", is_lasting=True)
 def of_tensorrt(config: Config) -> Iterator[Found]:
-    """A tensor of ONNX Runtime is no shape tensor and has no other layout.
+    """Shape tensors and tensors of another layout are of the TensorRT backend.
 
     Both are of TensorRT's engines, and the server takes them for platform tensorrt_plan only.
 
@@ -176,13 +178,16 @@ def of_tensorrt(config: Config) -> Iterator[Found]:
     ValidateModelOutput).
     Remedy: take it out.
     """
-    if not config.is_onnx:
+    if config.backend == "tensorrt":
         return
     for place, entry in _tensors(config):
         for name in ("is_shape_tensor", "is_non_linear_format_io"):
             if getattr(entry, name):
+                at = f"{place}.{name}"
                 yield Found(
-                    said="only the TensorRT backend takes it: leave it out", at=f"{place}.{name}"
+                    said="only the TensorRT backend takes it: leave it out",
+                    at=at,
+                    changes=(Change(path=at, value=None),),
                 )
 
 
@@ -237,21 +242,3 @@ def optional_or_ragged(config: Config) -> Iterator[Found]:
     for place, entry in told_apart("input", config.message.input):
         if config.is_onnx and entry.optional and entry.allow_ragged_batch:
             yield Found(said="an optional input cannot be ragged", at=f"{place}.allow_ragged_batch")
-
-
-@rule("TEN112", "refused")
-def listed_once(config: Config) -> Iterator[Found]:
-    """An input is listed once.
-
-    The backend counts the inputs, and the model has fewer.
-
-    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ValidateInputs).
-    Remedy: take one of the entries out.
-    """
-    if not config.is_onnx:
-        return
-    seen = set()
-    for number, entry in enumerate(config.message.input):
-        if entry.name and entry.name in seen:
-            yield Found(said=f"the input {entry.name!r} is listed twice", at=f"input[{number}]")
-        seen.add(entry.name)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tritonforge import pbtxt
-from tritonforge.rules.places import keyed, near, told_apart, value_of
+from tritonforge.rules.places import keyed, near, shown, told_apart, value_of
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
 
@@ -63,7 +63,7 @@ def sizes_of_a_sample(config: Config) -> Iterator[Found]:
     for place, _, given in _given(config):
         if any(dim < 1 for dim in given.dims):
             yield Found(
-                said=f"{list(given.dims)} should be sizes of 1 or more each", at=f"{place}.dims"
+                said=f"{shown(given.dims)} should be sizes of 1 or more each", at=f"{place}.dims"
             )
 
 
@@ -151,7 +151,7 @@ def dims_of_a_sample(config: Config) -> Iterator[Found]:
             want not in {-1, have} for have, want in zip(given.dims, entry.dims, strict=True)
         ):
             yield Found(
-                said=f"{list(given.dims)} should fit {list(entry.dims)}, the dims of the input",
+                said=f"{shown(given.dims)} should fit {shown(entry.dims)}, the dims of the input",
                 at=f"{place}.dims",
             )
 
@@ -217,7 +217,7 @@ def dims_of_a_control(config: Config) -> Iterator[Found]:
     }
     for place, name, given in _given(config):
         if config.is_onnx and name in controls and list(given.dims) != [1]:
-            yield Found(said=f"{list(given.dims)} should be [1]", at=f"{place}.dims")
+            yield Found(said=f"{shown(given.dims)} should be [1]", at=f"{place}.dims")
 
 
 @rule("WRM301", "advice")

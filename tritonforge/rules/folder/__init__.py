@@ -5,6 +5,7 @@ from tritonforge.rules.folder import (
     fields,
     filling,
     fitting,
+    given,
     labels,
     landing,
     layout,
@@ -17,6 +18,6 @@ from tritonforge.rules.folder import (
 
 FAMILIES = (
     *(syntax, fields, layout, overlooked),
-    *(fitting, filling, serving, labels),
+    *(fitting, filling, serving, labels, given),
     *(operators, landing, external, proofs),
 )

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 
 from tritonforge.repository import CONFIG, reading
 from tritonforge.rules.backends import ENSEMBLE, FILES
+from tritonforge.rules.config.general import serves_none
 from tritonforge.rules.rule import Change, Found, rule
 from tritonforge.rules.subjects import Model
 
@@ -47,6 +48,8 @@ def a_version_is_served(model: Model) -> Iterator[Found]:
     ):
         return
     numbers = [each for each in map(reading.version_of, _folders(model)) if each is not None]
+    if numbers and model.message is not None and serves_none(model.message):
+        return  # which GEN110 tells of the policy alone
     if numbers:
         there = ", ".join(map(str, sorted(numbers)))
         yield Found(said=f"the policy has no version served: there is {there}", at="version_policy")
@@ -144,6 +147,10 @@ def a_backend_is_told(model: Model) -> Iterator[Found]:
         return
     if model.config is None and model.text is not None:
         return
+    if model.message is not None and (
+        model.message.platform or model.message.default_model_filename
+    ):
+        return  # which GEN106 tells with its place
     first = min(model.inside, default="")
     where = f"in {first}, the first folder," if first else "here"
     said = f"nothing tells the backend: no config does, and nothing {where} is called model.onnx"
@@ -152,9 +159,8 @@ def a_backend_is_told(model: Model) -> Iterator[Found]:
     if model.config is None:
         yield Found(said=said, file=version + beside[0] if beside and first == version else first)
         return
-    onnx = model.config.message.default_model_filename.endswith(".onnx") or beside
     change = Change(path="backend", value='"onnxruntime"')
-    yield Found(said=said, changes=(change,) if onnx else ())
+    yield Found(said=said, changes=(change,) if beside else ())
 
 
 @rule("LAY108", "refused")
