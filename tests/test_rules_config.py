@@ -253,8 +253,12 @@ def test_profiles_are_whole_agree_and_rise(bounds, key, severity):
             "wrong",
         ),
         (parameter("intra_op_thread_cnt", "2"), "parameters.intra_op_thread_cnt", "wrong"),
-        (parameter("cudnn_conv_algo_search", "3"), "parameters.cudnn_conv_algo_search", "refused"),
-        (parameter("gpu_mem_limit", "much"), "parameters.gpu_mem_limit", "refused"),
+        (
+            ON_GPU + parameter("cudnn_conv_algo_search", "3"),
+            "parameters.cudnn_conv_algo_search",
+            "refused",
+        ),
+        (ON_GPU + parameter("gpu_mem_limit", "much"), "parameters.gpu_mem_limit", "refused"),
         (parameter(SHRUNK, "cpu:0;gpu:0"), f"parameters[{SHRUNK}]", "refused"),
         (parameter(SHRUNK, "CPU:0"), f"parameters[{SHRUNK}]", "refused"),
         (
@@ -290,6 +294,11 @@ def test_profiles_are_whole_agree_and_rise(bounds, key, severity):
 )
 def test_what_is_refused_or_passed_over_of_an_onnx_model(more, path, severity):
     assert found(whole(more)) == {(path, severity)}
+
+
+def test_parameters_of_cuda_are_read_for_instances_on_a_gpu():
+    assert found(whole(parameter("gpu_mem_limit", "much"))) == set()
+    assert found(whole(parameter("cudnn_conv_algo_search", "3"))) == set()
 
 
 def test_the_arena_of_a_gpu_is_shrunk_where_an_instance_may_be_on_one():

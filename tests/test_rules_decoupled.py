@@ -69,3 +69,8 @@ def test_a_step_whose_model_lists_an_output_twice_is_refused(monkeypatch):
 def test_a_step_that_does_not_batch_is_no_limit(monkeypatch):
     assert codes(monkeypatch, wired(DONE, ("lone", "x=raw", "y=done"))) == set()
     assert codes(monkeypatch, wired(DONE, ("small", "x=raw", "y=done"))) == {"ENS209"}
+
+
+def test_what_an_ensemble_takes_and_gives_is_compared_as_it_takes_it(monkeypatch):
+    models = wired("done FP32 4; raw FP32 9", ("a", "x=raw", "y=done"))
+    assert codes(monkeypatch, models) == set()

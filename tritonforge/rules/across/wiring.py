@@ -83,7 +83,7 @@ def clashes(models: Models, ensemble: str) -> Iterator[Clash]:
     own = models.models[ensemble].message
     known = {
         each.name: _node(ensemble, each, own.max_batch_size, reshaped=kind == "input")
-        for kind in ("input", "output")
+        for kind in ("output", "input")  # one that is both is compared as an input
         for each in getattr(own, kind)
     }
     for each in steps(models):

@@ -39,14 +39,16 @@ def _is_unset(key: Key) -> bool:
 def readable(config: Config) -> Iterator[Found]:
     """The value of a parameter is one that the backend reads.
 
-    One that it cannot fails the load, or every request.
+    One that it cannot fails the load, or every request. Those of CUDA it reads for instances on a
+    GPU alone.
 
     Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ModelState).
     Remedy: write a value as the sentence says.
     """
     taken = knobs.parameters(config.release)
+    unread = () if may_use_gpu(config.message) else knobs.reset()
     for place, name, text in _given(config):
-        if name in taken and not _is_unset(taken[name]):
+        if name in taken and name not in unread and not _is_unset(taken[name]):
             yield from unreadable(place, text, taken[name], config.release, whole=False)
 
 
