@@ -140,6 +140,15 @@ def test_an_empty_output_agrees():
     report = one(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32))
     assert report.passed
     assert (report.elements, report.top1, report.worst) == (0, None, None)
+    assert report.verdict == "empty"
+
+
+def test_an_output_is_compared_where_one_sample_has_something_of_it():
+    empty, full = ({"y": array(*values)} for values in ((), (1.0,)))
+    assert gate.compare([(empty, empty)], NONE).uncompared == ("y",)
+    assert gate.compare([(empty, empty), (full, full)], NONE).uncompared == ()
+    assert [one(each["y"], each["y"]).verdict for each in (empty, full)] == ["empty", "pass"]
+    assert one(array(1.0), array(2.0)).verdict == "FAIL"
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

@@ -15,7 +15,8 @@ import onnx
 import pytest
 import tiny
 from click.testing import CliRunner
-from onnx import numpy_helper
+from onnx import TensorProto as T
+from onnx import helper, numpy_helper
 
 from tritonforge import manifest, pbtxt, release
 from tritonforge.build import build
@@ -189,6 +190,28 @@ def test_a_foreign_repository_is_compared_too(tmp_path):
         compared(Repository(tmp_path), "double", reference="golden")
     with pytest.raises(SourceError, match="was not built from a torch model here"):
         compared(Repository(tmp_path), "double", reference="torch")
+
+
+def test_what_was_always_empty_is_not_said_to_agree(tmp_path):
+    nodes = [
+        ("Greater", ["x", "huge"], ["more"], {}),
+        ("Compress", ["x", "more"], ["y"], {"axis": 0}),
+        ("Add", ["x", "x"], ["z"], {}),
+    ]
+    floats = [("y", T.FLOAT, ["found"]), ("z", T.FLOAT, [4])]
+    huge = helper.make_tensor("huge", T.FLOAT, [1], [1e9])
+    config = tiny.config(0, "x FP32 4", "y FP32 -1;z FP32 4", "")
+    inputs = [("x", T.FLOAT, [4])]
+    tiny.place(tmp_path, "finds", config, nodes, inputs, floats, initializers=[huge])
+    words = ["parity", "finds", "-r", str(tmp_path)]
+    result = CliRunner().invoke(main, words)
+    assert "; 'y' was empty in every sample: nothing compared" in result.stdout
+    rows = [line.split() for line in result.stdout.splitlines()]
+    told = {(row[-5], row[-4]) for row in rows if row[:2] == ["finds", "1"]}
+    assert told == {("y", "empty"), ("z", "pass")}
+    answer = json.loads(CliRunner().invoke(main, [*words, "--format", "json"]).stdout)
+    (report,) = answer["reports"]
+    assert (report["passed"], report["uncompared"]) == (True, ["y"])
 
 
 def test_one_broken_model_loses_no_other(copy):

@@ -119,6 +119,47 @@ def test_every_other_dynamic_dimension_is_swept(case):
     assert {shape[1] for shape in sizes} == {3, 5, 6, 9}
 
 
+# --- what is found only now and then --------------------------------------------------------------
+
+KEEP = [
+    ("ReduceMean", ["x"], ["mean"], {"axes": [1], "keepdims": 0}),
+    ("Greater", ["mean", "t"], ["more"], {}),
+    ("Compress", ["x", "more"], ["y"], {"axis": 0}),
+]
+
+
+def finding(case, threshold):
+    """Prove a model that keeps the rows whose mean is above a threshold."""
+    made = case(
+        KEEP,
+        [("x", T.FLOAT, [1, 4])],
+        [("y", T.FLOAT, ["found", 4])],
+        [constant("t", np.float32(threshold))],
+        sample_seed=0,
+    )
+    return prove(made, lambda x: x[x.mean(1) > threshold])
+
+
+def test_more_samples_are_drawn_until_something_is_found(case):
+    proof = finding(case, 0.3)
+    (output,) = proof.report.outputs
+    assert proof.report.samples == 5
+    assert output.elements == 4
+    assert output.verdict == "pass"
+    assert proof.golden[1]["y"].size == 4
+    assert proof.notes == ()
+
+
+def test_an_output_that_was_always_empty_has_not_passed(case):
+    proof = finding(case, 1e9)
+    (output,) = proof.report.outputs
+    assert proof.report.samples == 11
+    assert (output.elements, output.verdict) == (0, "empty")
+    assert proof.report.uncompared == ("y",)
+    (note,) = proof.notes
+    assert note.startswith("output 'y' was empty in every sample: nothing of it was compared")
+
+
 # --- what differs ---------------------------------------------------------------------------------
 
 

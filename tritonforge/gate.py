@@ -64,6 +64,13 @@ class OutputReport:
         return self.mismatched == 0
 
     @property
+    def verdict(self) -> str:
+        """Say `pass` or `FAIL`, or `empty` where there was nothing to compare."""
+        if not self.elements:
+            return "empty"
+        return "pass" if self.passed else "FAIL"
+
+    @property
     def passing_atol(self) -> float:
         """Return the needed tolerance in three digits, rounded up: what a person reads passes."""
         return rounded_up(self.needed_atol)
@@ -90,6 +97,11 @@ class GateReport:
     def passed(self) -> bool:
         """Say whether every output passed on at least one sample."""
         return self.samples > 0 and all(output.passed for output in self.outputs)
+
+    @property
+    def uncompared(self) -> tuple[str, ...]:
+        """Name the outputs that were empty in every sample, so that only their shapes agree."""
+        return tuple(output.name for output in self.outputs if not output.elements)
 
 
 def _default(dtype: DType, *, half: bool) -> tuple[float, float]:

@@ -59,7 +59,7 @@ def gate_table(report: "GateReport", title: str) -> None:
     rows = [
         (
             each.name,
-            "pass" if each.passed else "FAIL",
+            each.verdict,
             f"{each.max_abs:.3g}",
             f"{each.passing_atol:g}",
             f"{each.atol:.3g} + {each.rtol:.3g}",
@@ -103,7 +103,7 @@ def gate_document(report: "GateReport") -> dict[str, Any]:
     """Return the stable JSON of a gate."""
     from dataclasses import asdict
 
-    return {"passed": report.passed, **asdict(report)}
+    return {"passed": report.passed, "uncompared": list(report.uncompared), **asdict(report)}
 
 
 def failure(

@@ -108,7 +108,7 @@ def _cells(check: "Check") -> list[tuple[str, ...]]:
     return [
         (
             each.name,
-            "pass" if each.passed else "FAIL",
+            each.verdict,
             str(check.report.samples),
             f"{each.max_abs:.3g}",
             f"{each.passing_atol:g}",
@@ -128,7 +128,7 @@ def _verdict(report: "ParityReport") -> str:
     if report.error is not None:
         return f"{name}: could not be compared: {report.error}"
     if report.passed:
-        return f"{name}: parity{runtime} {against}{_batching(report)}"
+        return f"{name}: parity{runtime} {against}{_batching(report)}{_uncompared(report)}"
     said = [
         f"{check.name}{f' over {check.protocol}' if check.protocol else ''}: "
         + (summary(check.report) if check.report is not None else check.refused or "")
@@ -138,6 +138,16 @@ def _verdict(report: "ParityReport") -> str:
     if report.embedded and report.batching is not None and not report.batching.merged:
         said.append("the server never executed a batch above 1 while many asked at once")
     return f"{name}: NO parity{runtime} {against}: {'; '.join(said)}"
+
+
+def _uncompared(report: "ParityReport") -> str:
+    """Name the outputs of which nothing was compared."""
+    if not (names := report.uncompared):
+        return ""
+    told = " and ".join(map(repr, names))
+    return (
+        f"; {told} {'was' if len(names) == 1 else 'were'} empty in every sample: nothing compared"
+    )
 
 
 def _batching(report: "ParityReport") -> str:
@@ -160,6 +170,7 @@ def _document(report: "ParityReport") -> dict[str, Any]:
     document = asdict(report)
     document["rehearsal"] = "cpu" if report.rehearsal else None
     document["passed"] = report.passed
+    document["uncompared"] = list(report.uncompared)
     if report.batching is not None:
         document["batching"]["merged"] = report.batching.merged
     for entry, check in zip(document["checks"], report.checks, strict=True):

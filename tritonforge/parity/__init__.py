@@ -92,6 +92,13 @@ class ParityReport:
         merged = self.batching is None or self.batching.merged or not self.embedded
         return bool(self.checks) and merged and all(check.passed for check in self.checks)
 
+    @property
+    def uncompared(self) -> tuple[str, ...]:
+        """Name the outputs that were empty in every sample of every check."""
+        outputs = [each for check in self.checks if check.report for each in check.report.outputs]
+        compared = {each.name for each in outputs if each.elements}
+        return tuple(dict.fromkeys(each.name for each in outputs if each.name not in compared))
+
 
 def parity(
     repository: Repository,

@@ -5,18 +5,21 @@ Between adapters and use cases: it composes samples, a session and the gate.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from tritonforge import batching, gate, graph, samples
 from tritonforge.errors import GraphError
 from tritonforge.progress import Progress
 from tritonforge.proving.branches import branches
-from tritonforge.proving.case import SEEDS_FOR_BRANCHES, Case, plan_of, smallest
+from tritonforge.proving.case import SEEDS_FOR_BRANCHES, SEEDS_FOR_FINDINGS, Case, plan_of, smallest
 from tritonforge.proving.failing import why, why_at_all
 from tritonforge.proving.hints import hint, shapes
 from tritonforge.proving.kept import kept
 from tritonforge.proving.outputs import (
     Seen,
     as_seen,
+    golden_of,
+    is_all_found,
     is_steady,
     noise_of,
     restate,
@@ -77,6 +80,7 @@ def prove(
                 leave()
             with graph.session(case.path) as run:
                 if case.noise:
+                    seen.clear()
                     pairs = _pairs(case, judge, run, plan, seen, progress)
                     report = gate.compare(pairs, case.tolerance, case.noise, ranked=case.ranked)
                 rest = _rest(case, judge, run, report, seen)
@@ -84,8 +88,7 @@ def prove(
         if signature != case.signature:
             case = replace(case, signature=signature)
             restate(case)
-        sample = case.draw(smallest(case), 0)
-        golden = (sample, judge(sample))
+        golden = golden_of(case, judge, report, len(plan) + SEEDS_FOR_FINDINGS)
     return Proof(
         report=report,
         signature=signature,
@@ -114,9 +117,13 @@ def _pairs(
     seen: list[Seen],
     progress: Progress,
 ) -> Iterator[tuple[Arrays, Arrays]]:
-    """Run every planned sample both ways; `seen` collects the sizes and the output shapes."""
-    for number, (sizes, seed) in enumerate(plan):
-        progress(f"proving sample {number + 1} of {len(plan)}", number / len(plan))
+    """Run every planned sample both ways; `seen` collects the sizes and the output shapes.
+
+    More are drawn where an output has been empty in all of them.
+    """
+    for number, (sizes, seed) in enumerate(chain(plan, _until_found(case, plan, seen))):
+        count = max(len(plan), number + 1)
+        progress(f"proving sample {number + 1} of {count}", number / count)
         sample = case.draw(sizes, seed)
         try:
             want = reference(sample)
@@ -132,6 +139,16 @@ def _pairs(
             raise why(case, run, sizes, said, shapes(want[wrong[0]], got[wrong[0]]))
         seen.append((sizes, {name: array.shape for name, array in got.items()}))
         yield want, got
+
+
+def _until_found(
+    case: Case, plan: Plan, seen: Sequence[Seen]
+) -> Iterator[tuple[samples.Sizes, int]]:
+    """Name further samples as long as some output has been empty in every one that was seen."""
+    for extra in range(SEEDS_FOR_FINDINGS):
+        if is_all_found(seen):
+            return
+        yield smallest(case), len(plan) + extra
 
 
 def _cannot_batch(case: Case, run: Run) -> str | None:

@@ -12,6 +12,8 @@ from tritonforge.tensors import Arrays, Signature
 SEEDS_FOR_BRANCHES = 24
 # Sizes are swept with one seed each; these many further seeds run in a batch of one.
 _MORE_SEEDS = 2
+# So many more are drawn while an output has been empty in every sample, as detectors may have it.
+SEEDS_FOR_FINDINGS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from tritonforge import gate, graph, samples
 from tritonforge.errors import ExportError, ForgeError
 from tritonforge.proving.case import Case, smallest
 from tritonforge.spec import Tolerance
-from tritonforge.tensors import Dim, Run, Signature
+from tritonforge.tensors import Arrays, Dim, Run, Signature
 
 # So many times the reference's own error is still rounding.
 _NOISE_FACTOR = 4.0
@@ -42,6 +42,26 @@ def _seen_dim(tensor: str, axis: int, seen: Sequence[tuple[samples.Sizes, tuple[
         if all(sizes[name] == size for sizes, size in found):
             return name
     return f"{tensor}_{axis}"
+
+
+def is_all_found(seen: Sequence[Seen]) -> bool:
+    """Say whether each output had elements in some sample."""
+    names = {name for _, shapes in seen for name in shapes}
+    return all(any(0 not in shapes[name] for _, shapes in seen) for name in names)
+
+
+def golden_of(
+    case: Case, reference: Run, report: gate.GateReport, seeds: int
+) -> tuple[Arrays, Arrays]:
+    """Return a sample of one row and the answer, if possible one with all that was ever found."""
+    found = {each.name for each in report.outputs if each.elements}
+    for seed in range(seeds):
+        sample = case.draw(smallest(case), seed)
+        answer = reference(sample)
+        if all(answer[name].size for name in found):
+            return sample, answer
+    sample = case.draw(smallest(case), 0)
+    return sample, reference(sample)
 
 
 def restate(case: Case) -> None:
@@ -120,7 +140,10 @@ def says_little(report: gate.GateReport) -> Iterator[str]:
     """Name the outputs of which the gate saw nothing, though both sides agree on that."""
     for each in report.outputs:
         if each.elements == 0:
-            yield f"output {each.name!r} was empty in every sample: nothing of it was compared"
+            yield (
+                f"output {each.name!r} was empty in every sample: nothing of it was compared; give"
+                " --sample in which the model finds something"
+            )
         elif each.not_finite:
             yield (
                 f"{each.not_finite} of {each.elements} values of output {each.name!r} are NaN or"
