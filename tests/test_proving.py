@@ -500,6 +500,44 @@ def test_a_difference_that_rounding_explains_is_no_failure(case):
     assert proof.max_batch_size == 8
 
 
+def test_another_branch_is_judged_by_rounding_too(tmp_path):
+    rare = opened(deciding(tmp_path / "m.onnx", 2.3), max_batch_size=1)
+    decided = decide(2.3)
+
+    def rough(arrays):
+        x = arrays["x"]
+        return {"y": decided(x) + np.float32(3.5e-4 if x.sum() > 2.3 else 9e-5)}
+
+    def exact():
+        return lambda arrays: {"y": decided(arrays["x"].astype(np.float64))}
+
+    with pytest.raises(GateError, match="with another branch taken"):
+        proving.prove(rare, rough, silent)
+    assert proving.prove(rare, rough, silent, exact).report.passed
+
+
+def test_rounding_is_measured_where_rows_change_places(case):
+    """In double precision the two rows of one score come the other way round."""
+    scores = np.array([0.9, 0.5, 0.5], np.float32)
+    boxes = np.array([[1, 1], [50, 50], [99, 99]], np.float32)
+    fixed = case(*tiny.DOUBLE[:1], [("x", T.FLOAT, [3, 4])], [("y", T.FLOAT, [3, 4])])
+    order = [0, 2, 1]
+    noise = proving.outputs.noise_of(
+        fixed,
+        lambda _: {"scores": scores, "boxes": boxes},
+        lambda: lambda _: {"scores": scores[order], "boxes": boxes[order] + 0.01},
+        [({}, 0)],
+    )
+    assert noise["boxes"] == pytest.approx(0.04, rel=1e-3)
+    fewer = proving.outputs.noise_of(
+        fixed,
+        lambda _: {"scores": scores, "boxes": boxes},
+        lambda: lambda _: {"scores": scores[:2], "boxes": boxes[:2]},
+        [({}, 0)],
+    )
+    assert fewer == {}
+
+
 def test_a_wrong_file_is_not_excused_by_rounding(case):
     proof = judged(case(*tiny.DOUBLE), lambda x: x * np.float32(2.01), lambda x: 2.01 * x)
     assert not proof.report.passed

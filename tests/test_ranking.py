@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tritonforge import gate
+from tritonforge import gate, ranking
 from tritonforge.spec import Tolerance
 
 SCORES = np.array([0.9, 0.5, 0.5, 0.1], np.float32)
@@ -27,6 +27,16 @@ def test_rows_of_one_score_may_change_places_in_all_outputs_at_once():
     assert passes(swapped(1, 2))
     assert not passes(swapped(1, 2), ranked=False)
     assert not passes(FOUND | {"labels": swapped(1, 2)["labels"]})
+
+
+def test_rows_are_found_again_by_what_they_are_most_like():
+    near = {"boxes": BOXES + np.float32(0.01), "scores": SCORES, "labels": FOUND["labels"]}
+    other = {name: each[[0, 2, 1, 3]] for name, each in near.items()}
+    found = ranking.nearest(FOUND, other)
+    np.testing.assert_array_equal(found["boxes"], near["boxes"])
+    np.testing.assert_array_equal(found["labels"], FOUND["labels"])
+    fewer = {name: each[:3] for name, each in FOUND.items()}
+    assert ranking.nearest(FOUND, fewer) is fewer
 
 
 def test_a_rounding_between_two_scores_is_none_that_counts():

@@ -10,6 +10,7 @@ import numpy as np
 from tritonforge.tensors import Arrays
 
 _MOST = 4096  # rows, each of which is looked for among all
+_WIDEST = 64  # numbers of a row by which it is recognised: a mask is not needed for that
 
 # Whether rows of an output, the wanted and the given ones by index, agree one by one.
 Agree = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
@@ -31,6 +32,32 @@ def in_order(want: Arrays, got: Arrays, agree: Agree) -> Arrays:
         if order is not None:
             return {name: each[order] if name in names else each for name, each in got.items()}
     return got
+
+
+def nearest(want: Arrays, got: Arrays) -> Arrays:
+    """Put given rows where the wanted ones are that they are most like, each taken once."""
+    for score in want:
+        names = _ranked(score, want, got)
+        if not names:
+            continue
+        told = [name for name in names if want[name][0].size <= _WIDEST]
+        left = np.ones(len(want[score]), dtype=bool)
+        order: list[int] = []
+        for row in range(len(left)):
+            apart = np.max([_apart(want[name][row], got[name]) for name in told], axis=0)
+            order.append(int(np.argmin(np.where(left, apart, np.inf))))
+            left[order[-1]] = False
+        return {name: each[order] if name in names else each for name, each in got.items()}
+    return got
+
+
+def _apart(row: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return how far each of the rows is from one, as a part of the largest number in them."""
+    each = rows.reshape(len(rows), -1)
+    if rows.dtype.kind != "f":
+        return np.asarray((each != row.reshape(-1)).any(axis=1).astype(np.float64))
+    distance = np.abs(each - row.reshape(-1)).max(axis=1)
+    return np.asarray(distance / max(float(np.abs(each).max()), np.finfo(np.float32).tiny))
 
 
 def _ranked(score: str, want: Arrays, got: Arrays) -> list[str]:

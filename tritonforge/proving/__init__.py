@@ -4,11 +4,12 @@ Between adapters and use cases: it composes samples, a session and the gate.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 
 from tritonforge import batching, gate, graph, samples
-from tritonforge.errors import GraphError
+from tritonforge.errors import GateError, GraphError
 from tritonforge.progress import Progress
 from tritonforge.proving.branches import branches
 from tritonforge.proving.case import SEEDS_FOR_BRANCHES, SEEDS_FOR_FINDINGS, Case, plan_of, smallest
@@ -65,12 +66,14 @@ def prove(
     Output dimensions that the file states as fixed but that vary are renamed in the file. Raises
     `GateError` where the numbers differ, `ExportError` where a dynamic dimension is frozen inside.
     """
-    plan, seen, steady = tuple(plan_of(case)), list[Seen](), True
+    plan, seen, steady, rest = tuple(plan_of(case)), list[Seen](), True, None
     with kept(case, reference, plan, progress, leave) as judge:
         with graph.session(case.path) as run:
             pairs = _pairs(case, judge, run, plan, seen, progress)
             report = gate.compare(pairs, case.tolerance, ranked=case.ranked)
-            rest = _rest(case, judge, run, report, seen) if report.passed else None
+            if report.passed:
+                with suppress(GateError):  # of another branch, which is judged again likewise
+                    rest = _rest(case, judge, run, report, seen)
         if rest is None:
             steady = is_steady(case, reference)
             if steady and exact is not None:
