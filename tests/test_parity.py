@@ -23,7 +23,7 @@ from tritonforge.build import build
 from tritonforge.cli import main
 from tritonforge.endpoint import Endpoint
 from tritonforge.errors import RepositoryError, ServerError, SourceError
-from tritonforge.parity import Wish, parity
+from tritonforge.parity import Wish, configured, load, parity, subject
 from tritonforge.repository import Repository
 from tritonforge.serving import serving
 from tritonforge.spec import ModelSpec, Range, Tolerance, parse_input
@@ -310,6 +310,17 @@ def test_a_request_that_the_server_refuses_is_a_verdict(copy):
     assert all(check.passed for check in report.checks if check.name != "sizes")
     assert result.exit_code == 1
     assert "sizes over http: the server says: " in result.stdout
+
+
+def test_requests_of_a_slow_model_are_fewer(repository):
+    entry = repository.entry("nets_mlp")
+    with subject.opened(entry, configured.stated(entry), "onnx", 0) as each:
+
+        def slow(arrays):
+            time.sleep(0.2)
+            return each.reference(arrays)
+
+        assert load._crowd(replace(each, reference=slow), 0) == (16, 1)
 
 
 def test_an_unmerged_burst_fails_only_on_a_server_of_our_own(copy):

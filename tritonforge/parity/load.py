@@ -22,6 +22,7 @@ _COUNT_SECONDS = 2.0
 # How much of the time after which a server forgets a sequence may be spent on waiting for others;
 # the rest is for a machine that gets busier than it was when one was timed.
 _IDLE_SHARE = 0.3
+_SLOW_SECONDS = 0.1  # of one answer
 REQUESTS = _ROUNDS * _CLIENTS * _IN_A_ROW  # of one protocol, at most
 
 
@@ -93,9 +94,12 @@ def _crowd(each: Subject, endpoint: Endpoint, protocol: str, first: int) -> tupl
     """Return how many clients to send from, and how many requests each sends in a row.
 
     Sequences wait for each other, at worst for all others whole, so of slow ones there are fewer.
+    Requests of a slow model meet though each client sends one.
     """
     turns = each.single(first)
+    started = time.monotonic()
     answers = each.answers(turns)
+    seconds = time.monotonic() - started
     said = (*(arrays for arrays, _ in turns), *answers)
     # the reference's answer beside the server's
     held = 2 * sum(array.nbytes for arrays in said for array in arrays.values())
@@ -106,9 +110,9 @@ def _crowd(each: Subject, endpoint: Endpoint, protocol: str, first: int) -> tupl
             in_a_row(run, turns)
             seconds = time.monotonic() - started
         clients = max(1, min(clients, int(_IDLE_SHARE * each.sequences.idle / seconds)))
-    if held * clients * _IN_A_ROW <= _BURST_BYTES:
+    if held * clients * _IN_A_ROW <= _BURST_BYTES and seconds < _SLOW_SECONDS:
         return clients, _IN_A_ROW
-    return min(clients, max(2, _BURST_BYTES // held)), 1
+    return min(clients, max(2, _BURST_BYTES // max(held, 1))), 1
 
 
 def _burst(
