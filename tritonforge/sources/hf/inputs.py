@@ -73,6 +73,8 @@ def of(module: Any, preprocessor: Mapping[str, Any], longest: int | None) -> Inp
 def _wanted(module: Any, takes: Mapping[str, Any]) -> set[str]:
     """Name the arguments that are inputs of a request."""
     wanted = set(_OTHER) & set(takes)
+    if "noise" in takes and _hidden(module) is not None:
+        wanted.add("noise")
     if not module.config.is_encoder_decoder:
         wanted.discard("decoder_input_ids")
     if "input_ids" in takes:
@@ -101,7 +103,22 @@ def _described(
     if name == "pixel_values":
         mean, std = facts.normalised(preprocessor)
         return _floats(name, _pixels(module.config, preprocessor)), images.domain(mean, std)
-    return _floats(name, _sound(name, module.config)), Domain(kind="normal")
+    noisy, dims = name == "noise", _sound(name, module.config)
+    domain = Domain(kind="uniform" if noisy else "normal")
+    return _floats(name, ("batch", _hidden(module) or 1) if noisy else dims), domain
+
+
+def _hidden(module: Any) -> int | None:
+    """Return how many patches a model draws a number for, to hide the highest; None of others.
+
+    Without these numbers as an input no two of its answers are the same.
+    """
+    for part in module.modules():
+        if hasattr(part, "random_masking") and getattr(part, "is_mae", True):
+            of = getattr(part, "patch_embeddings", part)
+            found = getattr(part, "num_mask_units", None) or getattr(of, "num_patches", None)
+            return int(found) if found else None
+    return None
 
 
 def _vocabulary(module: Any) -> int:
@@ -147,6 +164,8 @@ def _sound(name: str, config: Any) -> tuple[Dim, ...]:
         # What makes codes of sounds takes them by channel.
         channels = getattr(config, "audio_channels", None) or int(hasattr(config, "codebook_size"))
         return ("batch", *((channels,) if channels else ()), "samples")
+    if bins and (square := _said(config, "spec_size")):  # folded into a square image
+        return ("batch", 1, int(square) * int(_said(config, "freq_ratio") or 1), bins)
     if bins and hasattr(config, "max_source_positions") and not hasattr(config, "num_conv_layers"):
         return ("batch", bins, 2 * config.max_source_positions)  # whisper: a window of 30 s
     return ("batch", "frames", bins or int(getattr(config, "feature_projection_input_dim", 80)))
