@@ -262,10 +262,23 @@ def test_what_is_not_known_of_a_model_is_told_by_name(folder):
     assert "--input" in error.hint
 
 
+def test_what_a_model_draws_by_itself_it_is_given(folder):
+    _, inputs = described(folder("vit_mae", VIT))
+    assert inputs["noise"] == (DType.FP32, ("batch", 16))
+    _, inputs = described(folder("hiera", {}, name="hiera"))
+    assert "noise" not in inputs
+
+
 def test_sounds_have_samples(folder):
     loaded, inputs = described(folder("wav2vec2", WAV2VEC2))
     assert inputs["input_values"] == (DType.FP32, ("batch", "samples"))
     assert loaded.ranges["samples"].opt == 16000
+
+
+def test_sounds_that_become_an_image_have_its_size(folder):
+    sound = {"spec_size": 32, "freq_ratio": 2, "num_mel_bins": 16}
+    _, inputs = described(folder("clap", {"audio_config": sound}))
+    assert inputs["input_features"] == (DType.FP32, ("batch", 1, 64, 16))
 
 
 def test_sounds_of_a_codec_have_channels(folder):
@@ -494,6 +507,23 @@ def test_a_model_is_built(folder, tmp_path, kind, config, task):
     }
     again = build(wish, Repository(tmp_path / "models"))
     assert again.unchanged
+
+
+def test_rows_that_attend_to_nothing_come_out_as_torch_has_them(folder, tmp_path):
+    """Far behind the end of a text each key in a local window is masked."""
+    config = SMALL | {"local_attention": 4, "max_position_embeddings": 24}
+    config |= {"cls_token_id": 1, "sep_token_id": 2}
+    wish = ModelSpec(
+        source=f"hf:{folder('modernbert', config)}",
+        target=release.find("24.10"),
+        weights="random",
+        max_batch_size=2,
+    )
+    built = build(wish, Repository(tmp_path / "models"))
+    assert built.manifest.exporter.endswith("rewrites")
+    (note,) = [each for each in built.notes if "rewrites" in each]
+    assert note.startswith("exported with its library's rewrites, since without them output")
+    assert all(each.max_abs < 1e-5 for each in built.manifest.gate.outputs)
 
 
 def test_a_config_that_cannot_be_is_told(folder):

@@ -24,8 +24,9 @@ class Exported:
     `exporter` says in words which way was taken. `sizes` are those of the sample it was exported
     with; `conditions` name the values that decide its If nodes, `hidden_conditions` counts those
     that cannot be named. `loaded_by` is the target's ONNX Runtime where it has tried. `notes` are
-    for the user. `fixed` says why a dynamic batch was given up, None where it was not. `chosen`
-    says why it is this opset, `decision` why it is this accelerator, None where that was asked for.
+    for the user. `rewritten` says that its library's rewrites took part. `fixed` says why a dynamic
+    batch was given up, None where it was not. `chosen` says why it is this opset, `decision` why it
+    is this accelerator, None where that was asked for.
     """
 
     exporter: str
@@ -37,6 +38,7 @@ class Exported:
     sizes: samples.Sizes
     loaded_by: str | None
     notes: tuple[str, ...] = ()
+    rewritten: bool = False
     fixed: str | None = None
     chosen: str | None = None
     decision: Decision | None = None

@@ -66,6 +66,7 @@ def finish(path: Path, exported: Exported, spec: ModelSpec, progress: Progress) 
         exported=replace(
             again,
             notes=tuple(notes),
+            rewritten=exported.rewritten,
             fixed=exported.fixed,
             chosen=exported.chosen,
             decision=exported.decision,

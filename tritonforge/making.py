@@ -23,7 +23,7 @@ from tritonforge import (
 )
 from tritonforge.configuring import Configured, configure, optional
 from tritonforge.costing import row_flops
-from tritonforge.errors import GateError
+from tritonforge.errors import ForgeError, GateError
 from tritonforge.exported import Exported
 from tritonforge.graph import lean
 from tritonforge.manifest import Manifest
@@ -97,21 +97,54 @@ def make(
     )
 
 
+_Proven = tuple[Exported, ModelSpec, Proof, tuple[str, ...]]
+
+
 def _proven(
-    path: Path, spec: ModelSpec, loaded: Loaded, largest: int, progress: Progress
-) -> tuple[Exported, ModelSpec, Proof, tuple[str, ...]]:
+    path: Path, said: ModelSpec, loaded: Loaded, largest: int, progress: Progress
+) -> _Proven:
     """Write the model and prove it; return what was made, the spec as it came out, and notes."""
-    said, spec = spec, wishes.with_sizes(wishes.with_samples(spec, loaded), loaded)
-    loaded = replace(loaded, domains={**loaded.domains, **dict(spec.domains)})
-    exported = exporting.make(loaded, spec, path, progress)
+    spec = wishes.with_sizes(wishes.with_samples(said, loaded), loaded)
+    drawn = replace(loaded, domains={**loaded.domains, **dict(spec.domains)})
+    exported = exporting.make(drawn, spec, path, progress)
     spec = wishes.still(spec, said, exported.signature)
     wishes.check_ranges(spec, exported.signature)
     spec = deciding.under(spec, exported.decision)
     finished = finishing.finish(path, exported, spec, progress)
     exported, spec = finished.exported, finished.judged(spec)
     placed = opsets.check(path, spec)
-    proof, judged = _prove(loaded, exported, _case(path, spec, exported, largest), progress)
+    try:
+        proof, judged = _prove(drawn, exported, _case(path, spec, exported, largest), progress)
+    except GateError as error:
+        # In a file whose weights lie beside it the original has left, or was made double.
+        is_last = exported.rewritten or spec.exporter == "torchscript" or graph.has_data(path)
+        if loaded.prepared is None or is_last:
+            raise
+        return _rewritten(error, path, said, loaded, largest, progress)
     return exported, spec, proof, (*loaded.notes, *exported.notes, *placed, *judged, *proof.notes)
+
+
+def _rewritten(
+    error: GateError,
+    path: Path,
+    said: ModelSpec,
+    loaded: Loaded,
+    largest: int,
+    progress: Progress,
+) -> _Proven:
+    """Make the file anew with the rewrites of the model's library; raise `error` if in vain.
+
+    A row of attention all of whose keys are masked has no value of its own: what torch computes
+    there its plain export does not.
+    """
+    progress("the numbers differ: trying the rewrites of the model's library")
+    try:
+        again = replace(loaded, rewritten=True)
+        exported, spec, proof, notes = _proven(path, said, again, largest, progress)
+    except ForgeError:
+        raise error from None
+    told = f"exported with its library's rewrites, since without them {error.message}"
+    return exported, spec, proof, (*notes, told)
 
 
 def _files(loaded: Loaded) -> tuple[Path, ...]:

@@ -95,13 +95,15 @@ class _Attempts:
                 opset=opset,
                 prepared=prepared,
             )
-            rewritten = "" if prepared is export.plainly else " with its library's rewrites"
-            way = _fit(raw, path, f"{method}{rewritten}", opset, spec)
+            rewritten = prepared is not export.plainly
+            by = f"{method} with its library's rewrites" if rewritten else method
+            way = _fit(raw, path, by, opset, spec)
         kept = drop_unused(path, loaded.inputs, self.wished)
         described = read_back(path, way, opset, spec, loaded.domains, self.sizes)
         hold(described.signature, kept)
         unused = [_UNUSED.format(each.name) for each in loaded.inputs if each not in kept]
-        return replace(described, notes=(*self.flat.notes, *unused, *told))
+        notes = (*self.flat.notes, *unused, *told)
+        return replace(described, rewritten=rewritten, notes=notes)
 
 
 def _attempts(loaded: Loaded, spec: ModelSpec, path: Path, progress: Progress) -> _Attempts:
@@ -184,6 +186,8 @@ def _ways(
 
     plain = export.plainly
     dynamo: tuple[tuple[Method, Prepared], ...] = (("dynamo", plain),)
+    if loaded.prepared is not None and loaded.rewritten:
+        return (("dynamo", loaded.prepared),)
     if loaded.prepared is not None:
         dynamo += (("dynamo", loaded.prepared),)
     traced: tuple[tuple[Method, Prepared], ...] = (("torchscript", plain),)

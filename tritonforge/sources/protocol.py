@@ -22,7 +22,8 @@ class Loaded:
     was asked for by the user: then one that the exporter freezes fails the build, where otherwise
     it only costs the batching, or has its largest size. `traced` says that the module is written
     for the tracing exporter, which loses nothing of it. `prepared` is what the source's library
-    does to a module, and to itself, for an export; it yields ONNX functions of its own by operator.
+    does to a module, and to itself, for an export; it yields ONNX functions of its own by operator;
+    `rewritten` says that nothing is to be exported without it.
     `weights` says in words where the weights come from, `labels` name the classes of the first
     output. `versions` are the libraries that took part. `read` are the files that a user's code
     reads to make the model, `unseen` says why those may not be all. `ranges` are the sizes of
@@ -39,6 +40,7 @@ class Loaded:
     asked: bool = False
     traced: bool = False
     prepared: "Callable[[nn.Module], AbstractContextManager[Mapping[Any, Any]]] | None" = None
+    rewritten: bool = False
     labels: tuple[str, ...] = ()
     weights: str
     weights_sha256: str | None
