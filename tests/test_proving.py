@@ -538,6 +538,24 @@ def test_rounding_is_measured_where_rows_change_places(case):
     assert fewer == {}
 
 
+def test_boxes_are_judged_by_rounding_from_the_start(case):
+    """A server's samples are others than those of the build, and may be the ones that need it."""
+    nodes = [
+        ("Constant", [], ["scores"], {"value_floats": [0.9, 0.5, 0.4]}),
+        ("Add", ["x", "x"], ["y"], {}),
+    ]
+    found = [("scores", T.FLOAT, [3]), ("y", T.FLOAT, [3, 4])]
+    fixed = case(nodes, [("x", T.FLOAT, [3, 4])], found)
+    scores = np.array([0.9, 0.5, 0.4], np.float32)
+    proof = proving.prove(
+        fixed,
+        lambda arrays: {"scores": scores, "y": double(arrays["x"])},
+        silent,
+        lambda: lambda arrays: {"scores": scores, "y": 2 * arrays["x"] + 1e-3},
+    )
+    assert proof.report.noise == {"y": pytest.approx(0.004, rel=1e-3)}
+
+
 def test_a_wrong_file_is_not_excused_by_rounding(case):
     proof = judged(case(*tiny.DOUBLE), lambda x: x * np.float32(2.01), lambda x: 2.01 * x)
     assert not proof.report.passed

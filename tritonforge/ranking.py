@@ -34,6 +34,11 @@ def in_order(want: Arrays, got: Arrays, agree: Agree) -> Arrays:
     return got
 
 
+def is_ranked(outputs: Arrays) -> bool:
+    """Say whether some outputs are rows in the order of a score."""
+    return any(_ranked(score, outputs, outputs) for score in outputs)
+
+
 def nearest(want: Arrays, got: Arrays) -> Arrays:
     """Put given rows where the wanted ones are that they are most like, each taken once."""
     for score in want:

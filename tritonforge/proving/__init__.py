@@ -19,6 +19,7 @@ from tritonforge.proving.kept import kept
 from tritonforge.proving.outputs import (
     Seen,
     as_seen,
+    finds,
     golden_of,
     is_all_found,
     is_steady,
@@ -60,25 +61,28 @@ def prove(
     """Compare over the sweep of sizes and seeds, then see whether rows are independent.
 
     `exact` makes the reference in double precision: where the numbers differ it tells how exact
-    the reference itself is, and by that they are judged again. With `leave` the reference and the
-    file are never in memory both: it frees the reference until that is asked again.
+    the reference itself is, and by that they are judged again; of boxes in the order of their
+    scores it is asked at once, for they are small differences of large numbers. With `leave` the
+    reference and the file are never in memory both: it frees the reference until that is asked
+    again.
 
     Output dimensions that the file states as fixed but that vary are renamed in the file. Raises
     `GateError` where the numbers differ, `ExportError` where a dynamic dimension is frozen inside.
     """
     plan, seen, steady, rest = tuple(plan_of(case)), list[Seen](), True, None
+    if leave is None and exact is not None and finds(case, reference):
+        case = replace(case, noise=_noise(case, reference, exact, plan, progress))
     with kept(case, reference, plan, progress, leave) as judge:
         with graph.session(case.path) as run:
             pairs = _pairs(case, judge, run, plan, seen, progress)
-            report = gate.compare(pairs, case.tolerance, ranked=case.ranked)
+            report = gate.compare(pairs, case.tolerance, case.noise, ranked=case.ranked)
             if report.passed:
                 with suppress(GateError):  # of another branch, which is judged again likewise
                     rest = _rest(case, judge, run, report, seen)
         if rest is None:
             steady = is_steady(case, reference)
-            if steady and exact is not None:
-                progress("asking how exact the model itself is, in double precision")
-                case = replace(case, noise=noise_of(case, judge, exact, plan))
+            if steady and exact is not None and not case.noise:
+                case = replace(case, noise=_noise(case, judge, exact, plan, progress))
             if leave is not None:
                 leave()
             with graph.session(case.path) as run:
@@ -101,6 +105,14 @@ def prove(
         steady=steady,
         notes=(*notes, *says_little(report)),
     )
+
+
+def _noise(
+    case: Case, judge: Run, exact: Callable[[], Run], plan: Plan, progress: Progress
+) -> dict[str, float]:
+    """Return how far each output may lie from the original for reasons of rounding alone."""
+    progress("asking how exact the model itself is, in double precision")
+    return noise_of(case, judge, exact, plan)
 
 
 def _rest(

@@ -92,6 +92,16 @@ def is_steady(case: Case, reference: Run) -> bool:
     return gate.compare([(reference(sample), reference(sample))], Tolerance(atol=0, rtol=0)).passed
 
 
+def finds(case: Case, reference: Run) -> bool:
+    """Say whether a model gives rows in the order of a score, as detectors do."""
+    if not case.ranked:
+        return False
+    try:
+        return ranking.is_ranked(reference(case.draw(smallest(case), 0)))
+    except ForgeError:  # told when it is proven
+        return False
+
+
 def noise_of(
     case: Case,
     reference: Run,
