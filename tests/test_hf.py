@@ -16,7 +16,7 @@ from tritonforge import graph, release, sources
 from tritonforge.build import build
 from tritonforge.errors import SourceError
 from tritonforge.repository import Repository
-from tritonforge.spec import Domain, ModelSpec, Range
+from tritonforge.spec import Domain, ModelSpec, Range, parse_input
 from tritonforge.tensors import DType, TensorSpec
 
 SMALL = {
@@ -269,6 +269,11 @@ def test_what_a_model_draws_by_itself_it_is_given(folder):
     assert "noise" not in inputs
 
 
+def test_what_is_not_known_of_a_model_can_be_stated(folder):
+    wish = (parse_input("past_values:FP32:batch,32,1"),)
+    assert load(f"hf:{folder('patchtst', {})}", weights="random", inputs=wish).inputs == wish
+
+
 def test_sounds_have_samples(folder):
     loaded, inputs = described(folder("wav2vec2", WAV2VEC2))
     assert inputs["input_values"] == (DType.FP32, ("batch", "samples"))
@@ -290,8 +295,6 @@ def test_sounds_of_a_codec_have_channels(folder):
 
 
 def test_inputs_that_are_stated_count(folder):
-    from tritonforge.spec import parse_input
-
     wish = (parse_input("input_ids:INT32:batch,12"),)
     loaded = load(f"hf:{folder('bert')}", weights="random", inputs=wish)
     assert (loaded.inputs, loaded.asked) == (wish, True)

@@ -43,7 +43,7 @@ def load(text: str, spec: ModelSpec) -> Loaded:
     images = beside.table(place, "preprocessor_config.json")
     texts = beside.table(place, "tokenizer_config.json")
     longest = facts.longest(texts, beside.table(place, "sentence_bert_config.json"))
-    found = inputs.of(module, images, longest)
+    found = inputs.of(module, images, longest, {each.name for each in spec.inputs})
     said = dict(spec.ranges)
     return Loaded(
         module=module,

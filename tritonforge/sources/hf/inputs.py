@@ -1,7 +1,7 @@
 """The inputs of a transformers model: by its signature, its config and what lies beside it."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,10 +39,15 @@ class Inputs:
     notes: Mapping[str, str]
 
 
-def of(module: Any, preprocessor: Mapping[str, Any], longest: int | None) -> Inputs:
+def of(
+    module: Any,
+    preprocessor: Mapping[str, Any],
+    longest: int | None,
+    stated: Container[str] = (),
+) -> Inputs:
     """Describe the inputs of a model; raises `SourceError` for one that nothing is known of.
 
-    `longest` says how many tokens its tokenizer makes at most.
+    `longest` says how many tokens its tokenizer makes at most, `stated` what the user describes.
     """
     takes = inspect.signature(module.forward).parameters
     names = [name for name in takes if name in _wanted(module, takes)]
@@ -52,8 +57,9 @@ def of(module: Any, preprocessor: Mapping[str, Any], longest: int | None) -> Inp
         if each.default is each.empty
         and each.kind not in {each.VAR_KEYWORD, each.VAR_POSITIONAL}
         and name not in names
+        and name not in stated
     ]
-    if needed or not names:
+    if needed or not (names or stated):
         told = [name for name in takes if not name.startswith(_FLAGS)]
         raise SourceError(
             f"what {type(module).__name__} takes as {', '.join(needed or told)} is not known",
