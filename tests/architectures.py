@@ -65,14 +65,14 @@ mnasnet0_5 mobilenet_v2 mobilenet_v3_small mobilenet_v3_large regnet_x_400mf reg
 resnet18 resnet50 resnext50_32x4d shufflenet_v2_x0_5 squeezenet1_1 swin_t swin_v2_t vgg11 vit_b_16
 deeplabv3_mobilenet_v3_large fcn_resnet50 lraspp_mobilenet_v3_large mc3_18 r2plus1d_18 r3d_18
 swin3d_t quantized_mobilenet_v2 resnet34 squeezenet1_0 shufflenet_v2_x1_0 regnet_x_800mf mnasnet1_0
-s3d resnet101 wide_resnet50_2 densenet169 efficientnet_b1 shufflenet_v2_x1_5 regnet_y_800mf vgg16_bn
+s3d resnet101 densenet169 efficientnet_b1 shufflenet_v2_x1_5 regnet_y_800mf
 mnasnet0_75
 """
 _IMAGE = "input:FP32:batch,3,96,96"  # of those that take any size
 _OWN_SIZE = "maxvit_t vit_b_16 quantized_mobilenet_v2"
 _CLIPS = {"mc3_18": "8,64,64", "r2plus1d_18": "8,64,64", "r3d_18": "8,64,64", "swin3d_t": "8,64,64"}
 _CLIPS |= {"s3d": "16,224,224"}  # frames and sides
-_DEAR = "maxvit_t vit_b_16 raft_small s3d vgg11 vgg16_bn"  # of which a batch of two has to do
+_DEAR = "maxvit_t vit_b_16 raft_small s3d vgg11"  # of which a batch of two has to do
 # Strips of so many pixels are not enlarged: the longest side is as long as it may be.
 _DETECTORS = {
     "fasterrcnn_mobilenet_v3_large_320_fpn": "32,640",
@@ -113,8 +113,10 @@ vit#image-classification vit_mae yolos#object-detection convnextv2 regnet poolfo
 dinov2_with_registers
 blip siglip vilt layoutlmv3
 audio-spectrogram-transformer hubert speech_to_text wav2vec2 wavlm whisper patchtst
-xlnet clap funnel
+xlnet clap
 """
+# What is said by --input, as the error asks for.
+_STATED = {"patchtst": ("past_values:FP32:batch,32,1",)}
 _FITTING: dict[str, dict[str, Any]] = {
     "lilt": {"hidden_size": 48},
     "clap": {
@@ -128,6 +130,7 @@ _FITTING: dict[str, dict[str, Any]] = {
             "window_size": 2,
         }
     },
+    "speech_to_text": {"max_source_positions": 256},  # a quarter of the frames
     "yolos": {"image_size": [64, 96]},
     "swin": {"image_size": 224, "patch_size": 4},
     "swinv2": {"image_size": 224, "patch_size": 4, "window_size": 7},
@@ -179,7 +182,13 @@ def _timm(name: str) -> Architecture:
 def _transformers(text: str) -> Architecture:
     """Return an architecture of transformers, written as its kind and the task."""
     kind, _, task = text.partition("#")
-    return Architecture(library="hf", name=kind, task=task, config=_FITTING.get(kind, {}))
+    return Architecture(
+        library="hf",
+        name=kind,
+        task=task,
+        config=_FITTING.get(kind, {}),
+        inputs=_STATED.get(kind, ()),
+    )
 
 
 def through(
