@@ -48,13 +48,14 @@ def check(
     models: Sequence[str] = (),
     target: Release | None = None,
     codes: Collection[str] | None = None,
+    cores: int | None = None,
     progress: Progress = silent,
 ) -> Report:
     """Apply every rule to models of a repository, by default to all.
 
     Without a target each is judged for the release that it was built for, else the default one.
     What has one of `codes` is told, by default everything, of a rule in a model the first `MOST`.
-    Raises `RepositoryError` where there is nothing to check.
+    `cores` are those of the server. Raises `RepositoryError` where there is nothing to check.
     """
     wanted = select(repository, models)
     names = models_of(repository)
@@ -64,7 +65,7 @@ def check(
         read[name] = model(repository, name, target)
     found: dict[str, list[Finding]] = {name: [*_of(read[name])] for name in names}
     refused = (name for name in names if any(_is_refused(each) for each in found[name]))
-    every = Models(path=repository.path, models=read, refused=frozenset(refused))
+    every = Models(path=repository.path, models=read, refused=frozenset(refused), cores=cores)
     counts: Counter[tuple[str, str]] = Counter()
     for rule, each in rules.broken(rules.OF_REPOSITORIES, every):
         counts[rule.code, each.model] += 1

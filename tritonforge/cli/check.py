@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     help="Tell only of these: codes or how they begin, as BAT,ENS2; repeat for more.",
 )
 @click.option("--ignore", type=parsed.CODES, multiple=True, help="Do not tell of these, likewise.")
+@click.option(
+    "--cores",
+    type=click.IntRange(min=1),
+    help="How many cores the server has; without it threads are not held against them.",
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 on advice, too.")
 @click.option("--fix", is_flag=True, help="Make the changes that mend a config and are safe.")
 @click.option("--diff", is_flag=True, help="Print the changes of --fix and leave all as it is.")
@@ -57,6 +62,7 @@ def command(
     target: "Release | None",
     select: tuple[frozenset[str], ...],
     ignore: tuple[frozenset[str], ...],
+    cores: int | None,
     explain: str | None,
     output_format: str,
     *,
@@ -87,6 +93,7 @@ def command(
             models=models,
             target=target,
             codes=_codes(select, ignore),
+            cores=cores,
             progress=progress,
         )
         plan, report = _done(model_repository, judge, models, fix=fix, diff=diff)

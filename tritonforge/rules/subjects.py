@@ -127,11 +127,15 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """All models of a repository, by name; `refused` are those that the server would not load."""
+    """All models of a repository, by name; `refused` are those that the server would not load.
+
+    `cores` are the server's, None where they are not known.
+    """
 
     path: Path
     models: Mapping[str, Model]
     refused: frozenset[str] = frozenset()
+    cores: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,5 @@
 """Rules of several models: the steps of ensembles, and what two models should not share."""
 
-from tritonforge.rules.across import decoupled, engines, ensembles
+from tritonforge.rules.across import decoupled, engines, ensembles, threads
 
-FAMILIES = (ensembles, decoupled, engines)
+FAMILIES = (ensembles, decoupled, engines, threads)
