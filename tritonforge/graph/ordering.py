@@ -9,11 +9,13 @@ from tritonforge.graph.schemas import graphs_in
 
 
 def reads(proto: NodeProto) -> Iterator[str]:
-    """Yield the values that a node reads, within its subgraphs too."""
+    """Yield the values that a node reads, within its subgraphs too, but for what they make."""
     yield from filter(None, proto.input)
     for graph in graphs_in(proto):
+        own = {each.name for each in (*graph.input, *graph.initializer)}
+        own.update(name for inner in graph.node for name in inner.output)
         for inner in graph.node:
-            yield from reads(inner)
+            yield from (name for name in reads(inner) if name not in own)
 
 
 def sort(graph: GraphProto) -> bool:

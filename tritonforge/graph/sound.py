@@ -1,48 +1,80 @@
 """Whether a graph's names hold together, without types: what ONNX Runtime refuses at first sight.
 
-Source: microsoft/onnxruntime, `graph.cc` (Graph::Graph, BuildConnections, VerifyNodeAndOpMatch).
+It sorts the nodes of a model itself; of a branch or a loop ONNX's checker wants them in order, and
+under names that nothing around has by then.
+
+Source: microsoft/onnxruntime, `graph.cc` (Graph::Graph, BuildConnections, VerifyNoDuplicateName,
+PerformTopologicalSortAndCheckIsAcyclic); onnx, `checker.cc` (check_graph).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from itertools import chain
 
 from onnx import GraphProto, ModelProto
 
+from tritonforge.graph.ordering import cycle
 from tritonforge.graph.schemas import graphs_in
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Around:
+    """What a branch or a loop sees: names that it may read, and those of them that are made yet."""
+
+    known: AbstractSet[str]
+    made: AbstractSet[str]
+
+
 def unsound(model: ModelProto) -> str | None:
-    """Say which name of a model's graphs does not hold together; None where all do.
+    """Say which name of a model's graphs does not hold together; None where all do."""
+    fault = next(_faults(model.graph, None), None)
+    if fault is None and (ring := cycle(model.graph)):
+        return f"its nodes read each other: {', '.join(ring)}"
+    return fault
 
-    The order of nodes is none of it: ONNX Runtime sorts them.
-    """
-    return next(_faults(model.graph, frozenset()), None)
 
-
-def _faults(graph: GraphProto, outer: frozenset[str]) -> Iterator[str]:
-    """Yield what is wrong of a graph in which the names of `outer` are known."""
-    given = [each.name for each in graph.input]
+def _faults(graph: GraphProto, around: _Around | None) -> Iterator[str]:
+    """Yield what is wrong with a graph, `around` being None for that of the model."""
+    inputs = [each.name for each in graph.input]
     made = [name for node in graph.node for name in node.output if name]
-    for names, said in ((given, "two inputs are"), (made, "two values are")):
-        twice = _twice(names)
-        if twice is not None:
-            yield f"{said} named {twice!r}"
-    held = {each.name for each in graph.initializer}
-    held |= {each.values.name for each in graph.sparse_initializer}
-    known = outer.union(given, made, held)
+    titles = [node.name for node in graph.node if node.name]
+    given = {*inputs, *(each.name for each in graph.initializer)}
+    given |= {each.values.name for each in graph.sparse_initializer}
+    operators = (name for node in graph.node for name in (node.op_type, node.domain))
+    for name in chain(given, made, titles, operators):
+        if not isinstance(name, str):  # what protobuf gives of bytes that are no UTF-8
+            yield f"a name is not UTF-8: {name!r}"
+    for names, said in ((inputs, "inputs"), ([*given, *made], "values"), (titles, "nodes")):
+        if (twice := _twice(names)) is not None:
+            yield f"two {said} are named {twice!r}"
+    for name in made if around else ():
+        if around and name in around.made:
+            yield f"two values are named {name!r}, one of them in a branch or a loop"
+    yield from _lost(graph, given, {*given, *made}, around)
+
+
+def _lost(
+    graph: GraphProto, given: AbstractSet[str], own: AbstractSet[str], around: _Around | None
+) -> Iterator[str]:
+    """Yield the names that nothing gives, in a branch or a loop nothing before."""
+    made = {*given, *around.made} if around else {*given}
+    known = {*made, *around.known} if around else {*own}
     for node in graph.node:
-        if not isinstance(node.op_type, str):  # what protobuf gives of bytes that are no UTF-8
-            yield f"an operator's name is not UTF-8: {node.op_type!r}"
         for name in node.input:
             if name and name not in known:
-                yield f"node {node.name!r} ({node.op_type}) reads {name!r}, which nothing gives"
+                nothing = "nothing before" if name in own else "nothing"
+                yield f"node {node.name!r} ({node.op_type}) reads {name!r}, which {nothing} gives"
         for inner in graphs_in(node):
-            yield from _faults(inner, known)
+            yield from _faults(inner, _Around(known=known, made=made))
+        made.update(filter(None, node.output))
+        known.update(filter(None, node.output))
     for each in graph.output:
-        if each.name not in known:
+        if each.name not in own:
             yield f"its output {each.name!r} is given by nothing"
 
 
-def _twice(names: list[str]) -> str | None:
+def _twice(names: Iterable[str]) -> str | None:
     """Return the first name that comes twice."""
     seen: set[str] = set()
     for name in names:
