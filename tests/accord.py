@@ -24,6 +24,7 @@ class Result:
     refusals: tuple[Finding, ...]
     error: str = ""
     excluded: str = ""
+    rehearsed: bool = False  # the server was given another text
 
     @property
     def agrees(self) -> bool:
@@ -33,7 +34,7 @@ class Result:
     @property
     def place(self) -> tuple[int, int] | None:
         """Return where the server could not read on, None where it read the config."""
-        found = _PLACE.search(self.verdict.said)
+        found = None if self.rehearsed else _PLACE.search(self.verdict.said)
         return (int(found[1]), int(found[2])) if found else None
 
     @property

@@ -113,10 +113,17 @@ def result(case: Case, verdict: Verdict) -> Result:
         found = refusals(case)
     except Exception as failure:  # noqa: BLE001 - a check that fails is what is looked for
         error = f"{type(failure).__name__}: {failure}"
-    if apart.rehearsed(case) is not case:
+    rehearsed = apart.rehearsed(case) is not case
+    if rehearsed:
         found = tuple(each for each in found if not apart.of_gpu(each))
-    excluded = apart.reason(case, verdict)
-    return Result(case=case, verdict=verdict, refusals=found, error=error, excluded=excluded)
+    return Result(
+        case=case,
+        verdict=verdict,
+        refusals=found,
+        error=error,
+        excluded=apart.reason(case, verdict),
+        rehearsed=rehearsed,
+    )
 
 
 def main() -> None:
