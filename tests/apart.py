@@ -9,8 +9,8 @@ from specimens import Case
 from tritonforge.check import Finding
 
 _BACKENDS = re.compile(r"unable to find (backend library for backend|Python backend based)")
-_BACKEND_OF = re.compile(r"unable to find backend library for backend '([^']*)'")
-_AGENT = re.compile(r"agent", re.IGNORECASE)
+_LIBRARY = "Failed to load library"
+_RUNTIMES = {"model.py", "libtriton_onnxruntime.so"}
 
 
 def rehearsed(case: Case) -> Case:
@@ -45,18 +45,15 @@ def of_gpu(finding: Finding) -> bool:
 
 def reason(case: Case, verdict: Verdict) -> str:
     """Say why a case does not count, empty where it does."""
+    configs = [each.config for each in case.models.values() if each.config is not None]
     if verdict.outcome == "hung":
         return "the embedded server did not answer for"
     if _BACKENDS.search(verdict.said):
         return "need another backend than the embedded server has"
-    if any(
-        each.config is not None and each.config.model_repository_agents.agents
-        for each in case.models.values()
-    ):
+    if _LIBRARY in verdict.said:
+        return "name a library of operators, which is looked for on the server's machine"
+    if any(each.model_repository_agents.agents for each in configs):
         return "name an agent, which the embedded server lacks"
-    if any(
-        each.config is not None and each.config.runtime in {"model.py", "libtriton_onnxruntime.so"}
-        for each in case.models.values()
-    ):
-        return "name the backend's library"
+    if any(each.runtime in _RUNTIMES for each in configs):
+        return "name the backend's library, which is another in an image"
     return ""

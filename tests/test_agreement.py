@@ -2,8 +2,10 @@
 
 import agreement
 import pytest
+import specimens
 from accord import report
 from judging import key_of
+from repertoire import MODEL
 
 ENOUGH = 0.995
 SOME = {"m": 150, "e": 50, "f": 50, "t": 50}
@@ -19,6 +21,17 @@ def test_a_seed_makes_the_same_cases():
 def test_the_rules_end_whatever_a_case_holds():
     for case in agreement.cases(2, SOME):
         agreement.refusals(case)
+
+
+@pytest.mark.parametrize("base", ["row", "none", "outside", "loop", "odd_function"])
+def test_the_rules_end_whatever_byte_of_a_file_is_bent(base):
+    case = specimens.case(base, "m")
+    files = case.models["m"].files
+    whole = files[MODEL]
+    for at in range(0, len(whole), 1 + len(whole) // 200):
+        for bits in (0x01, 0x80, 0xFF):
+            files[MODEL] = whole[:at] + bytes([whole[at] ^ bits]) + whole[at + 1 :]
+            agreement.refusals(case)
 
 
 @pytest.mark.slow

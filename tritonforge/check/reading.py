@@ -145,6 +145,16 @@ def _file(folder: Path, path: str, release: Release, message: Any) -> File:
         found = lean.read(folder / path)
     except GraphError as error:
         return File(path=path, fault=_relative(error.message, folder / path), hint=error.hint)
+    try:
+        return _judged(folder, path, found, release, message)
+    except (TypeError, ValueError, AttributeError):  # to what bytes in place of a text may lead
+        if graph.is_legible(found):
+            raise
+        return File(path=path, fault="a text in it is not UTF-8", hint="download it again")
+
+
+def _judged(folder: Path, path: str, found: Any, release: Release, message: Any) -> File:
+    """Tell what is known of a file that can be read."""
     if (fault := graph.unsound(found)) is not None:
         return File(path=path, fault=fault, hint="export the model again")
     outside = externals(folder / path, found)

@@ -23,7 +23,7 @@ from tritonforge.graph.outline import Outline, outline
 from tritonforge.graph.quantized import is_quantized, steps
 from tritonforge.graph.recorded import recorded
 from tritonforge.graph.running import evaluator, output_dims, runtime, session
-from tritonforge.graph.sound import unsound
+from tritonforge.graph.sound import is_legible, unsound
 from tritonforge.graph.unused import drop_inputs, unused_inputs
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "hidden_conditions",
     "inspect",
     "interface",
+    "is_legible",
     "is_quantized",
     "key",
     "kind",

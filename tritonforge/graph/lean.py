@@ -15,6 +15,7 @@ from onnx import ModelProto
 from tritonforge import presence
 from tritonforge.errors import GraphError
 from tritonforge.graph.file import holding_a_graph, unsound
+from tritonforge.graph.schemas import every_graph
 
 _MOST_FIELDS = 2_000_000  # that are looked at: no graph has as many nodes and weights
 LARGE = 1024  # bytes: values that no shape is read from
@@ -63,7 +64,16 @@ def _parsed(held: mmap.mmap, path: Path) -> ModelProto:
         thin = _thinned(data, 0, len(data), "model", count(1))
         model = ModelProto()
         model.ParseFromString(bytes(data) if thin is None else thin)
+        _legible(model)
         return model
+
+
+def _legible(model: ModelProto) -> None:
+    """Take names out that are no UTF-8 and that nothing refers to: ONNX Runtime minds none."""
+    for graph in every_graph(model.graph):
+        for each in (graph, *graph.node):
+            if not isinstance(each.name, str):
+                each.ClearField("name")
 
 
 def _is_there(path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 from onnx import GraphProto, ModelProto
 
@@ -34,6 +35,17 @@ def unsound(model: ModelProto) -> str | None:
     return fault
 
 
+def is_legible(message: Any) -> bool:
+    """Say whether every text in a message is UTF-8; protobuf gives bytes of one that is not."""
+    for field, value in message.ListFields():
+        held = value if field.is_repeated else [value]
+        if field.type == field.TYPE_STRING and not all(isinstance(each, str) for each in held):
+            return False
+        if field.type == field.TYPE_MESSAGE and not all(is_legible(each) for each in held):
+            return False
+    return True
+
+
 def _faults(graph: GraphProto, around: _Around | None) -> Iterator[str]:
     """Yield what is wrong with a graph, `around` being None for that of the model."""
     inputs = [each.name for each in graph.input]
@@ -42,7 +54,7 @@ def _faults(graph: GraphProto, around: _Around | None) -> Iterator[str]:
     given = {*inputs, *(each.name for each in graph.initializer)}
     given |= {each.values.name for each in graph.sparse_initializer}
     operators = (name for node in graph.node for name in (node.op_type, node.domain))
-    for name in chain(given, made, titles, operators):
+    for name in chain(given, made, operators):
         if not isinstance(name, str):  # what protobuf gives of bytes that are no UTF-8
             yield f"a name is not UTF-8: {name!r}"
     for names, said in ((inputs, "inputs"), ([*given, *made], "values"), (titles, "nodes")):
