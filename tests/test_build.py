@@ -260,6 +260,31 @@ def test_what_is_built_passes_its_check(repository):
     assert report.passed, report.findings
 
 
+def test_labels_are_taken_for_what_will_lie_in_the_models_folder(repository, tmp_path):
+    labels = tmp_path / "labels.txt"
+    labels.write_text("a\nb\nc\nd\n")
+    path = tiny.save(
+        tmp_path / "rows.onnx",
+        [("Identity", ["x"], ["y"], {})],
+        [("x", T.FLOAT, ["n", 4])],
+        [("y", T.FLOAT, ["n", 4])],
+    )
+    wanted = spec(str(path), labels=(("y", labels),))
+    for built in (build(wanted, repository), build(wanted, repository, rebuild=True)):
+        assert not [each for each in built.notes if "LBL" in each]
+
+
+def test_labels_that_a_link_brings_from_elsewhere_are_noted(repository, tmp_path):
+    built = build(spec("mlp"), repository)
+    (tmp_path / "labels.txt").write_text("a\nb\nc\nd\n")
+    (built.entry.model_dir / "labels.txt").symlink_to(tmp_path / "labels.txt")
+    path = built.entry.config_path
+    text = path.read_text().replace('name: "output"', 'name: "output" label_filename: "labels.txt"')
+    path.write_text(text)
+    notes = build(spec("mlp", seed=5), repository, standing="keep").notes
+    assert [each for each in notes if each.startswith("LBL201 nets_mlp/config.pbtxt:")]
+
+
 def test_a_scalar_needs_a_target_that_takes_it(repository, tmp_path):
     path = tiny.save(
         tmp_path / "bare.onnx",

@@ -1,9 +1,10 @@
 """What `tritonforge check` says of a model that is about to be published.
 
 Between use cases: the version in its stage is shown to the rules as it will lie in the repository,
-by links, so that what would be found a minute later is known before anyone can see it.
+by links and copies, so that what would be found a minute later is known before anyone can see it.
 """
 
+import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -14,8 +15,9 @@ from tritonforge.check import check
 from tritonforge.check.report import Finding
 from tritonforge.errors import ConfigError
 from tritonforge.release import Release
-from tritonforge.repository import CONFIG, Repository, Stage
+from tritonforge.repository import CONFIG, Repository, Stage, reading
 
+_LARGEST = 64 << 20  # bytes of a file that is copied
 _OF_CONFIGS = frozenset(rule.code for rule in rules.OF_CONFIGS)
 
 
@@ -70,8 +72,32 @@ def _shown(
         (seen / str(version)).symlink_to(stage.version_dir.resolve())
         for path in (*stage.extras, *_standing(repository, name, obsolete)):
             if not (seen / path.name).exists():
-                (seen / path.name).symlink_to(path.resolve())
+                _show(path, seen / path.name)
         yield Repository(Path(folder))
+
+
+def _show(path: Path, at: Path) -> None:
+    """Lay out what lies beside the new version, as it would lie in the model's folder.
+
+    Files are copied, for a link would lead out of that; other versions are as they were, and so is
+    what is too large for a file of labels.
+    """
+    target = path.resolve()
+    if reading.version_of(path.name) is not None or not _is_own(path):
+        at.symlink_to(target)
+    elif target.is_dir():
+        at.mkdir()
+        for each in target.iterdir():
+            _show(each, at / each.name)
+    elif target.is_file() and target.stat().st_size <= _LARGEST:
+        shutil.copyfile(target, at)
+    else:
+        at.symlink_to(target)
+
+
+def _is_own(path: Path) -> bool:
+    """Say whether no link brings a file from elsewhere."""
+    return path.resolve().is_relative_to(path.parent.resolve())
 
 
 def _standing(repository: Repository, name: str, obsolete: Collection[Path]) -> Iterator[Path]:
