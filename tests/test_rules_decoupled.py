@@ -74,3 +74,36 @@ def test_a_step_that_does_not_batch_is_no_limit(monkeypatch):
 def test_what_an_ensemble_takes_and_gives_is_compared_as_it_takes_it(monkeypatch):
     models = wired("done FP32 4; raw FP32 9", ("a", "x=raw", "y=done"))
     assert codes(monkeypatch, models) == set()
+
+
+def test_an_ensemble_is_not_decoupled_by_what_it_says_itself(monkeypatch):
+    steps = [("inner", "raw=raw", "done=t"), ("wide", "a=t b=raw", "sum=done")]
+    lone = ensemble(8, RAW, DONE, ("a", "x=raw", "y=done"))
+    said_so = f"{lone}\nmodel_transaction_policy {{ decoupled: true }}"
+    inner = {"inner": (said_so, {"1/": b""}), **parts("a")}
+    assert codes(monkeypatch, wired(LONG, *steps, **inner)) == set()
+
+
+def test_an_ensemble_far_below_is_followed_once(monkeypatch):
+    """Of thirty each has the next one twice: along each way there would be a thousand million."""
+    names = [f"e{level}" for level in range(30)]
+    nested = {
+        name: (
+            ensemble(8, RAW, DONE, (below, "raw=raw", "done=t"), (below, "raw=t", "done=done")),
+            {"1/": b""},
+        )
+        for name, below in zip(names, [*names[1:], "inner"], strict=True)
+    }
+    plain = (ensemble(8, RAW, DONE, ("a", "x=raw", "y=done")), {"1/": b""})
+    steps = [("e0", "raw=raw", "done=t"), ("wide", "a=t b=raw", "sum=done")]
+    models = wired(LONG, *steps, **nested, inner=plain, **parts("a"))
+    assert codes(monkeypatch, models) == set()
+    models = wired(LONG, *steps, **nested, inner=(INNER, {"1/": b""}), **parts("streams"))
+    assert codes(monkeypatch, models) == {"ENS210"}
+
+
+@pytest.mark.parametrize(("dims", "reshape", "refused"), [("2,2", "4", False), ("4", "2,2", True)])
+def test_an_output_of_an_ensemble_is_taken_as_it_is_reshaped(monkeypatch, dims, reshape, refused):
+    told = f"done FP32 {dims} reshape {{ shape: [ {reshape} ] }}"
+    models = wired(told, ("a", "x=raw", "y=done"))
+    assert codes(monkeypatch, models) == ({"ENS208"} if refused else set())

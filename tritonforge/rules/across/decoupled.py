@@ -1,6 +1,8 @@
 """Rules of ensembles with a model that answers a request as often as it likes."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
 
 from tritonforge.rules.across.wiring import Step, ensembles, steps
 from tritonforge.rules.rule import Found, rule
@@ -20,11 +22,10 @@ def answers_are_of_one_source(models: Models) -> Iterator[Found]:
     Source: triton-inference-server/core, `ensemble_utils.cc` (ValidateEnsembleConfig).
     Remedy: let the decoupled step hand on what is needed beside its answers, or leave it out.
     """
-    own: dict[str, list[Step]] = {name: [] for name in ensembles(models)}
-    for each in steps(models):
-        own[each.ensemble].append(each)
-    for name, parts in own.items():
-        sources = _sources(models, name, parts, own)
+    decoupled = _decoupled(models)
+    for name in ensembles(models):
+        parts = [*steps(models, name)]
+        sources = _sources(models.models[name].message, parts, decoupled)
         for each in parts:
             if (clash := _clash(each.step.input_map.values(), sources, parts)) is not None:
                 yield Found(model=name, said=clash, at=f"{each.at}.input_map")
@@ -33,43 +34,54 @@ def answers_are_of_one_source(models: Models) -> Iterator[Found]:
             yield Found(model=name, said=clash, at="output")
 
 
-def _sources(
-    models: Models, name: str, parts: list[Step], own: Mapping[str, list[Step]]
-) -> _Sources:
-    """Follow the tensors of an ensemble through its steps, in whatever order these stand."""
-    found: _Sources = {each.name: None for each in models.models[name].message.input}
-    left = dict(enumerate(parts))
-    while left:
-        ready = [
-            number
-            for number, each in left.items()
-            if found.keys() >= {*each.step.input_map.values()}
-        ]
-        if not ready:  # a circle, or a tensor from nowhere: other rules tell
-            break
-        for number in ready:
-            step = left.pop(number).step
-            given = [found[tensor] for tensor in sorted(step.input_map.values())]
-            handed = next((each for each in given if each is not None), None)
-            source = number if _streams(models, step.model_name, own, frozenset()) else handed
-            for tensor in step.output_map.values():
-                found.setdefault(tensor, source)
+def _sources(message: Any, parts: Sequence[Step], decoupled: Collection[str]) -> _Sources:
+    """Follow the tensors of an ensemble through its steps, in whatever order these stand.
+
+    What is in a circle, or comes from nowhere, has no source: other rules tell.
+    """
+    found: _Sources = {each.name: None for each in message.input}
+    missing = [{*each.step.input_map.values()} - found.keys() for each in parts]
+    takers: dict[str, list[int]] = defaultdict(list)
+    for number, names in enumerate(missing):
+        for name in names:
+            takers[name].append(number)
+    ready = [number for number, names in enumerate(missing) if not names]
+    for number in ready:
+        step = parts[number].step
+        given = [found[tensor] for tensor in sorted(step.input_map.values())]
+        handed = next((each for each in given if each is not None), None)
+        source = number if step.model_name in decoupled else handed
+        for tensor in {*step.output_map.values()} - found.keys():
+            found[tensor] = source
+            for taker in takers[tensor]:
+                missing[taker].discard(tensor)
+                if not missing[taker]:
+                    ready.append(taker)
     return found
 
 
-def _streams(
-    models: Models, name: str, own: Mapping[str, list[Step]], above: frozenset[str]
-) -> bool:
-    """Say whether a model is decoupled, or an ensemble with a step that is."""
-    model = models.models.get(name)
-    if model is None or model.message is None or name in above:
-        return False
-    return bool(model.message.model_transaction_policy.decoupled) or any(
-        _streams(models, each.step.model_name, own, above | {name}) for each in own.get(name, ())
-    )
+def _decoupled(models: Models) -> frozenset[str]:
+    """Name the models that are decoupled; an ensemble is by a step that is, whatever it says."""
+    above: dict[str, list[str]] = defaultdict(list)
+    for each in steps(models):
+        above[each.step.model_name].append(each.ensemble)
+    wholes = {*ensembles(models)}
+    left = [
+        name
+        for name, model in models.models.items()
+        if model.message is not None
+        and name not in wholes
+        and model.message.model_transaction_policy.decoupled
+    ]
+    found = set(left)
+    while left:
+        new = {*above[left.pop()]} - found
+        found |= new
+        left += new
+    return frozenset(found)
 
 
-def _clash(tensors: Iterable[str], sources: _Sources, parts: list[Step]) -> str | None:
+def _clash(tensors: Iterable[str], sources: _Sources, parts: Sequence[Step]) -> str | None:
     """Say which tensors do not come from one source, None where all do."""
     told = {sources[each]: each for each in sorted(tensors, reverse=True) if each in sources}
     if len(told) < 2:

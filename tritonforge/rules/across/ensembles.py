@@ -33,10 +33,10 @@ def steps_exist(models: Models) -> Iterator[Found]:
 def versions_exist(models: Models) -> Iterator[Found]:
     """The version that a step asks for is one that the server loads.
 
-    A step may name a version; without one, or with -1, it takes the newest that is loaded.
+    With -1 it takes the newest that is loaded, with any other number that version alone.
 
     Source: triton-inference-server/core, `model_repository_manager.cc`.
-    Remedy: name a version that the model's version_policy serves, or leave model_version out.
+    Remedy: name a version that the model's version_policy serves, or write model_version: -1.
     """
     for each in steps(models):
         wanted = each.step.model_version

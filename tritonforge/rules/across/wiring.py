@@ -58,9 +58,9 @@ def ensembles(models: Models) -> Iterator[str]:
             yield name
 
 
-def steps(models: Models) -> Iterator[Step]:
-    """Yield the steps of every ensemble."""
-    for name in ensembles(models):
+def steps(models: Models, ensemble: str | None = None) -> Iterator[Step]:
+    """Yield the steps of an ensemble, by default of every one."""
+    for name in ensembles(models) if ensemble is None else (ensemble,):
         for number, step in enumerate(models.models[name].message.ensemble_scheduling.step):
             model = models.models.get(step.model_name)
             yield Step(ensemble=name, at=f"{_STEP}[{number}]", step=step, model=model)
@@ -82,26 +82,25 @@ def clashes(models: Models, ensemble: str) -> Iterator[Clash]:
     """Yield the tensors that the models of an ensemble, and itself, do not have alike."""
     own = models.models[ensemble].message
     known = {
-        each.name: _node(ensemble, each, own.max_batch_size, reshaped=kind == "input")
-        for kind in ("output", "input")  # one that is both is compared as an input
-        for each in getattr(own, kind)
+        each.name: _node(ensemble, each, own.max_batch_size, reshaped=True)
+        for each in (*own.output, *own.input)  # one that is both is compared as an input
     }
-    for each in steps(models):
-        if each.ensemble != ensemble or each.face is None:
+    for each in steps(models, ensemble):
+        if (face := each.face) is None:
             continue
         for kind in ("input", "output"):
             mapped = getattr(each.step, f"{kind}_map")
-            for tensor in getattr(each.face, kind):
+            for tensor in getattr(face, kind):
                 if tensor.name not in mapped:
                     continue
                 name = mapped[tensor.name]
-                node = _node(each.step.model_name, tensor, each.face.max_batch_size)
+                node = _node(each.step.model_name, tensor, face.max_batch_size)
                 at = keyed(f"{each.at}.{kind}_map", tensor.name)
                 yield from _compared(name, known.setdefault(name, node), node, at)
 
 
 def _node(owner: str, tensor: Any, batch: int, *, reshaped: bool = False) -> _Node:
-    """Describe a tensor; the server takes an ensemble's own inputs as they are reshaped."""
+    """Describe a tensor; the server takes an ensemble's own tensors as they are reshaped."""
     dims = tuple(tensor.reshape.shape if reshaped and tensor.HasField("reshape") else tensor.dims)
     full = (-1, *dims) if batch > 0 else dims
     return _Node(owner=owner, dtype=value_of(tensor, "data_type"), dims=dims, full=full)
