@@ -52,6 +52,8 @@ def report(results: Sequence[Result]) -> str:
         lines.append(f"server {outcome}: check agrees in {_share(each.agrees for each in of)}")
     placed = [each.is_placed for each in counted if each.place is not None]
     lines.append(f"syntax: line and column agree in {_share(placed)}")
+    rehearsals = sum(each.rehearsed for each in counted)
+    lines.append(f"of these {rehearsals} ask for a GPU: rehearsed, and not judged by what is of it")
     reasons = Counter(each.excluded for each in results if each.excluded)
     lines += [f"apart: {count} that {why}" for why, count in sorted(reasons.items())]
     lines.append(_borne_out(counted))
