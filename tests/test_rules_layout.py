@@ -10,6 +10,8 @@ import tiny
 
 from tritonforge import release, rules, server
 from tritonforge.errors import ServerError
+from tritonforge.pbtxt import ModelConfig
+from tritonforge.rules import backends
 
 EVERY = "version_policy { all { } }"
 
@@ -242,3 +244,8 @@ def test_what_ends_the_whole_server_is_refused(embedded, tmp_path, place, code):
         server.serving(tmp_path, embedded),
     ):
         pass
+
+
+def test_a_backend_is_what_is_behind_the_first_dot_of_a_name():
+    named = {name: backends.serving(ModelConfig(), name, ()) for name in ("a.b", "a.lib.net", "a.")}
+    assert named == {"a.b": "b", "a.lib.net": "lib.net", "a.": None}

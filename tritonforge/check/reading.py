@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -128,15 +128,23 @@ def _files(
     found = {}
     for number in versions:
         path = f"{reading.folder_of(number)}/{name.lstrip('/')}".rstrip("/")
-        if backend == "onnxruntime":
-            path = f"{path}/{MODEL}" if (folder / path).is_dir() else path
-        if not (folder / path).exists():
+        if backend == backends.ONNX and _is(folder / path, Path.is_dir):
+            path = f"{path}/{MODEL}"
+        if not _is(folder / path, Path.exists):
             found[number] = File(path=path, missing=True, fault="it is not there")
-        elif backend == "onnxruntime":
+        elif backend == backends.ONNX:
             found[number] = _file(folder, path, release, message)
         else:
             found[number] = File(path=path)
     return found
+
+
+def _is(path: Path, what: Callable[[Path], bool]) -> bool:
+    """Ask of a path what a config may name, also one that no file can have."""
+    try:
+        return what(path)
+    except OSError:  # it is too long
+        return False
 
 
 def _file(folder: Path, path: str, release: Release, message: Any) -> File:

@@ -74,14 +74,14 @@ def serving(message: Any, name: str, content: Collection[str]) -> str | None:
     """Return what serves a model of a name, None where the server cannot tell.
 
     `content` are the names in the first folder of the model by its letters, version or not. What
-    tells nothing, no platform and no file, may tell its backend by the end of its own name.
+    tells nothing, no platform and no file, may tell its backend behind the first dot of its name.
     """
     found = message.backend or derived(message, content)
     if found or message.platform == ENSEMBLE:
         return str(found or ENSEMBLE)
     if message.platform or message.default_model_filename:
         return None
-    called = name.rpartition(".")[2] if "." in name else ""
+    called = name.partition(".")[2]
     return called if called and called not in PLATFORMS else None
 
 
