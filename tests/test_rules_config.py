@@ -588,3 +588,12 @@ def test_the_table_of_fields_has_those_of_the_schema_at_hand():
             known = rows["fields"].get(each.full_name, {})
             assert {field.name for field in each.fields} <= set(known), each.full_name
     assert len(seen) > 30
+
+
+def test_what_runs_on_the_cpu_alone_builds_no_engines():
+    on_gpu = accelerated("tensorrt")
+    on_cpu = on_gpu.replace("KIND_GPU", "KIND_CPU")
+    codes = [
+        {rule.code for rule, _ in broken(pbtxt.parse(whole(each)))} for each in (on_gpu, on_cpu)
+    ]
+    assert codes == [{"WRM301"}, {"ACC201"}]

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from tritonforge.rules.config.accelerators import parameters
+from tritonforge.rules.config.values import is_on
 from tritonforge.rules.places import keyed
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import File, Model, Models
 from tritonforge.stamp import sha256
 
 _ENABLE, _PATH, _PREFIX = (f"trt_engine_cache_{word}" for word in ("enable", "path", "prefix"))
-_ON = {"1", "true", "True", "on"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ def _kept(models: Models) -> Iterator[_Kept]:
         if model.config is None or not model.config.is_onnx:
             continue
         for prefix, given in parameters(model.config, "tensorrt"):
-            if given.get(_ENABLE) in _ON:
+            if is_on(given.get(_ENABLE, "")):
                 for version, file in model.files.items():
                     yield _Kept(
                         model=model,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tritonforge import knobs
 from tritonforge.knobs import Key
 from tritonforge.rules.config.accelerators import may_use_gpu
-from tritonforge.rules.config.values import late, unreadable
+from tritonforge.rules.config.values import is_off, late, unreadable
 from tritonforge.rules.places import keyed, near, renamed
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
@@ -62,7 +62,7 @@ def arena_of_the_cpu(config: Config) -> Iterator[Found]:
     Remedy: take memory.enable_memory_arena_shrinkage or enable_mem_arena out.
     """
     given = _texts(config)
-    if "cpu" in given.get(_SHRUNK, "") and given.get(_ARENA, "").lower() in {"0", "false", "off"}:
+    if "cpu" in given.get(_SHRUNK, "") and is_off(given.get(_ARENA, "")):
         yield Found(
             said=f"with {_ARENA} off the CPU has no arena to shrink",
             at=keyed("parameters", _SHRUNK),

@@ -4,14 +4,13 @@ from collections.abc import Iterator
 
 from tritonforge import knobs
 from tritonforge.rules.config.accelerators import parameters
-from tritonforge.rules.config.values import late, unreadable
+from tritonforge.rules.config.values import is_on, late, unreadable
 from tritonforge.rules.places import keyed, near, renamed
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
 
 # The first release that hands TensorRT's options on as text, which ONNX Runtime reads strictly.
 _OPTIONS_AS_TEXT = "24.02"
-_ON = {"1", "true", "on"}
 _HEURISTICS = "trt_build_heuristics_enable"
 # Switches without which a parameter is not read.
 _SWITCHES = {
@@ -120,7 +119,7 @@ def switched_on(config: Config) -> Iterator[Found]:
     for prefix, given in parameters(config, "tensorrt"):
         for name in sorted(given):
             switch = _SWITCHES.get(name)
-            if switch is not None and given.get(switch, "").lower() not in _ON:
+            if switch is not None and not is_on(given.get(switch, "")):
                 yield Found(said=f"it is not read without {switch}", at=keyed(prefix, name))
 
 

@@ -13,7 +13,8 @@ from tritonforge.release import Release
 from tritonforge.rules.places import near
 from tritonforge.rules.rule import Found
 
-_SWITCHES = {"true", "on", "1", "false", "off", "0"}
+_ON = {"true", "on", "1"}
+_OFF = {"false", "off", "0"}
 _ONNX_SWITCHES = {"0", "1", "true", "True", "false", "False"}
 # What C's `strtol` reads: blanks before a number, anything behind it.
 _NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
@@ -34,8 +35,18 @@ def wanted(text: str, key: Key, *, whole: bool) -> str | None:
     return None if read(text, whole) else said
 
 
+def is_on(text: str) -> bool:
+    """Say whether the backend takes a switch for on."""
+    return text.lower() in _ON
+
+
+def is_off(text: str) -> bool:
+    """Say whether the backend takes a switch for off."""
+    return text.lower() in _OFF
+
+
 def _switch(text: str, whole: bool) -> bool:  # noqa: FBT001 - one of a table of readers
-    return text in _ONNX_SWITCHES if whole else text.lower() in _SWITCHES
+    return text in _ONNX_SWITCHES if whole else text.lower() in _ON | _OFF
 
 
 def _integer(text: str, whole: bool) -> bool:  # noqa: FBT001

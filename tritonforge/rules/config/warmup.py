@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from tritonforge import pbtxt
+from tritonforge.rules.config.accelerators import parameters
 from tritonforge.rules.places import keyed, near, shown, told_apart, value_of
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
-
-_GPU = "optimization.execution_accelerators.gpu_execution_accelerator"
 
 
 def _samples(config: Config) -> Iterator[tuple[str, Any]]:
@@ -232,10 +231,9 @@ def engines_before_requests(config: Config) -> Iterator[Found]:
     Remedy: add model_warmup with the shapes that requests have.
     """
     message = config.message
-    held = message.optimization.execution_accelerators.gpu_execution_accelerator
-    if config.is_onnx and not message.model_warmup and not message.sequence_batching.state:
-        for place, each in told_apart(_GPU, held):
-            if each.name == "tensorrt":
-                yield Found(
-                    said="without model_warmup the first requests wait for engines", at=place
-                )
+    if not message.model_warmup and not message.sequence_batching.state:
+        for place, _ in parameters(config, "tensorrt"):
+            yield Found(
+                said="without model_warmup the first requests wait for engines",
+                at=place.removesuffix(".parameters"),
+            )

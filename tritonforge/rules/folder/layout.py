@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from difflib import get_close_matches
 
+from tritonforge.pbtxt.editing import schema
 from tritonforge.repository import CONFIG, reading
 from tritonforge.rules.backends import ENSEMBLE, FILES
 from tritonforge.rules.config.general import serves_none
@@ -25,7 +26,7 @@ def named_as_its_folder(model: Model) -> Iterator[Found]:
         yield Found(
             said=f"the name is {model.config.message.name!r}, the folder's {model.name!r}",
             at="name",
-            changes=(Change(path="name", value=f'"{model.name}"'),),
+            changes=(Change(path="name", value=schema.quote(model.name)),),
         )
 
 

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 
-from tritonforge import pbtxt
+from tritonforge import knobs, pbtxt
 from tritonforge.pbtxt.fitting import capable, configured
 from tritonforge.rules.folder.misfits import found, served
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Model
-
-_BFLOAT16_SINCE = "26.03"  # onnxruntime_backend, `onnxruntime_utils.cc`
 
 
 @rule("FIT115", "refused")
@@ -36,7 +34,7 @@ def types_that_triton_has(model: Model) -> Iterator[Found]:
     """
     for each in served(model):
         known = configured(each)
-        late = known == "TYPE_BF16" and model.release.tag < _BFLOAT16_SINCE
+        late = not knobs.begun(knobs.sinces("data_types").get(known or ""), model.release)
         if each.type.startswith("tensor(") and (known is None or late):
             yield Found(
                 said=f"{each.name!r} of the model is {each.type}, which Triton does not take"
