@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import tiny
 
 from tritonforge import pbtxt, release
 from tritonforge.check import MOST, Finding, check, fixing, reading, silencing
@@ -85,6 +86,36 @@ def test_a_folder_that_no_model_can_be_called_by_keeps_none_from_being_checked(r
     place(repository.path, "x\udcff", CONFIG)
     assert codes(check(repository).findings) == ["LAY101", "BAT101"] * 3
     assert {each.finding.model for each in fixed(repository)[0].left} == {"a..b", "x\udcff"}
+
+
+ROWS = """\
+backend: "onnxruntime"
+max_batch_size: 8
+input { name: "x" data_type: TYPE_FP32 dims: 4 }
+output { name: "y" data_type: TYPE_FP32 dims: 4 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (f'{ROWS}input {{ name: "x" data_type: TYPE_FP32 dims: 4 }}', "TEN112"),
+        (ROWS.replace("TYPE_FP32 dims: 4 }\no", "TYPE_FP32 }\no"), "TEN103"),
+        (ROWS.replace("dims: 4 }\no", "dims: 4 optional: true }\no"), "TEN110"),
+    ],
+)
+def test_what_the_config_tells_by_itself_is_not_told_of_the_file_too(tmp_path, text, code):
+    folder = tiny.double(tmp_path, "m")
+    (folder / "config.pbtxt").write_text(f"{text}\ndynamic_batching {{ }}\n")
+    assert [each.rule.code for each in check(Repository(tmp_path)).findings] == [code]
+
+
+def test_a_name_that_no_file_can_have_is_that_of_none(tmp_path):
+    folder = tiny.double(tmp_path, "m")
+    with (folder / "config.pbtxt").open("a") as file:
+        file.write(f'default_model_filename: "{"a" * 300}"\n')
+    tiny.double(tmp_path, "n")
+    assert [each.rule.code for each in check(Repository(tmp_path)).findings] == ["LAY108"]
 
 
 def test_codes_choose_what_is_told(repository):

@@ -103,7 +103,7 @@ CASES = {
     "twice": (
         tiny.config(4, "x FP32 4;x FP32 4", "y FP32 4"),
         (ADD, *ROW),
-        {"FIT104": "input"},
+        {},  # which TEN112 tells
     ),
     "input_type": (
         tiny.config(4, "x INT64 4", "y FP32 4"),
@@ -221,7 +221,7 @@ CASES = {
     "control_listed": (
         tiny.config(4, "x FP32 4;START FP32 1", "y FP32 4", starts()),
         CONTROLLED,
-        {"FIT104": "input"},
+        {},  # which SEQ113 tells
     ),
     "kept": (tiny.config(4, "x FP32 4", "y FP32 4", keeps()), HELD, {}),
     "state_name": (

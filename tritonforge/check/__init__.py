@@ -108,12 +108,19 @@ def _unsilenced(checked: Model, findings: list[Finding]) -> tuple[list[Finding],
 
 
 def _of(checked: Model) -> Iterator[Finding]:
-    """Yield what rules of a lone model find."""
+    """Yield what rules of a lone model find.
+
+    What a rule of the config alone refuses at a place is not told again of the file, unless that
+    mends it.
+    """
+    config = checked.config
+    own = [] if config is None else [*rules.broken(rules.OF_CONFIGS, config, most=MOST)]
+    told = {found.at for rule, found in own if rule.severity == "refused" and found.at}
     for rule, found in rules.broken(rules.OF_MODELS, checked, most=MOST):
-        yield _finding(rule, checked, found)
-    if checked.config is not None:
-        for rule, found in rules.broken(rules.OF_CONFIGS, checked.config, most=MOST):
+        if found.changes or found.at not in told:
             yield _finding(rule, checked, found)
+    for rule, found in own:
+        yield _finding(rule, checked, found)
 
 
 def _finding(rule: Rule, checked: Model, found: Found) -> Finding:

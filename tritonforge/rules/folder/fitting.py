@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from tritonforge.rules.config import listed, states
 from tritonforge.rules.folder.misfits import found
 from tritonforge.rules.rule import Found, rule
-from tritonforge.rules.subjects import Model
+from tritonforge.rules.subjects import Config, Model
 
 
 @rule("FIT101", "refused")
@@ -56,7 +57,14 @@ def inputs_count_once(model: Model) -> Iterator[Found]:
     Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ValidateInputs).
     Remedy: list each input once, and call optional what the file has a value of.
     """
-    yield from found(model, "count")
+    if model.config is None or not _is_told(model.config):
+        yield from found(model, "count")
+
+
+def _is_told(config: Config) -> bool:
+    """Say whether a rule of the config alone tells what is given more than once."""
+    alone = (listed.listed_once, states.one_state_an_input, states.filled_in_by_the_server)
+    return any(True for each in alone for _ in each.judge(config))
 
 
 @rule("FIT105", "refused")
