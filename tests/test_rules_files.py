@@ -228,6 +228,29 @@ def test_what_a_gpu_leaves_to_the_cpu_is_told_of_models_for_one(tmp_path):
     assert found.found.said == "the GPU leaves nodes to the CPU: 1 Pad"
 
 
+@pytest.mark.parametrize(("kind", "codes"), [("KIND_GPU", []), ("KIND_CPU", ["ACC201", "OPS102"])])
+def test_an_accelerator_that_no_instance_reads_gives_no_kernels(tmp_path, kind, codes):
+    halves = [("x", T.FLOAT16, ["n", 4, 2560]), ("b", T.FLOAT16, [2560])]
+    folder = tmp_path / "m"
+    (folder / "1").mkdir(parents=True)
+    graph = helper.make_graph(
+        [helper.make_node("BiasSplitGelu", ["x", "b"], ["y"], domain="com.microsoft")],
+        "g",
+        [helper.make_tensor_value_info(*each) for each in halves],
+        [helper.make_tensor_value_info("y", T.FLOAT16, ["n", 4, 1280])],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    made = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    onnx.save(made, folder / "1" / "model.onnx")
+    text = tiny.config(0, "x FP16 -1,4,2560;b FP16 2560", "y FP16 -1,4,1280", "")
+    accelerator = 'gpu_execution_accelerator { name: "cuda" }'
+    (folder / "config.pbtxt").write_text(
+        text.replace("KIND_CPU", kind)
+        + f"optimization {{ execution_accelerators {{ {accelerator} }} }}"
+    )
+    assert rulecases.codes(rulecases.checked(tmp_path), "m") == codes
+
+
 def test_loops_and_half_floats_that_the_cpu_widens(tmp_path):
     onnx.save(graphs.branching(), tiny.double(tmp_path, "loop") / "1" / "model.onnx")
     nodes = [("Cast", ["x"], ["h"], {"to": T.FLOAT16}), ("Tanh", ["h"], ["t"], {})]

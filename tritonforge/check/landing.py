@@ -25,15 +25,17 @@ def landing(
 
     A shape that CUDA's own provider computes on the host is not left.
     """
-    accelerator = _accelerator(message)
+    accelerator = asked(message)
     nodes = _placed(given, release, accelerator)
     on_cpu = [each for each in nodes if each.provider == "cpu" and not each.hosted]
     left = on_cpu if accelerator != "cpu" else []
     return _counted(left), _counted([each for each in on_cpu if each.widened])
 
 
-def _accelerator(message: Any) -> Accelerator:
-    """Return what the config asks for."""
+def asked(message: Any) -> Accelerator:
+    """Return what a config asks for and gets: none where all its instances are on the CPU."""
+    if not pbtxt.may_use_gpu(message):
+        return "cpu"
     wanted = message.optimization.execution_accelerators.gpu_execution_accelerator
     if any(each.name == "tensorrt" for each in wanted):
         return "tensorrt"

@@ -9,7 +9,7 @@ from typing import Any
 
 from tritonforge import graph, manifest, pbtxt, placement
 from tritonforge.check import beside
-from tritonforge.check.landing import landing
+from tritonforge.check.landing import asked, landing
 from tritonforge.errors import ForgeError, GraphError, RepositoryError
 from tritonforge.graph import lean
 from tritonforge.graph.external import externals
@@ -173,7 +173,7 @@ def _judged(folder: Path, path: str, found: Any, release: Release, message: Any)
         signature = graph.signature(found)
     has = graph.interface(found, typed)
     served = pbtxt.completed(message, has)
-    refusal = placement.refusal(given, release, gpu=pbtxt.needs_gpu(message))
+    refusal = placement.refusal(given, release, gpu=asked(message) != "cpu")
     on_cpu, widened = landing(given, release, message) if refusal is None else ({}, {})
     return File(
         path=path,

@@ -8,6 +8,7 @@ from tritonforge.pbtxt.accelerating import accelerate
 from tritonforge.pbtxt.asking import (
     dtype,
     is_complete,
+    may_use_gpu,
     needs_gpu,
     needs_openvino,
     rehearse,
@@ -58,6 +59,7 @@ __all__ = [
     "is_complete",
     "is_sequential",
     "lay",
+    "may_use_gpu",
     "misfits",
     "mismatch",
     "needs_gpu",

@@ -45,6 +45,17 @@ def needs_gpu(message: Any) -> bool:
     return model_config_pb2.ModelInstanceGroup.KIND_GPU in kinds or len(accelerators) > 0
 
 
+def may_use_gpu(message: Any) -> bool:
+    """Say whether an instance is, or may come to be, on a GPU: what no kind keeps on the CPU.
+
+    Source: onnxruntime_backend, `onnxruntime.cc` (LoadModel), which has providers of a GPU for
+    instances of KIND_GPU alone; core makes that of KIND_AUTO where there are GPUs.
+    """
+    groups = model_config_pb2.ModelInstanceGroup
+    kinds = {each.kind for each in message.instance_group}
+    return not kinds or not kinds <= {groups.KIND_CPU, groups.KIND_MODEL}
+
+
 def without_policy(message: Any) -> Any:
     """Return a copy that leaves it to Triton which versions are served: the newest."""
     copy = ModelConfig()

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tritonforge import knobs
+from tritonforge import knobs, pbtxt
 from tritonforge.rules.config.values import late
-from tritonforge.rules.places import keyed, near, told_apart, value_of
+from tritonforge.rules.places import keyed, near, told_apart
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
 
@@ -13,12 +13,6 @@ _KINDS: tuple[tuple[str, knobs.Table], ...] = (
     ("gpu_execution_accelerator", "gpu_accelerators"),
     ("cpu_execution_accelerator", "cpu_accelerators"),
 )
-
-
-def may_use_gpu(message: Any) -> bool:
-    """Say whether an instance is, or may come to be, on a GPU."""
-    kinds = {value_of(each, "kind") for each in message.instance_group}
-    return not kinds or not kinds <= {"KIND_CPU", "KIND_MODEL"}
 
 
 def _listed(config: Config, kind: str) -> Iterator[tuple[str, Any]]:
@@ -31,7 +25,7 @@ def _listed(config: Config, kind: str) -> Iterator[tuple[str, Any]]:
 def _read(config: Config) -> Iterator[tuple[str, Any, knobs.Table]]:
     """Yield the accelerators that the backend looks at, with their places and who may be one."""
     for kind, table in _KINDS:
-        if kind.startswith("cpu") or may_use_gpu(config.message):
+        if kind.startswith("cpu") or pbtxt.may_use_gpu(config.message):
             yield from ((place, each, table) for place, each in _listed(config, kind))
 
 
@@ -105,7 +99,7 @@ def on_a_gpu(config: Config) -> Iterator[Found]:
     Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (LoadModel).
     Remedy: write KIND_GPU, or take the accelerator out.
     """
-    if not may_use_gpu(config.message):
+    if not pbtxt.may_use_gpu(config.message):
         for place, _ in _listed(config, "gpu_execution_accelerator"):
             yield Found(said="no instance_group is of KIND_GPU, so nothing reads it", at=place)
 

@@ -5,9 +5,8 @@ Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc`, by releas
 
 from collections.abc import Iterator
 
-from tritonforge import knobs
+from tritonforge import knobs, pbtxt
 from tritonforge.knobs import Key
-from tritonforge.rules.config.accelerators import may_use_gpu
 from tritonforge.rules.config.values import is_off, late, unreadable
 from tritonforge.rules.places import keyed, near, renamed
 from tritonforge.rules.rule import Found, rule
@@ -46,7 +45,7 @@ def readable(config: Config) -> Iterator[Found]:
     Remedy: write a value as the sentence says.
     """
     taken = knobs.parameters(config.release)
-    unread = () if may_use_gpu(config.message) else knobs.reset()
+    unread = () if pbtxt.may_use_gpu(config.message) else knobs.reset()
     for place, name, text in _given(config):
         if name in taken and name not in unread and not _is_unset(taken[name]):
             yield from unreadable(place, text, taken[name], config.release, whole=False)
@@ -78,7 +77,7 @@ def arena_of_a_gpu(config: Config) -> Iterator[Found]:
     Source: microsoft/onnxruntime, `inference_session.cc` (ValidateAndParseShrinkArenaString).
     Remedy: write cpu:0 alone.
     """
-    if "gpu" in _texts(config).get(_SHRUNK, "") and not may_use_gpu(config.message):
+    if "gpu" in _texts(config).get(_SHRUNK, "") and not pbtxt.may_use_gpu(config.message):
         yield Found(
             said="without an instance on a GPU it has no arena to shrink",
             at=keyed("parameters", _SHRUNK),
