@@ -1,8 +1,7 @@
 """How the places of a config are written, its values named, and near misses found."""
 
 import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from itertools import islice
 from typing import Any
@@ -15,15 +14,6 @@ _NEAR = 0.7
 _MOST_NAMES, _LONGEST, _MOST_DIMS = 200, 200, 12
 _PLAIN, _APART = 0.9, 0.04
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-def told_apart(field: str, entries: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each entry of a repeated field with its place: `input[x]`, else `input[0]`."""
-    names = [_name(each) for each in entries]
-    times = Counter(names)
-    for number, (name, each) in enumerate(zip(names, entries, strict=True)):
-        alone = name and times[name] == 1
-        yield (f"{field}{Key(text=name)}" if alone else f"{field}[{number}]"), each
 
 
 def keyed(field: str, key: object) -> str:
@@ -74,8 +64,3 @@ def renamed(
 def moved(old: str, new: str, text: str) -> tuple[Change, ...]:
     """Write a text at another place."""
     return (Change(path=new, value=schema.quote(text)), Change(path=old, value=None))
-
-
-def _name(entry: Any) -> str:
-    """Return the name of an entry; nothing where it bears none."""
-    return str(entry.name) if "name" in entry.DESCRIPTOR.fields_by_name else ""

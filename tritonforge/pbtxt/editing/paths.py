@@ -10,7 +10,10 @@ map a key may also follow a dot. A field's own name may stand in brackets: `[foo
 """
 
 import re
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from tritonforge.errors import ConfigError
 
@@ -121,3 +124,17 @@ def _subscript(text: str, at: int) -> tuple[Step, int]:
 
 def _refusal(text: str, said: str) -> ConfigError:
     return ConfigError(f"{text!r} is no path: {said}", hint=_HINT)
+
+
+def told_apart(field: str, entries: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each entry of a repeated field with its place: `input[x]`, else `input[0]`."""
+    names = [_called(each) for each in entries]
+    times = Counter(names)
+    for number, (name, each) in enumerate(zip(names, entries, strict=True)):
+        alone = name and times[name] == 1
+        yield (f"{field}{Key(text=name)}" if alone else f"{field}[{number}]"), each
+
+
+def _called(entry: Any) -> str:
+    """Return the name of an entry; nothing where it bears none."""
+    return str(entry.name) if "name" in entry.DESCRIPTOR.fields_by_name else ""

@@ -5,7 +5,7 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2
 
-from tritonforge.pbtxt.editing.paths import Key
+from tritonforge.pbtxt.editing.paths import told_apart
 from tritonforge.pbtxt.fitting.misfit import Misfit, configured, sizes, together, type_of
 from tritonforge.tensors import Interface, Value
 
@@ -22,10 +22,10 @@ def names(message: Any, has: Interface) -> Iterator[Misfit]:
     inputs = {each.name: each for each in has.inputs}
     outputs = {each.name: each for each in has.outputs}
     batching = message.sequence_batching
-    for number, each in enumerate(batching.control_input):
+    for place, each in _controls(message):
         if each.name and each.name not in inputs and each.control:
             said = f"the model has no input {each.name!r} to control, only {together(has.inputs)}"
-            yield Misfit(kind="control", at=f"{_control(message, number)}.name", said=said)
+            yield Misfit(kind="control", at=f"{place}.name", said=said)
     for number, each in enumerate(batching.state):
         for field, kind, known in (
             ("input_name", "input", inputs),
@@ -50,11 +50,11 @@ def names(message: Any, has: Interface) -> Iterator[Misfit]:
 def tensors(message: Any, has: Interface) -> Iterator[Misfit]:
     """Yield what is there, in another type or shape."""
     inputs = {each.name: each for each in has.inputs}
-    for number, each in enumerate(message.sequence_batching.control_input):
+    for place, each in _controls(message):
         if each.name in inputs:
             for index, control in enumerate(each.control):
-                place = f"{_control(message, number)}.control[{index}]"
-                yield from _controlled(message, each.name, control, inputs[each.name], place)
+                at = f"{place}.control[{index}]"
+                yield from _controlled(message, each.name, control, inputs[each.name], at)
     yield from _states(message, has)
     for number, each in enumerate(message.batch_input):
         wanted = type_of(each)
@@ -66,12 +66,10 @@ def tensors(message: Any, has: Interface) -> Iterator[Misfit]:
                 yield Misfit(kind="batch input's type", at=at, said=said)
 
 
-def _control(message: Any, number: int) -> str:
-    """Return the place of a control tensor."""
-    listed = [each.name for each in message.sequence_batching.control_input]
-    alone = listed.count(listed[number]) == 1
-    step = Key(text=listed[number]) if alone else f"[{number}]"
-    return f"sequence_batching.control_input{step}"
+def _controls(message: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the control tensors with their places."""
+    batching = message.sequence_batching
+    return told_apart("sequence_batching.control_input", batching.control_input)
 
 
 def _controlled(

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tritonforge.pbtxt.editing.paths import told_apart
 from tritonforge.pbtxt.fitting.misfit import (
     Kind,
     Misfit,
     configured,
     near,
-    placed,
     sizes,
     together,
     type_of,
@@ -44,7 +44,7 @@ def _unknown(
     """Yield the tensors that the file does not have; `free` are those that may be meant."""
     entries = getattr(message, str(kind))
     asked = {entry.name for entry in entries}
-    for place, entry in placed(str(kind), entries):
+    for place, entry in told_apart(str(kind), entries):
         if entry.name in known or not entry.name:
             continue
         said = f"the model has no {kind} {entry.name!r}, only {together(known.values())}"
@@ -76,7 +76,7 @@ def _counted(message: Any, has: Interface) -> Iterator[Misfit]:
     unknown = (asked - known) | (filled(message) - inputs)
     if count == len(inputs) or unknown or _unlisted(message, has):
         return
-    for place, entry in placed("input", message.input):
+    for place, entry in told_apart("input", message.input):
         if entry.optional and entry.name in inputs:
             said = f"{entry.name!r} is optional, and the model needs it: it has no value of its own"
             yield Misfit(kind="count", at=f"{place}.optional", said=said)
@@ -105,7 +105,7 @@ def tensors(message: Any, has: Interface, *, scalars: bool) -> Iterator[Misfit]:
     outputs = {each.name: each for each in has.outputs}
     kinds: tuple[tuple[Kind, Mapping[str, Value]], ...] = (("input", inputs), ("output", outputs))
     for kind, known in kinds:
-        for place, entry in placed(str(kind), getattr(message, str(kind))):
+        for place, entry in told_apart(str(kind), getattr(message, str(kind))):
             if entry.name in known:
                 yield from _tensor(message, kind, place, entry, known[entry.name], scalars=scalars)
 

@@ -1,13 +1,12 @@
 """What a misfit is, and how it is told."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
 
 from tritonclient.grpc import model_config_pb2
 
-from tritonforge.pbtxt.editing.paths import Key
 from tritonforge.tensors import DType, Value
 
 Kind = Literal[
@@ -48,14 +47,6 @@ class Misfit:
     at: str
     said: str
     mends: tuple[tuple[str, str], ...] = ()
-
-
-def placed(field: str, entries: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each tensor that a config lists with its place: `input[x]`, else `input[0]`."""
-    names = [each.name for each in entries]
-    for number, each in enumerate(entries):
-        alone = each.name and names.count(each.name) == 1
-        yield (f"{field}{Key(text=each.name)}" if alone else f"{field}[{number}]"), each
 
 
 def configured(value: Value) -> str | None:

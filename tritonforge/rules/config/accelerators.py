@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tritonforge import knobs, pbtxt
+from tritonforge.pbtxt.editing.paths import told_apart
 from tritonforge.rules.config.values import late
-from tritonforge.rules.places import keyed, near, told_apart
+from tritonforge.rules.places import keyed, near
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
 

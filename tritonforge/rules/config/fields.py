@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tritonforge.pbtxt.descriptors import is_map
+from tritonforge.pbtxt.editing.paths import told_apart
 from tritonforge.pbtxt.strict.known import late, named
 from tritonforge.release import Release, images
-from tritonforge.rules.places import keyed, told_apart
+from tritonforge.rules.places import keyed
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from tritonforge import knobs
-from tritonforge.rules.places import keyed, told_apart
+from tritonforge.pbtxt.editing.paths import told_apart
+from tritonforge.rules.places import keyed
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
 

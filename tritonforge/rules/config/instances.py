@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tritonforge.rules.places import told_apart, value_of
+from tritonforge.pbtxt.editing.paths import told_apart
+from tritonforge.rules.places import value_of
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
 

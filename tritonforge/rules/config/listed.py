@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tritonforge.rules.places import told_apart
+from tritonforge.pbtxt.editing.paths import told_apart
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
 

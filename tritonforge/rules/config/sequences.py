@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tritonforge import pbtxt
+from tritonforge.pbtxt.editing.paths import told_apart
 from tritonforge.rules.config.batching import unfit_sizes
-from tritonforge.rules.places import keyed, told_apart, value_of
+from tritonforge.rules.places import keyed, value_of
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tritonforge import knobs, pbtxt
-from tritonforge.rules.places import shown, told_apart, value_of
+from tritonforge.pbtxt.editing.paths import told_apart
+from tritonforge.rules.places import shown, value_of
 from tritonforge.rules.rule import Change, Found, rule
 from tritonforge.rules.subjects import Config
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tritonforge import pbtxt
+from tritonforge.pbtxt.editing.paths import told_apart
 from tritonforge.rules.config.accelerators import parameters
-from tritonforge.rules.places import keyed, near, shown, told_apart, value_of
+from tritonforge.rules.places import keyed, near, shown, value_of
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
 

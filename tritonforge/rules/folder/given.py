@@ -6,7 +6,8 @@ from typing import Any
 
 from tritonforge.errors import SpecError
 from tritonforge.pbtxt import dtype
-from tritonforge.rules.places import keyed, shown, told_apart, value_of
+from tritonforge.pbtxt.editing.paths import told_apart
+from tritonforge.rules.places import keyed, shown, value_of
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Model
 from tritonforge.tensors import DType
