@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 import building
+import checking
 import serving
 from lines import Line
 
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "serve": serving.serve,
     "mlp": serving.mlp,
     "defaults": serving.defaults,
+    "check": checking.check,
     "foresee": foresee,
 }
 
