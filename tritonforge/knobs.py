@@ -49,6 +49,7 @@ def parameters(release: Release) -> Mapping[str, Key]:
     return taken("parameters", release)
 
 
+@cache
 def taken(group: Group, release: Release) -> Mapping[str, Key]:
     """Return the keys of a group that a release takes, by name."""
     since = runs if group == "cuda" else begun

@@ -9,6 +9,8 @@ from typing import Any
 
 from onnx.defs import OpSchema
 
+from tritonforge.graph import schemas as standard_schemas
+
 _OPTION = OpSchema.FormalParameterOption
 _OPTIONS = (_OPTION.Single, _OPTION.Optional, _OPTION.Variadic)  # by their numbers
 
@@ -63,6 +65,39 @@ def schema(runtime: str, domain: str, op: str, opset: int) -> Schema | None:
         if first <= index <= last and (end is None or opset < end):
             return _schema(*row)
     return None
+
+
+@cache
+def standard(domain: str, op: str, opset: int) -> Schema | None:
+    """Return an operator of ONNX's in the same shape: to ask ONNX's own copies it each time."""
+    known = standard_schemas.schema(domain, op, opset)
+    if known is None:
+        return None
+
+    def parameters(formals: Any) -> tuple[Parameter, ...]:
+        return tuple(
+            Parameter(
+                name=each.name,
+                type_str=each.type_str,
+                option=each.option,
+                is_homogeneous=each.is_homogeneous,
+                types=frozenset(each.types),
+            )
+            for each in formals
+        )
+
+    return Schema(
+        attributes={
+            name: Attribute(type=int(each.type), required=each.required)
+            for name, each in known.attributes.items()
+        },
+        inputs=parameters(known.inputs),
+        outputs=parameters(known.outputs),
+        min_input=known.min_input,
+        max_input=known.max_input,
+        min_output=known.min_output,
+        max_output=known.max_output,
+    )
 
 
 def newest(domain: str, op: str) -> Schema | None:

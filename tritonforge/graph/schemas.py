@@ -108,7 +108,11 @@ def _since(op: str, opset: int) -> int | None:
 
 def graphs_in(node: NodeProto) -> Iterator[Any]:
     """Yield the graphs in a node's attributes: branches, and bodies of loops."""
-    yield from (graph for _, graph in named_graphs_in(node))
+    for each in node.attribute:
+        if each.type == AttributeProto.GRAPH:
+            yield each.g
+        elif each.type == AttributeProto.GRAPHS:
+            yield from each.graphs
 
 
 def named_graphs_in(node: NodeProto) -> Iterator[tuple[str, Any]]:

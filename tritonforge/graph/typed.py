@@ -1,7 +1,9 @@
 """The nodes of a model with the types that go in and come out, as ONNX Runtime resolves them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -15,7 +17,7 @@ from onnx import (
     helper,
 )
 
-from tritonforge.graph import expansion, schemas
+from tritonforge.graph import contrib, expansion, schemas
 from tritonforge.graph.inference import infer
 from tritonforge.graph.schemas import MAIN
 
@@ -47,6 +49,7 @@ class Node:
     proto: NodeProto
     graph: GraphProto
     name: str
+    op: str
     domain: str
     opset: int
     schema: Any
@@ -59,11 +62,6 @@ class Node:
     def since(self) -> int:
         """Return the version of the operator; ONNX Runtime's own start at 1."""
         return self.schema.since_version if self.schema is not None else 1
-
-    @property
-    def op(self) -> str:
-        """Return the operator's name."""
-        return str(self.proto.op_type)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,11 +175,18 @@ def nodes(
     graph: GraphProto,
     versions: Mapping[str, int],
     path: Sequence[str] = (),
-    outer: Mapping[str, TypeProto] | None = None,
+    outer: MutableMapping[str, TypeProto] | None = None,
     branches: Sequence[str] = (),
+    *,
+    is_typed: bool = True,
 ) -> Iterator[Node]:
-    """Yield every node of a graph with inferred types, and those of the graphs in it."""
-    scope = dict(outer or {})
+    """Yield every node of a graph with inferred types, and those of the graphs in it.
+
+    One that is not typed yet has nothing bound.
+    """
+    scope: MutableMapping[str, TypeProto] = {}
+    if outer:  # not copied, as many branches of one graph may lie in a large one
+        scope = outer.new_child() if isinstance(outer, ChainMap) else ChainMap({}, outer)
     for value in (*graph.input, *graph.value_info, *graph.output):
         scope[value.name] = value.type
     for tensor in graph.initializer:
@@ -195,16 +200,25 @@ def nodes(
             proto=proto,
             graph=graph,
             name=name,
+            op=proto.op_type,
             domain=domain,
             opset=opset,
             schema=known,
             path=tuple(path),
             branches=tuple(branches),
-            types={} if known is None else bound(proto, known, scope),
+            types=_bound(domain, proto, opset, scope) if is_typed else {},
             scope=scope,
         )
         for branch, inner in schemas.named_graphs_in(proto):
-            yield from nodes(inner, versions, (*path, name), scope, (*branches, branch))
+            way, held = (*path, name), (*branches, branch)
+            yield from nodes(inner, versions, way, scope, held, is_typed=is_typed)
+
+
+def _bound(
+    domain: str, proto: NodeProto, opset: int, scope: Mapping[str, TypeProto]
+) -> Mapping[str, str]:
+    known = contrib.standard(domain, proto.op_type, opset)
+    return {} if known is None else bound(proto, known, scope)
 
 
 def node_name(proto: NodeProto, index: int) -> str:
@@ -250,6 +264,7 @@ def whole(proto: TypeProto) -> str | None:
             return None if other is None else str(other)
 
 
+@cache
 def element(number: int) -> str:
     """Write an element type as ONNX Runtime does, such as `float`."""
     known = TensorProto.DataType.DESCRIPTOR.values_by_number.get(number)

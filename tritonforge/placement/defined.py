@@ -49,7 +49,7 @@ def _has_its_attributes(node: Node, known: Any, what: str) -> None:
         newer = name in exceptions.NEWER_ATTRIBUTES.get(node.op, ())
         if newer or name not in known.attributes:
             raise UnsoundError(f"{what} has no attribute {name}")
-        if each.type and each.type != int(known.attributes[name].type):
+        if each.type and each.type != known.attributes[name].type:
             raise UnsoundError(f"{what} has an attribute {name} of another type")
     for name, wanted in known.attributes.items():
         if wanted.required and name not in given:
@@ -78,7 +78,7 @@ def has_its_types(node: Node, release: Release) -> None:
 def _schema(node: Node, release: Release) -> Any | None:
     """Return what a node is held against: ONNX's word, or ONNX Runtime's for its own operators."""
     if node.schema is not None:
-        return node.schema
+        return contrib.standard(node.domain, node.op, node.opset)
     return contrib.schema(release.onnxruntime, node.domain, node.op, node.opset)
 
 

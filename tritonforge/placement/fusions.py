@@ -42,6 +42,8 @@ class Graph:
 
 def fused(nodes: Sequence[Node], release: Release) -> str | None:
     """Say what is made that no kernel runs, None where all runs."""
+    if not any(node.types.get("T") == "double" or node.op == "QuantizeLinear" for node in nodes):
+        return None  # the rest is of these alone
     graph = linked(nodes)
     found = (rule(graph, release) for rule in (_transposed, _quantized, _gated, _activated))
     return next((text for text in found if text is not None), None)

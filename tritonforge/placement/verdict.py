@@ -51,7 +51,7 @@ def read(model: ModelProto) -> Read:
     written: tuple[Node, ...] = ()
     typed, fault = None, None
     try:
-        written = tuple(nodes(_whole(model).graph, versions))
+        written = tuple(nodes(_whole(model).graph, versions, is_typed=False))
         typed = resolved(model)
     except UnsoundError as error:
         fault = str(error)
@@ -136,18 +136,20 @@ def _has_a_kernel(node: Node, release: Release, *, gpu: bool) -> None:
     if gpu and mismatch(node, release, "cuda") is None:
         _is_taken(node, release, gpu=True)
         return
-    what = f"no kernel for {node.op}-{node.since}{of_types(node)}"
-    fits = matches(node, release)
-    found = None if fits else _body(node, release)
+    if matches(node, release):
+        _is_taken(node, release, gpu=False)
+        return
+    found = _body(node, release)
     if found is not None:  # before half floats are cast for a kernel of floats
         for inner in _inside(found, node):
             is_defined(inner, release)
             has_its_types(inner, release)
             _has_a_kernel(inner, release, gpu=gpu)
         return
-    if not fits and not matches(node, release, cast=True):
+    what = f"no kernel for {node.op}-{node.since}{of_types(node)}"
+    if not matches(node, release, cast=True):
         raise UnsoundError(what)
-    if not fits and not _casts(node, release):
+    if not _casts(node, release):
         raise UnsoundError(f"{what}, and none for the Casts around it")
     _is_taken(node, release, gpu=False)
 
