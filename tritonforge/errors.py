@@ -18,7 +18,10 @@
 """
 
 from collections.abc import Iterable
+from os.path import commonprefix
 from typing import ClassVar
+
+_MOST_COMPARED = 500  # names
 
 
 class ForgeError(Exception):
@@ -92,9 +95,20 @@ class GateError(VerdictError):
         self.report = report
 
 
+def _likely(name: str, known: list[str]) -> list[str]:
+    """Return the names that may be near: of very many those that begin most alike."""
+    if len(known) <= _MOST_COMPARED:
+        return known
+
+    def alike(each: str) -> int:
+        return len(commonprefix((name, each)))  # noqa: RUF071 - of letters, not of folders
+
+    return sorted(known, key=alike, reverse=True)[:_MOST_COMPARED]
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """Return the hint that names what was probably meant, None where nothing is near."""
     from difflib import get_close_matches  # not on the way to every help
 
-    near = get_close_matches(name, [*known], n=1)
+    near = get_close_matches(name, _likely(name, [*known]), n=1)
     return f"did you mean {near[0]!r}?" if near else None

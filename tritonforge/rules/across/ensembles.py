@@ -4,13 +4,18 @@ Source: triton-inference-server/core, `ensemble_utils.cc` (ValidateEnsembleConfi
 `model_repository_manager.cc` (dependencies, circles).
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator
 
 from tritonforge.errors import did_you_mean
-from tritonforge.rules.across.wiring import Clash, Step, clashes, ensembles, steps
+from tritonforge.rules.across.ways import circles, holders, way
+from tritonforge.rules.across.wiring import Clash, clashes, edges, ensembles, steps
 from tritonforge.rules.places import keyed
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Models
+
+_NAMED = 20  # ensembles of a circle
+_HINTED = 20  # steps of an ensemble for whose models near names are sought
 
 
 @rule("ENS201", "refused")
@@ -22,9 +27,12 @@ def steps_exist(models: Models) -> Iterator[Found]:
     Source: triton-inference-server/core, `model_repository_manager.cc`.
     Remedy: add the model, or mend its name.
     """
+    counts: Counter[str] = Counter()
     for each in steps(models):
         if each.model is None and each.step.model_name:
-            hint = did_you_mean(each.step.model_name, models.models)
+            counts[each.ensemble] += 1
+            near = counts[each.ensemble] <= _HINTED
+            hint = did_you_mean(each.step.model_name, models.models) if near else None
             said = f"there is no model {each.step.model_name!r}{f': {hint}' if hint else ''}"
             yield Found(model=each.ensemble, said=said, at=f"{each.at}.model_name")
 
@@ -58,34 +66,13 @@ def no_circles(models: Models) -> Iterator[Found]:
     Source: triton-inference-server/core, `model_repository_manager.cc` (CircularcyCheck).
     Remedy: take the step out that closes the circle.
     """
-    into: dict[str, list[Step]] = {}
-    for each in steps(models):
-        into.setdefault(each.ensemble, []).append(each)
-    for name, own in into.items():
-        for each in own:
-            if (way := _way(each.step.model_name, name, into)) is not None:
-                told = " → ".join((name, *way))
-                yield Found(
-                    model=name, said=f"it depends on itself: {told}", at=f"{each.at}.model_name"
-                )
-                break
-
-
-def _way(start: str, goal: str, into: Mapping[str, list[Step]]) -> tuple[str, ...] | None:
-    """Return the models on a way from one ensemble to another, None where there is none."""
-    before: dict[str, str] = {start: ""}
-    queue = [start]
-    for name in queue:
-        if name == goal:
-            way = [name]
-            while before[way[-1]]:
-                way.append(before[way[-1]])
-            return tuple(reversed(way))
-        for each in into.get(name, []):
-            if each.step.model_name not in before:
-                before[each.step.model_name] = name
-                queue.append(each.step.model_name)
-    return None
+    below = edges(models)
+    for name, group in circles(below).items():
+        first = next(each for each in steps(models, name) if each.step.model_name in group)
+        told = f"through {len(group)} ensembles"
+        if len(group) <= _NAMED:
+            told = " → ".join((name, *way(first.step.model_name, name, below)))
+        yield Found(model=name, said=f"it depends on itself: {told}", at=f"{first.at}.model_name")
 
 
 @rule("ENS204", "refused")
@@ -97,14 +84,8 @@ def steps_load(models: Models) -> Iterator[Found]:
     Source: triton-inference-server/core, `model_repository_manager.cc`.
     Remedy: mend that model first.
     """
-    refused = set(models.refused)
-    own = [*steps(models)]
-    while True:
-        fall = {each.ensemble for each in own if each.step.model_name in refused} - refused
-        if not fall:
-            break
-        refused |= fall
-    for each in own:
+    refused = holders(models.refused, edges(models))
+    for each in steps(models):
         if each.model is not None and each.step.model_name in refused:
             yield Found(
                 model=each.ensemble,

@@ -66,6 +66,14 @@ def steps(models: Models, ensemble: str | None = None) -> Iterator[Step]:
             yield Step(ensemble=name, at=f"{_STEP}[{number}]", step=step, model=model)
 
 
+def edges(models: Models) -> dict[str, dict[str, None]]:
+    """Return by ensemble the names of its steps' models, each once, in order."""
+    return {
+        name: dict.fromkeys(each.step.model_name for each in steps(models, name))
+        for name in ensembles(models)
+    }
+
+
 def face(model: Model) -> Any:
     """Return the config under which a model is served: its own, completed from its newest file.
 
