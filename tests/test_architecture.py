@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "tritonforge"
 
 # A module imports lower layers only. A package (`sources`, `perf`, …) is one member of its layer.
 LAYERS = (
-    {"errors", "figures", "progress"},
+    {"errors", "figures", "formed", "progress"},
     {"memory", "tensors", "process", "release", "kernels", "presence", "stamp"},
     {"knobs", "spec", "explain", "ports", "leftovers", "instances", "serverflags", "serverlog"},
     {"samples", "profiles", "endpoint", "ranking"},
@@ -42,7 +42,7 @@ DOORS = {
     "jinja2": {"pbtxt"},
     "onnx": {"graph", "placement"},
     "onnxruntime": {"graph"},
-    "platformdirs": {"toolchain"},
+    "platformdirs": {"check", "toolchain"},
     "rich": {"cli"},
     "safetensors": {"sources"},
     "sentence_transformers": {"sources"},

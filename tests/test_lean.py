@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from tritonforge.errors import GraphError
-from tritonforge.graph import external, lean
+from tritonforge.graph import bounds, external, lean
 
 MB = 2**20
 ROWS = [("x", 1, ["n", 1000])], [("y", 1, ["n", 1000])]
@@ -90,7 +90,7 @@ def test_without_large_weights_a_file_is_read_as_it_is(tmp_path):
 @given(st.integers(0, 2**63))
 def test_numbers_are_read_as_written(value):
     written = lean._written(value)
-    assert lean._varint(memoryview(written), 0, len(written)) == (value, len(written))
+    assert bounds.varint(memoryview(written), 0, len(written)) == (value, len(written))
 
 
 def test_two_gigabytes_in_the_file_take_no_memory(tmp_path):

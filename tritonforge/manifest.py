@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tritonforge import formed
 from tritonforge.errors import RepositoryError
 from tritonforge.gate import GateReport, OutputReport, Worst
 from tritonforge.spec import Domain, Range, Tolerance
@@ -23,6 +24,9 @@ MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
 RECORDED = "recorded.npz"
 _FORMAT = 1
+_LARGEST = 16 << 20  # bytes: a manifest has some ten thousand
+# What JSON of another shape raises, and that of deep nesting and of huge numbers.
+_DAMAGE = (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError)
 _IN, _OUT = "in:", "out:"
 _END = "."  # closes every string: numpy drops zeros at an end
 
@@ -83,23 +87,37 @@ def write(manifest: Manifest, version_dir: Path) -> None:
     (version_dir / MANIFEST).write_text(text + "\n", "utf-8")
 
 
-def read(version_dir: Path) -> Manifest | None:
-    """Read the manifest of a version, None where there is none; raises `RepositoryError`."""
+def read(version_dir: Path, *, recorded: bool = True) -> Manifest | None:
+    """Read the manifest of a version, None where there is none; raises `RepositoryError`.
+
+    Without `recorded` the domains lack what was recorded of inputs.
+    """
     path = version_dir / MANIFEST
     if not path.is_file():
         return None
     try:
-        document = json.loads(path.read_text("utf-8"))
+        document = json.loads(_text(path))
         if document["format"] != _FORMAT:
             raise RepositoryError(
                 f"{path} has format {document['format']}, this tritonforge reads {_FORMAT}",
                 hint="use the tritonforge that built it, or build it again",
             )
-        return _decode(document, _read_recorded(version_dir))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        found = _decode(document, _read_recorded(version_dir) if recorded else {})
+        formed.check(found, Manifest)
+        return found
+    except _DAMAGE as error:
         raise RepositoryError(
             f"{path} is damaged: {error}", hint="restore it, or build the version again"
         ) from error
+
+
+def _text(path: Path) -> str:
+    """Return the text of a manifest; raises `ValueError` for one that is too long."""
+    with path.open("rb") as file:
+        held = file.read(_LARGEST + 1)
+    if len(held) > _LARGEST:
+        raise ValueError(f"it has more than {_LARGEST >> 20} MiB")
+    return held.decode("utf-8")
 
 
 def stamps(folder: Path) -> dict[str, Stamp]:

@@ -7,6 +7,7 @@ from onnx import FunctionProto, ModelProto, NodeProto
 from tritonforge.graph.schemas import every_graph, graphs_in
 
 MOST = 50_000
+_DEEPEST = 100  # functions in functions
 
 _Key = tuple[str, str]
 
@@ -28,6 +29,8 @@ def _size(
     key = (node.domain, node.op_type)
     if key not in functions or key in around:
         return 1
+    if len(around) > _DEEPEST:
+        return MOST + 1
     if key not in known:
         inner = _every(functions[key].node)
         found = sum(_size(each, functions, known, (*around, key)) for each in inner)

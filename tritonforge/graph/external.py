@@ -10,7 +10,21 @@ from onnx import ModelProto, NodeProto, TensorProto
 from tritonforge.errors import GraphError
 from tritonforge.graph import cost, lean
 
+_DIGITS = 20  # of a number beyond 64 bits
 _BLOCK = 1 << 24  # bytes that are read at a time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """What a model asks of a file of weights: how many tensors, and the last byte of them.
+
+    `fault` is the first thing that is wrong with what it says of them.
+    """
+
+    location: str
+    tensors: int
+    end: int
+    fault: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,26 +63,45 @@ def external_files(path: Path) -> tuple[str, ...]:
 
 def externals(path: Path, model: ModelProto) -> tuple[External, ...]:
     """Describe each file of weights; of one outside the model's folder no byte is read."""
+    return tuple(described(path, each) for each in needed(model))
+
+
+def needed(model: ModelProto) -> tuple[Needed, ...]:
+    """Say what a model asks of each file of weights, without looking at it."""
     asked: dict[str, list[tuple[int, str | None]]] = {}
     for tensor in tensors(model):
         if is_external(tensor):
             entry = _entries(tensor)
             asked.setdefault(entry["location"], []).append(_end(tensor, entry))
     return tuple(
-        _described(path, location, len(ends), *_worst(ends)) for location, ends in asked.items()
+        Needed(location=location, tensors=len(ends), end=end, fault=fault)
+        for location, ends in asked.items()
+        for end, fault in (_worst(ends),)
     )
 
 
 def take_in(path: Path, model: ModelProto) -> None:
     """Read the small tensors in files beside the model, in place: shapes are read from them."""
-    for tensor in tensors(model):
-        wanted = cost.tensor_bytes(tensor.data_type, prod(tensor.dims))
-        if not is_external(tensor) or wanted is None or wanted > lean.LARGE:
-            continue
+    for tensor in _small(model):
         entry = _entries(tensor)
         end, fault = _end(tensor, entry)
-        if fault is None and _described(path, entry["location"], 1, end, None).fault is None:
+        asked = Needed(location=entry["location"], tensors=1, end=end, fault=fault)
+        if fault is None and described(path, asked).fault is None:
             take_values(tensor, path.parent)
+
+
+def takes_in(model: ModelProto) -> bool:
+    """Say whether a model has small tensors in other files, see `take_in`."""
+    return any(True for _ in _small(model))
+
+
+def _small(model: ModelProto) -> Iterator[TensorProto]:
+    """Yield the small tensors in other files."""
+    for tensor in tensors(model):
+        if is_external(tensor):
+            wanted = cost.tensor_bytes(tensor.data_type, prod(tensor.dims))
+            if wanted is not None and 0 <= wanted <= lean.LARGE:
+                yield tensor
 
 
 def is_external(tensor: TensorProto) -> bool:
@@ -143,13 +176,19 @@ def _end(tensor: TensorProto, entry: Mapping[str, str]) -> tuple[int, str | None
     ONNX Runtime refuses a length that does not suit the shape (`tensorprotoutils.cc`).
     """
     start, size = entry.get("offset", "0"), entry.get("length", "0")
-    if not (start.isdecimal() and size.isdecimal()):
-        return 0, f"says of {tensor.name!r} that it begins at {start!r} and takes {size!r} bytes"
+    if not (_is_number(start) and _is_number(size)):
+        told = f"begins at {start[:40]!r} and takes {size[:40]!r} bytes"
+        return 0, f"says of {tensor.name!r} that it {told}"
     wanted = cost.tensor_bytes(tensor.data_type, prod(tensor.dims))
     if wanted is not None and int(size) not in {0, wanted}:
         fault = f"has {size} bytes for {tensor.name!r}, whose shape takes {wanted}"
         return int(start) + int(size), fault
     return int(start) + (wanted or int(size)), None
+
+
+def _is_number(text: str) -> bool:
+    """Say whether a text is a whole number of 64 bits."""
+    return text.isdecimal() and len(text) < _DIGITS
 
 
 def _worst(ends: Iterable[tuple[int, str | None]]) -> tuple[int, str | None]:
@@ -158,8 +197,9 @@ def _worst(ends: Iterable[tuple[int, str | None]]) -> tuple[int, str | None]:
     return max(end for end, _ in known), next((fault for _, fault in known if fault), None)
 
 
-def _described(path: Path, location: str, count: int, needs: int, fault: str | None) -> External:
+def described(path: Path, asked: Needed) -> External:
     """Look at one file, unless it lies outside the model's folder."""
+    location, fault = asked.location, asked.fault
     held, hint = None, "export the model again"
     outside = not _is_beside(path.parent, location)
     if outside:
@@ -172,13 +212,13 @@ def _described(path: Path, location: str, count: int, needs: int, fault: str | N
         fault, hint = f"needs {location!r} beside it, which is missing", "copy the weights file too"
         if _exists(path.parent / location):
             fault, hint = f"needs {location!r} beside it, which is no file", "copy a file there"
-    elif fault is None and needs > held:
-        fault = f"needs more weights than {location!r} holds: {needs} bytes, not {held}"
+    elif fault is None and asked.end > held:
+        fault = f"needs more weights than {location!r} holds: {asked.end} bytes, not {held}"
         hint = "it may be truncated; copy or download it again"
     return External(
         location=location,
-        tensors=count,
-        needs=needs,
+        tensors=asked.tensors,
+        needs=asked.end,
         bytes=held,
         fault=fault,
         hint=hint if fault else None,
