@@ -2,26 +2,28 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from itertools import chain, islice
+from contextlib import ExitStack
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from tritonforge import rules
-from tritonforge.check import silencing
+from tritonforge.check import ahead, silencing
+from tritonforge.check.facts import Known
+from tritonforge.check.judging import MOST, failure, judged
 from tritonforge.check.placing import position
-from tritonforge.check.reading import model
+from tritonforge.check.reading import model, unread
 from tritonforge.check.reading import models as models_of
-from tritonforge.check.report import Finding, Report
+from tritonforge.check.report import Failure, Finding, Report
 from tritonforge.errors import RepositoryError, did_you_mean
 from tritonforge.progress import Progress, silent
 from tritonforge.release import Release
 from tritonforge.repository import CONFIG, Repository
 from tritonforge.rules import Found, Model, Models, Rule
 
-__all__ = ["MOST", "Finding", "Report", "check", "select"]
+_NEW = 20  # files: where so many are not known the others are hardly
 
-
-MOST = 100  # findings of a rule in a model: nobody reads more, and each has to be found in its text
+__all__ = ["MOST", "Failure", "Finding", "Report", "check", "select"]
 
 
 def select(repository: Repository, models: Sequence[str] = ()) -> tuple[str, ...]:
@@ -59,22 +61,21 @@ def check(
     """
     wanted = select(repository, models)
     names = models_of(repository)
-    read = {}
-    for number, name in enumerate(names):
-        progress(f"reading {name}", number / len(names))
-        read[name] = model(repository, name, target)
-    found: dict[str, list[Finding]] = {name: [*_of(read[name])] for name in names}
+    failures: list[Failure] = []
+    read = _read(repository, names, target, progress, failures)
+    found = {name: [*_of(read[name], failures)] for name in names}
     refused = (name for name in names if any(_is_refused(each) for each in found[name]))
     every = Models(path=repository.path, models=read, refused=frozenset(refused), cores=cores)
-    counts: Counter[tuple[str, str]] = Counter()
-    for rule, each in rules.broken(rules.OF_REPOSITORIES, every):
-        counts[rule.code, each.model] += 1
-        if counts[rule.code, each.model] <= MOST:
-            found[each.model].append(_finding(rule, read[each.model], each))
+
+    def placed(rule: Rule, each: Found) -> Finding:
+        return _finding(read[each.model], rule, each)
+
+    for finding in judged(rules.OF_REPOSITORIES, every, "", placed, failures):
+        found[finding.model].append(finding)
     told: list[Finding] = []
     silenced: list[Finding] = []
     for name in wanted:
-        left, quiet = _unsilenced(read[name], found[name])
+        left, quiet = _unsilenced(read[name], found[name], failures)
         told += left
         silenced += quiet
     return Report(
@@ -82,7 +83,33 @@ def check(
         releases={name: read[name].release for name in wanted},
         findings=_chosen(told, codes),
         silenced=_chosen(silenced, codes),
+        failures=tuple(each for each in failures if each.model in {"", *wanted}),
     )
+
+
+def _read(
+    repository: Repository,
+    names: Sequence[str],
+    target: Release | None,
+    progress: Progress,
+    failures: list[Failure],
+) -> dict[str, Model]:
+    """Read models; one that cannot be for a fault of ours is taken down, and known by name."""
+    read, known = {}, Known()
+    with ExitStack() as aside:
+        alone = True
+        for number, name in enumerate(names):
+            progress(f"reading {name}", number / len(names))
+            if alone and known.new >= _NEW and ahead.pays(len(names) - number):
+                alone = False
+                aside.enter_context(ahead.reading(repository, target))
+            try:
+                read[name] = model(repository, name, target, known)
+            except Exception as error:  # noqa: BLE001 - the other models are read nonetheless
+                failures.append(failure(error, name))
+                read[name] = unread(repository, name, target)
+    known.close()
+    return read
 
 
 def _is_refused(finding: Finding) -> bool:
@@ -95,35 +122,46 @@ def _chosen(findings: list[Finding], codes: Collection[str] | None) -> tuple[Fin
     return tuple(sorted(chosen, key=_place))
 
 
-def _unsilenced(checked: Model, findings: list[Finding]) -> tuple[list[Finding], list[Finding]]:
+def _unsilenced(
+    checked: Model, findings: list[Finding], failures: list[Failure]
+) -> tuple[list[Finding], list[Finding]]:
     """Part what is told from what comments silence, and judge these comments."""
     left, silenced, comments = silencing.part(checked, findings)
-    own = [
-        _finding(rule, checked, each)
-        for rule in rules.OF_COMMENTS
-        for each in islice(chain.from_iterable(map(rule.judge, comments)), MOST)
-    ]
-    told, more, _ = silencing.part(checked, own)
+    placed = partial(_finding, checked)
+    own: list[Finding] = []
+    for each in comments:
+        own += judged(rules.OF_COMMENTS, each, checked.name, placed, failures)
+    told, more, _ = silencing.part(checked, _few(own))
     return [*left, *told], [*silenced, *more]
 
 
-def _of(checked: Model) -> Iterator[Finding]:
+def _few(findings: list[Finding]) -> Iterator[Finding]:
+    """Yield the first `MOST` of each rule."""
+    counts: Counter[str] = Counter()
+    for each in findings:
+        counts[each.rule.code] += 1
+        if counts[each.rule.code] <= MOST:
+            yield each
+
+
+def _of(checked: Model, failures: list[Failure]) -> Iterator[Finding]:
     """Yield what rules of a lone model find.
 
     What a rule of the config alone refuses at a place is not told again of the file, unless that
     mends it.
     """
-    config = checked.config
-    own = [] if config is None else [*rules.broken(rules.OF_CONFIGS, config, most=MOST)]
-    told = {found.at for rule, found in own if rule.severity == "refused" and found.at}
-    for rule, found in rules.broken(rules.OF_MODELS, checked, most=MOST):
-        if found.changes or found.at not in told:
-            yield _finding(rule, checked, found)
-    for rule, found in own:
-        yield _finding(rule, checked, found)
+    placed = partial(_finding, checked)
+    own: list[Finding] = []
+    if checked.config is not None:
+        own += judged(rules.OF_CONFIGS, checked.config, checked.name, placed, failures)
+    told = {each.found.at for each in own if _is_refused(each) and each.found.at}
+    for each in judged(rules.OF_MODELS, checked, checked.name, placed, failures):
+        if each.is_fixable or each.found.at not in told:
+            yield each
+    yield from own
 
 
-def _finding(rule: Rule, checked: Model, found: Found) -> Finding:
+def _finding(checked: Model, rule: Rule, found: Found) -> Finding:
     """Say where in which file something was found."""
     line, column = found.line, found.column
     if line is None and found.file is None and checked.config is not None and checked.text:
@@ -149,8 +187,13 @@ def _written(text: str | None, line: int | None) -> str | None:
     """Return a line of a text, None where it has none of that number."""
     if text is None or line is None:
         return None
-    lines = text.split("\n")
+    lines = _lines(text)
     return lines[line - 1].rstrip("\r") if 1 <= line <= len(lines) else None
+
+
+@lru_cache(maxsize=1)  # one text is asked for many lines, one after the other
+def _lines(text: str) -> list[str]:
+    return text.split("\n")
 
 
 def _place(finding: Finding) -> tuple[Any, ...]:

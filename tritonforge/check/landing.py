@@ -19,13 +19,12 @@ _TAKEN_AWAY = {"Dropout", "Identity"}  # what an optimization surely removes
 
 
 def landing(
-    given: Read, release: Release, message: Any
+    given: Read, release: Release, accelerator: Accelerator
 ) -> tuple[Mapping[str, int], Mapping[str, int]]:
     """Count the operators that a GPU leaves to the CPU, and those that the CPU computes wider.
 
     A shape that CUDA's own provider computes on the host is not left.
     """
-    accelerator = asked(message)
     nodes = _placed(given, release, accelerator)
     on_cpu = [each for each in nodes if each.provider == "cpu" and not each.hosted]
     left = on_cpu if accelerator != "cpu" else []

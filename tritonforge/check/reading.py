@@ -1,44 +1,48 @@
 """A repository as a server would find it, read without loading a model."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tritonforge import graph, manifest, pbtxt, placement
+from tritonforge import manifest, pbtxt
 from tritonforge.check import beside
-from tritonforge.check.landing import asked, landing
-from tritonforge.errors import ForgeError, GraphError, RepositoryError
-from tritonforge.graph import lean
-from tritonforge.graph.external import externals
+from tritonforge.check.facts import Asked, Known
+from tritonforge.check.landing import asked
+from tritonforge.errors import ForgeError, GraphError
+from tritonforge.graph.external import described
 from tritonforge.manifest import Manifest
 from tritonforge.pbtxt import strict
 from tritonforge.release import EMBEDDED, Release, find
 from tritonforge.repository import CONFIG, MODEL, Repository, reading
-from tritonforge.rules import Config, File, Model, backends
+from tritonforge.rules import Config, File, Model, Unread, backends
 
+MOST_BYTES = 1 << 20  # of a config: the longest ensembles have a tenth of it
+_MOST_MODELS = 1_000_000
+_MOST_INSIDE = 100_000  # names in all folders of a model
 _STRAY = re.compile("[\udc80-\udcff]")  # how Python writes a byte that is not UTF-8
-_INNER = ("Loop", "Scan")
 
 
 def models(repository: Repository) -> tuple[str, ...]:
     """Name what the server takes for models: each folder, hidden or not, and each lost link."""
-    folders = [each for each in reading.names(repository.path) if each.endswith("/")]
+    every = reading.names(repository.path, _MOST_MODELS)
+    folders = [each for each in every if each.endswith("/")]
     lost = reading.broken(repository.path)
     return tuple(sorted({*lost, *(each.removesuffix("/") for each in folders)}))
 
 
-def model(repository: Repository, name: str, target: Release | None) -> Model:
+def model(
+    repository: Repository, name: str, target: Release | None, known: Known | None = None
+) -> Model:
     """Read one model; without a target for the release that it was built for, else the default."""
     folder = repository.path / name
     entries = reading.names(folder)
     manifests, damaged = _manifests(folder, entries)
     release = target or _built_for(manifests)
-    raw = _raw(folder / CONFIG)
+    raw, unread = _raw(folder / CONFIG)
     said = None if raw is None else strict.read(raw, release.triton)
-    inside = {each: reading.names(folder / each) for each in entries if each.endswith("/")}
+    inside = _inside(folder, entries)
     content = inside[min(inside)] if inside else ()
     config = None
     if said is not None and said.is_known:
@@ -46,16 +50,19 @@ def model(repository: Repository, name: str, target: Release | None) -> Model:
     versions = _served(config, entries)
     message = pbtxt.ModelConfig() if config is None else config.message
     backend = backends.serving(message, name, content)
-    unread = config is None and raw is not None
+    files: Mapping[int, File] = {}
+    if config is not None or (raw is None and unread is None):
+        files = _files(folder, message, backend, versions, release, known or Known())
     return Model(
         name=name,
         path=folder,
         release=release,
         entries=entries,
-        text=None if raw is None else _text(raw),
+        text=_text(raw or b"") if raw is not None or unread else None,
+        unread=unread,
         config=config,
         flaws=() if said is None else said.flaws,
-        files={} if unread else _files(folder, message, backend, versions, release),
+        files=files,
         manifests=manifests,
         inside=inside,
         broken=reading.broken(folder),
@@ -72,9 +79,43 @@ def model(repository: Repository, name: str, target: Release | None) -> Model:
     )
 
 
-def _raw(path: Path) -> bytes | None:
-    """Return the bytes of a config, None where there is none."""
-    return path.read_bytes() if path.is_file() else None
+def unread(repository: Repository, name: str, target: Release | None) -> Model:
+    """Return a model of which nothing is known but its name, so that nothing of it is judged."""
+    return Model(
+        name=name,
+        path=repository.path / name,
+        release=target or find(EMBEDDED),
+        entries=(),
+        text="",
+        config=None,
+        files={},
+        manifests={},
+    )
+
+
+def _raw(path: Path) -> tuple[bytes | None, Unread | None]:
+    """Return the bytes of a config, None where there is none; and why it is not read."""
+    try:
+        if not path.is_file():
+            special = path.exists() and not path.is_dir()
+            return None, Unread(said="it is no regular file", loads=False) if special else None
+        with path.open("rb") as file:
+            held = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        return None, Unread(said=f"it cannot be read: {error.strerror}", loads=False)
+    if len(held) > MOST_BYTES:
+        return None, Unread(said=f"it has more than {MOST_BYTES >> 20} MiB", loads=True)
+    return held, None
+
+
+def _inside(folder: Path, entries: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Name what is in each folder of a model; of so many names in all those behind are left out."""
+    left, found = _MOST_INSIDE, {}
+    for each in entries:
+        if each.endswith("/"):
+            found[each] = reading.names(folder / each, min(left, reading.MOST_NAMES))
+            left -= len(found[each])
+    return found
 
 
 def _text(raw: bytes) -> str:
@@ -92,8 +133,8 @@ def _manifests(
         if number is None or each != f"{reading.folder_of(number)}/":
             continue
         try:
-            known = manifest.read(folder / each)
-        except (RepositoryError, OSError) as error:
+            known = manifest.read(folder / each, recorded=False)
+        except (ForgeError, OSError) as error:
             path = folder / each / manifest.MANIFEST
             damaged[number] = _relative(str(error), path)
             continue
@@ -119,11 +160,18 @@ def _served(config: Config | None, entries: tuple[str, ...]) -> tuple[int, ...]:
 
 
 def _files(
-    folder: Path, message: Any, backend: str | None, versions: tuple[int, ...], release: Release
+    folder: Path,
+    message: Any,
+    backend: str | None,
+    versions: tuple[int, ...],
+    release: Release,
+    known: Known,
 ) -> dict[int, File]:
     """Read the files of the versions that the server loads."""
     name = message.default_model_filename or backends.file_of(backend)
     if not name or backend == backends.ENSEMBLE:  # others may call their file as they like
+        return {}
+    if ".." in name.split("/"):  # it leads to what is no part of the model, and is not looked at
         return {}
     found = {}
     for number in versions:
@@ -133,7 +181,7 @@ def _files(
         if not _is(folder / path, Path.exists):
             found[number] = File(path=path, missing=True, fault="it is not there")
         elif backend == backends.ONNX:
-            found[number] = _file(folder, path, release, message)
+            found[number] = _file(folder, path, release, message, known)
         else:
             found[number] = File(path=path)
     return found
@@ -143,51 +191,30 @@ def _is(path: Path, what: Callable[[Path], bool]) -> bool:
     """Ask of a path what a config may name, also one that no file can have."""
     try:
         return what(path)
-    except OSError:  # it is too long
+    except (OSError, ValueError):  # it is too long, or has a NUL
         return False
 
 
-def _file(folder: Path, path: str, release: Release, message: Any) -> File:
+def _file(folder: Path, path: str, release: Release, message: Any, known: Known) -> File:
     """Read a file by its graph alone."""
     try:
-        found = lean.read(folder / path)
+        facts = known.of(folder / path, Asked(release=release, accelerator=asked(message)))
     except GraphError as error:
         return File(path=path, fault=_relative(error.message, folder / path), hint=error.hint)
-    try:
-        return _judged(folder, path, found, release, message)
-    except (TypeError, ValueError, AttributeError):  # to what bytes in place of a text may lead
-        if graph.is_legible(found):
-            raise
-        return File(path=path, fault="a text in it is not UTF-8", hint="download it again")
-
-
-def _judged(folder: Path, path: str, found: Any, release: Release, message: Any) -> File:
-    """Tell what is known of a file that can be read."""
-    if (fault := graph.unsound(found)) is not None:
-        return File(path=path, fault=fault, hint="export the model again")
-    outside = externals(folder / path, found)
-    given = placement.read(placement.prepared(folder / path, found))
-    typed = None if given.resolved is None else given.resolved.model
-    signature = None
-    with suppress(GraphError):
-        signature = graph.signature(found)
-    has = graph.interface(found, typed)
-    served = pbtxt.completed(message, has)
-    refusal = placement.refusal(given, release, gpu=asked(message) != "cpu")
-    on_cpu, widened = landing(given, release, message) if refusal is None else ({}, {})
+    served = pbtxt.completed(message, facts.has)
     return File(
         path=path,
-        has=has,
+        has=facts.has,
         served=served,
-        misfits=tuple(pbtxt.misfits(served, has, scalars=release.scalars)),
-        signature=signature,
-        refusal=refusal,
-        externals=outside,
-        domains=tuple(sorted(given.opsets.keys() - {each.domain for each in found.functions})),
-        inner=Counter(node.op for node in given.written if node.op in _INNER),
-        cached_by=graph.cached_by(found),
-        on_cpu=on_cpu,
-        widened=widened,
+        misfits=tuple(pbtxt.misfits(served, facts.has, scalars=release.scalars)),
+        signature=facts.signature,
+        refusal=facts.refusal,
+        externals=tuple(described(folder / path, each) for each in facts.needs),
+        domains=facts.domains,
+        inner=facts.inner,
+        cached_by=facts.cached_by,
+        on_cpu=facts.on_cpu,
+        widened=facts.widened,
     )
 
 

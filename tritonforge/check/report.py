@@ -56,17 +56,37 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What could not be judged, for a fault of tritonforge's own: a rule of a model, or all of it.
+
+    `code` is None where the model could not be read, `model` is empty where it was of several.
+    """
+
+    model: str
+    code: str | None
+    said: str
+
+    @property
+    def sentence(self) -> str:
+        """Say what is missing from the findings, and why."""
+        of = f"model {self.model!r}" if self.model else "the repository"
+        what = f"{self.code} could not judge {of}" if self.code else f"{of} could not be read"
+        return f"{what}: {self.said}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What was checked, and what was found: in the order of models, files and lines.
 
     `releases` are those that the models were judged for, `silenced` what comments in configs keep
-    from being told.
+    from being told, `failures` what could not be judged.
     """
 
     models: tuple[str, ...]
     releases: Mapping[str, Release]
     findings: tuple[Finding, ...]
     silenced: tuple[Finding, ...]
+    failures: tuple[Failure, ...] = ()
 
     def count(self, severity: Severity) -> int:
         """Count the findings of a severity."""
@@ -84,5 +104,5 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Say whether nothing would be refused or misbehave."""
-        return not (self.count("refused") or self.count("wrong"))
+        """Say whether nothing would be refused or misbehave, and all was judged."""
+        return not (self.failures or self.count("refused") or self.count("wrong"))

@@ -103,6 +103,11 @@ def command(
         checked.changes(model_repository, plan)
     else:
         checked.FORMATS[output_format](model_repository, report, plan)
+    for failure in report.failures:
+        click.echo(f"Error: {output.line(failure.sentence)}", err=True)
+    if report.failures:
+        click.echo("Hint: this is a fault of tritonforge's own: report it with the model", err=True)
+        context.exit(2)
     context.exit(0 if report.passed and not (strict and report.findings) else 1)
 
 

@@ -149,6 +149,10 @@ def as_json(repository: Repository, report: Report, plan: Plan | None) -> None:
             "targets": {name: release.tag for name, release in report.releases.items()},
             "counts": {**counts, "silenced": len(report.silenced), "fixable": report.fixable},
             "full": list(report.full(MOST)),
+            "failures": [
+                {"model": each.model, "code": each.code, "message": each.said}
+                for each in report.failures
+            ],
             "findings": [_document(each) for each in report.findings],
             "silenced": [_document(each) for each in report.silenced],
             "fixed": [

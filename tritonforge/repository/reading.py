@@ -11,7 +11,7 @@ from pathlib import Path
 
 MOST_VERSION = 2**63 - 1
 _NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")  # what C++'s `std::stoll` reads
-_MOST_NAMES = 10_000
+MOST_NAMES = 10_000
 
 
 def version_of(name: str) -> int | None:
@@ -31,15 +31,15 @@ def folder_of(version: int) -> str:
     return str(version % 2**64)
 
 
-def names(folder: Path) -> tuple[str, ...]:
+def names(folder: Path, most: int = MOST_NAMES) -> tuple[str, ...]:
     """Name what is in a folder, sorted, folders with a slash behind; nothing where it is none.
 
-    Links are followed. A folder with more than ten thousand names is read so far.
+    Links are followed. A folder with more than so many names is read so far.
     """
     found = []
     try:
         with os.scandir(folder) as entries:
-            for entry, _ in zip(entries, range(_MOST_NAMES), strict=False):
+            for entry, _ in zip(entries, range(most), strict=False):
                 found.append(f"{entry.name}{'/' * _is_folder(entry)}")
     except OSError:
         return ()

@@ -12,7 +12,7 @@ from typing import Any
 from tritonforge.errors import SpecError, did_you_mean
 from tritonforge.rules import across, comment, config, folder
 from tritonforge.rules.rule import Change, Found, Rule, Severity
-from tritonforge.rules.subjects import Comment, Config, File, Labels, Model, Models
+from tritonforge.rules.subjects import Comment, Config, File, Labels, Model, Models, Unread
 
 __all__ = [
     "OF_COMMENTS",
@@ -30,6 +30,7 @@ __all__ = [
     "Models",
     "Rule",
     "Severity",
+    "Unread",
     "broken",
     "find",
     "starting",

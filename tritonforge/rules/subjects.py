@@ -76,6 +76,14 @@ class File:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """Why a config was not read, in a sentence without an end; whether the server reads it."""
+
+    said: str
+    loads: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
     """A file of labels, as an output names it; `lines` is None where they were not counted."""
 
@@ -98,7 +106,8 @@ class Model:
     wrote of those that it built. `backend` is the one that the server takes, None where nothing
     tells it. `damaged` are versions whose manifest cannot be read, and why; `altered` names the
     files of versions that are not those of the manifest. `labels` are by the output's name. One
-    that `is_lost` is a link that leads nowhere.
+    that `is_lost` is a link that leads nowhere. `unread` says why the config was not read, whose
+    text is empty then.
     """
 
     name: str
@@ -118,6 +127,7 @@ class Model:
     altered: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     labels: Mapping[str, Labels] = field(default_factory=dict)
     is_lost: bool = False
+    unread: Unread | None = None
 
     @property
     def message(self) -> Any:

@@ -1,6 +1,7 @@
 """Rules of a model as it lies in its folder: its text, names, versions and files."""
 
 from tritonforge.rules.folder import (
+    bounds,
     external,
     fields,
     filling,
@@ -17,7 +18,7 @@ from tritonforge.rules.folder import (
 )
 
 FAMILIES = (
-    *(syntax, fields, layout, overlooked),
+    *(bounds, syntax, fields, layout, overlooked),
     *(fitting, filling, serving, labels, given),
     *(operators, landing, external, proofs),
 )

@@ -1,0 +1,49 @@
+"""Many models read by a second process, too, which leaves what it finds where this one looks.
+
+It goes from the last one backwards, so that the two meet, whichever is faster; it ends with this
+process at the latest, and is none of whose answers anything depends on.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tritonforge import process
+from tritonforge.check import remembering
+from tritonforge.check.facts import Known
+from tritonforge.check.reading import model, models
+from tritonforge.release import Release, find
+from tritonforge.repository import Repository
+
+FEW = 200  # models: a process takes half a second to begin
+# The same modules are found as here, and none beside them: -P keeps the current folder out.
+_CODE = """import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from tritonforge.check.ahead import main
+main(*sys.argv[2:])"""
+
+
+def pays(left: int) -> bool:
+    """Say whether so many models are enough for a second process, and there is room for it."""
+    return left >= FEW and len(os.sched_getaffinity(0)) > 1 and remembering.folder() is not None
+
+
+@contextmanager
+def reading(repository: Repository, target: Release | None) -> Iterator[None]:
+    """Let a second process read models while the block runs."""
+    command = [sys.executable, "-P", "-c", _CODE, json.dumps(sys.path)]
+    command += [str(repository.path.absolute()), target.tag if target else ""]
+    with Path(os.devnull).open("wb") as nothing, process.child(command, log=nothing, quiet=True):
+        yield
+
+
+def main(root: str, tag: str) -> None:
+    """Read the models of a repository, the last one first."""
+    repository, known = Repository(Path(root)), Known()
+    target = find(tag) if tag else None
+    for name in reversed(models(repository)):
+        with suppress(Exception):  # the other process comes to it and tells
+            model(repository, name, target, known)

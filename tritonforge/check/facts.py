@@ -1,0 +1,139 @@
+"""What a model's file says, whatever its config: worked out once for each content."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tritonforge
+from tritonforge import formed, graph, placement
+from tritonforge.check import remembering
+from tritonforge.check.landing import landing
+from tritonforge.errors import GraphError
+from tritonforge.graph import lean
+from tritonforge.graph.external import Needed, needed, takes_in
+from tritonforge.release import Release
+from tritonforge.spec import Accelerator
+from tritonforge.tensors import Interface, Signature
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+_INNER = ("Loop", "Scan")
+_TOOLS = ("onnx", "protobuf")
+_OWN = ("data", "graph", "placement", "check")  # folders of what takes part, beside loose modules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of a file beside its place; see `rules.File`, where each is told."""
+
+    has: Interface
+    signature: Signature | None
+    refusal: str | None
+    needs: tuple[Needed, ...]
+    domains: tuple[str, ...]
+    inner: Mapping[str, int]
+    cached_by: graph.CachedBy
+    on_cpu: Mapping[str, int]
+    widened: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """For what a file is judged: a release, and what of a machine a config asks for."""
+
+    release: Release
+    accelerator: Accelerator
+
+
+class Known:
+    """The facts of the files of one check, and on disk those of earlier ones.
+
+    They are known again by what was read of a file, so that no date and no name matters.
+    """
+
+    def __init__(self) -> None:
+        self.new = 0  # files that no check has known yet
+        self._found: dict[str, Facts] = {}
+        self._disk = remembering.Shelf(remembering.folder(), Facts)
+
+    def of(self, path: Path, asked: Asked) -> Facts:
+        """Return the facts of a file; raises `GraphError` as `lean.read`."""
+        thin = lean.thin(path)
+        key = _key(thin, asked)
+        found = self._found.get(key) or self._disk.get(key)
+        if found is None:
+            model = lean.parsed(thin, path)
+            depends = takes_in(model)  # on other files, too
+            found = _told(path, model, asked)
+            self.new += 1
+            if depends:
+                return found
+            self._disk.put(key, found)
+        self._found[key] = found
+        return found
+
+    def close(self) -> None:
+        """Forget on disk what is too much."""
+        self._disk.sweep()
+
+
+def _told(path: Path, model: "ModelProto", asked: Asked) -> Facts:
+    """Work out what a file says; raises `GraphError` for one that does not hold together."""
+    try:
+        if (fault := graph.unsound(model)) is not None:
+            raise GraphError(fault, hint="export the model again")
+        found = _facts(path, model, asked)
+        formed.check(found, Facts)
+        return found
+    except (TypeError, ValueError, AttributeError) as error:  # bytes in place of a text
+        if graph.is_legible(model):
+            raise
+        raise GraphError("a text in it is not UTF-8", hint="download it again") from error
+
+
+def _facts(path: Path, model: "ModelProto", asked: Asked) -> Facts:
+    """Work out what a file says; small weights beside it are taken into the model, in place."""
+    files = needed(model)
+    given = placement.read(placement.prepared(path, model))
+    signature = None
+    with suppress(GraphError):
+        signature = graph.signature(model)
+    refusal = placement.refusal(given, asked.release, gpu=asked.accelerator != "cpu")
+    on_cpu, widened = ({}, {}) if refusal else landing(given, asked.release, asked.accelerator)
+    return Facts(
+        has=graph.interface(model, None if given.resolved is None else given.resolved.model),
+        signature=signature,
+        refusal=refusal,
+        needs=files,
+        domains=tuple(sorted(given.opsets.keys() - {each.domain for each in model.functions})),
+        inner=Counter(node.op for node in given.written if node.op in _INNER),
+        cached_by=graph.cached_by(model),
+        on_cpu=on_cpu,
+        widened=widened,
+    )
+
+
+def _key(thin: bytes, asked: Asked) -> str:
+    """Return what tells a file's facts from others."""
+    digest = hashlib.sha256(thin)
+    digest.update(f"{asked.release.tag} {asked.accelerator} {_ourselves()}".encode())
+    return digest.hexdigest()
+
+
+@cache
+def _ourselves() -> str:
+    """Return the hash of the code and tables that facts come of, and of the libraries' versions."""
+    root = Path(tritonforge.__file__).parent
+    digest = hashlib.sha256(" ".join(map(version, _TOOLS)).encode())
+    own = [each for name in _OWN for each in (root / name).rglob("*")]
+    for path in sorted([*root.glob("*.py"), *own]):
+        if path.suffix in {".py", ".json"}:
+            digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,51 @@
+"""Rules of what can be read of a model at all, in bounded time and memory."""
+
+from collections.abc import Iterator
+
+from tritonforge.repository import CONFIG, reading
+from tritonforge.rules.rule import Found, rule
+from tritonforge.rules.subjects import Model
+
+
+@rule("BND101", "refused")
+def a_config_can_be_read(model: Model) -> Iterator[Found]:
+    """What is called config.pbtxt is a regular file that can be read.
+
+    The server loads no model whose config it may not read; of a pipe or a device it waits for an
+    end that may never come, and with it all other models.
+
+    Source: triton-inference-server/core, `filesystem/implementations/local.h` (ReadTextFile).
+    Remedy: put a file there, and let whoever runs the server read it.
+    """
+    if model.unread is not None and not model.unread.loads:
+        yield Found(said=model.unread.said, file=CONFIG)
+
+
+@rule("BND201", "wrong")
+def a_config_is_short(model: Model) -> Iterator[Found]:
+    """A config has at most 1 MiB.
+
+    The server reads a longer one, in a time that no model needs; here nothing of it is judged.
+
+    Source: `tritonforge/check/reading.py`.
+    Remedy: take out what is said again and again; the config of a large ensemble has 100 KiB.
+    """
+    if model.unread is not None and model.unread.loads:
+        yield Found(said=f"{model.unread.said}, and nothing of it is judged", file=CONFIG)
+
+
+@rule("BND202", "wrong")
+def a_folder_holds_few_names(model: Model) -> Iterator[Found]:
+    """A folder of a model holds fewer than ten thousand names.
+
+    The server asks each for what it is whenever it looks for changes; here those behind are not
+    seen, so that what is told of versions and files may be wrong.
+
+    Source: triton-inference-server/core, `model_repository_manager.cc` (Poll);
+    `tritonforge/repository/reading.py`.
+    Remedy: move what belongs to no version out of the model's folder.
+    """
+    for name, held in {"": model.entries, **model.inside}.items():
+        if len(held) >= reading.MOST_NAMES:
+            said = f"it holds {reading.MOST_NAMES:,} names or more, of which no more are judged"
+            yield Found(said=said, file=name.rstrip("/"))
