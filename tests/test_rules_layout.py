@@ -108,6 +108,10 @@ CASES = {
     "zeros": (moved("zeros", "007"), [("LAY102", "007")]),
     "hexadecimal": (moved("hexadecimal", "0x10"), [("LAY102", "0x10")]),
     "zero": (moved("zero", "0"), [("LAY303", "0")]),
+    "zero_alone": (
+        moved("zero_alone", "0", "version_policy { specific { versions: [ 0 ] } }"),
+        [("LAY303", "0")],
+    ),
     "hidden": (moved("hidden", ".3"), [("LAY102", ".3")]),
     "called": (moved("called", "v1"), [("LAY102", "v1")]),
     "large": (moved("large", "99999999999"), []),

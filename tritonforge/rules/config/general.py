@@ -75,7 +75,7 @@ def serves_none(message: Any) -> str | None:
     policy = message.version_policy
     if policy.HasField("latest") and not policy.latest.num_versions:
         return "latest"
-    if policy.HasField("specific") and not any(each > 0 for each in policy.specific.versions):
+    if policy.HasField("specific") and not any(each >= 0 for each in policy.specific.versions):
         return "specific"
     return None
 
