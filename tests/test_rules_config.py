@@ -597,3 +597,14 @@ def test_what_runs_on_the_cpu_alone_builds_no_engines():
         {rule.code for rule, _ in broken(pbtxt.parse(whole(each)))} for each in (on_gpu, on_cpu)
     ]
     assert codes == [{"WRM301"}, {"ACC201"}]
+
+
+def test_numbers_of_any_length_are_read():
+    nines = "9" * 5000
+    shapes = {f"trt_profile_{bound}_shapes": f"x:{nines}x4" for bound in ("min", "opt", "max")}
+    told = broken(
+        pbtxt.parse(whole(accelerated("tensorrt", max_workspace_size_bytes=nines, **shapes)))
+    )
+    assert {rule.code for rule, _ in told} == {"PRO201", "TRT103", "WRM301"}
+    told = broken(pbtxt.parse(whole(parameter("intra_op_thread_count", f"-{nines}"))))
+    assert [rule.code for rule, _ in told] == ["PRM101"]

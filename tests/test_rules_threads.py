@@ -31,6 +31,8 @@ def found(repository, group, more, cores):
         (GROUP % (2, "KIND_CPU"), THREADS % 0, None, ["THR302"]),
         (GROUP % (1, "KIND_CPU"), "", 2, []),
         ("instance_group { kind: KIND_CPU }", "", None, ["THR302"]),  # the server makes two
+        (GROUP % (-1, "KIND_CPU"), "", None, ["THR302"]),
+        (GROUP % (2, "KIND_CPU"), THREADS % ("9" * 5000), 8, ["THR302"]),
         (GROUP % (4, "KIND_GPU"), "", 2, []),
     ],
 )

@@ -1,5 +1,6 @@
 """Rules of threads: how many of them the instances of a model bring to the server's cores."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,12 +12,13 @@ from tritonforge.rules.subjects import Model, Models
 # What the server makes of a group of ONNX Runtime on the CPU that gives no count: core,
 # `model_config_utils.cc` (SetDefaultInstanceCount).
 _INSTANCES = 2
+_COUNT = re.compile(r"[0-9]{1,9}")
 
 
 def _instances(message: Any) -> int:
     """Count the instances on the CPU that a config asks for."""
     return sum(
-        group.count or _INSTANCES
+        group.count if group.count > 0 else _INSTANCES
         for group in message.instance_group
         if value_of(group, "kind") == "KIND_CPU" and not group.passive
     )
@@ -25,7 +27,7 @@ def _instances(message: Any) -> int:
 def _threads(message: Any) -> int | None:
     """Return the threads of an instance's operators, None where it takes as many as cores."""
     text = message.parameters[THREADS].string_value if THREADS in message.parameters else ""
-    return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else None
+    return int(text) if _COUNT.fullmatch(text) and int(text) > 0 else None
 
 
 def _on_cpu(models: Models) -> Iterator[tuple[Model, Any]]:

@@ -4,6 +4,7 @@ What ONNX Runtime cannot read, or finds not to agree, it passes over with a warn
 then built during inference.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -15,6 +16,7 @@ from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
 
 _KEYS = tuple(f"trt_profile_{bound}_shapes" for bound in ("min", "opt", "max"))
+_SIZE = re.compile(r"[0-9]{1,18}")  # of 64 bits
 _LATER = "ONNX Runtime passes the profiles over and builds engines during inference"
 Shapes = list[tuple[str, tuple[int, ...]]]
 
@@ -34,7 +36,7 @@ def _read(text: str) -> Shapes | None:
     for part in text.split(","):
         name, _, shape = part.rpartition(":")
         dims = shape.split("x")
-        if not name or not all(each.isascii() and each.isdigit() for each in dims):
+        if not name or not all(_SIZE.fullmatch(each) for each in dims):
             return None
         found.append((name, tuple(map(int, dims))))
     return found

@@ -18,6 +18,7 @@ _OFF = {"false", "off", "0"}
 _ONNX_SWITCHES = {"0", "1", "true", "True", "false", "False"}
 # What C's `strtol` reads: blanks before a number, anything behind it.
 _NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
+_LONGEST = 400  # digits of a number that are worth reading
 _ARENA = re.compile(r"(cpu|gpu)(:[0-9]+)?")
 
 
@@ -62,9 +63,9 @@ def _size(text: str, whole: bool) -> bool:  # noqa: FBT001
 
 
 def _number(text: str) -> int | None:
-    """Read the number that a text begins with."""
+    """Read the number that a text begins with; one beyond all bounds only so far."""
     match = _NUMBER.match(text)
-    return int(match[1]) if match else None
+    return int(match[1][:_LONGEST]) if match else None
 
 
 def _arenas(text: str, _whole: bool) -> bool:  # noqa: FBT001
