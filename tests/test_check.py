@@ -259,6 +259,17 @@ def test_a_fix_changes_what_it_mends_and_nothing_else(repository):
     assert codes(report.findings) == ["BAT101"]
 
 
+def test_a_misspelt_input_gets_the_name_that_the_file_has(tmp_path):
+    folder = tiny.double(tmp_path, "m")
+    config = folder / "config.pbtxt"
+    text = config.read_text()
+    config.write_text(text.replace('name: "x"', 'name: "xx"'))
+    repository = Repository(tmp_path)
+    planned, after = fixing.fix(repository, lambda: check(repository))
+    assert (planned.left, after.findings) == ((), ())
+    assert config.read_text() == text
+
+
 def test_a_plan_writes_nothing(repository):
     plan = fixing.plan(repository, check(repository))
     assert 'name: "m"' in plan.mended[0].after

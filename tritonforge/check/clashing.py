@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from tritonforge.pbtxt.editing import paths
-from tritonforge.pbtxt.editing.paths import Index, Key, Step
+from tritonforge.pbtxt.editing.paths import Index, Key, Name, Step
+from tritonforge.pbtxt.strict import literals
 from tritonforge.rules import Change
 
 
@@ -23,12 +24,21 @@ def in_order(changes: Iterable[Change]) -> list[Change]:
 def reaches(change: Change, path: str) -> bool:
     """Say whether what differs at a path may come of a change; an element that goes moves others.
 
-    Lists of values are compared as a whole, so that the path may be the shorter one.
+    Lists of values are compared as a whole, so that the path may be the shorter one. An element
+    that gets another name differs under both.
     """
-    steps = paths.parse(change.path)
+    steps, differs = paths.parse(change.path), paths.parse(path)
     if change.value is None and isinstance(steps[-1], Index):
         steps = steps[:-1]
-    return _along(steps, paths.parse(path))
+    return _along(steps, differs) or _along(_renamed(change, steps) or steps, differs)
+
+
+def _renamed(change: Change, steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Return where an element is that a change gives another name; nothing for other changes."""
+    is_of_element = len(steps) > 1 and not isinstance(steps[-2], Name)
+    if change.value is None or not is_of_element or steps[-1] != Name(text="name"):
+        return ()
+    return (*steps[:-2], Key(text=literals.unquoted(change.value)))
 
 
 def _clash(a: Change, b: Change) -> bool:
