@@ -38,9 +38,12 @@ __all__ = [
 
 
 def _of(families: Iterable[Any]) -> tuple[Rule, ...]:
-    """Return the rules of some families, as their modules list them."""
+    """Return the rules of some families, as their modules list them; what they import is not."""
     return tuple(
-        each for family in families for each in vars(family).values() if isinstance(each, Rule)
+        each
+        for family in families
+        for each in vars(family).values()
+        if isinstance(each, Rule) and each.judge.__module__ == family.__name__
     )
 
 

@@ -13,7 +13,7 @@ _Sources = dict[str, int | None]  # by tensor the step whose answers it comes fr
 
 @rule("ENS210", "refused")
 def answers_are_of_one_source(models: Models) -> Iterator[Found]:
-    """What a step takes, and what an ensemble gives, comes from the answers of one decoupled step.
+    """Tensors that a step takes, or an ensemble gives, are not of several decoupled answers.
 
     A decoupled model may answer once, often or never: its answers cannot be paired with those of
     another, nor with a tensor that comes once a request. An ensemble with such a step is decoupled

@@ -109,7 +109,7 @@ def heeded(config: Config) -> Iterator[Found]:
 
 @rule("TRT202", "wrong")
 def switched_on(config: Config) -> Iterator[Found]:
-    """What a parameter is about is switched on.
+    """A parameter of the accelerator tensorrt goes with the switch that has it read.
 
     The path of a cache, the number of a DLA core and the like are read where their switch is on.
 

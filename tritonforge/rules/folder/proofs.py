@@ -100,7 +100,7 @@ def batches_are_proven(model: Model) -> Iterator[Found]:
 
 @rule("PRF301", "advice")
 def the_config_is_proven(model: Model) -> Iterator[Found]:
-    """The config that stands computes what the one computes with which the version was proven.
+    """The config computes as the one did with which the version was proven.
 
     That is compared by fields that can change an answer: tensors, optimization and parameters.
     Whoever edits them on purpose may ask `tritonforge parity` whether the answers still agree.
