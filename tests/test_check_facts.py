@@ -16,7 +16,7 @@ from tritonforge.check.facts import Asked, Facts, Known
 from tritonforge.release import find
 from tritonforge.repository import Repository
 
-ASKED = Asked(release=find(release.EMBEDDED), accelerator="cpu")
+ASKED = Asked(release=find(release.EMBEDDED), accelerator="cpu", may_use_gpu=True)
 
 
 @pytest.fixture

@@ -68,7 +68,8 @@ FOUND = {
     "GEN102": (named('backend: "onnxruntime" platform: "onnx"'), "platform"),
     "GEN106": (named('platform: "onnx"'), "platform"),
     "GEN106 file": (named('default_model_filename: "net.onnx"'), "default_model_filename"),
-    "GEN107": (named('backend: "onnxruntim"'), "backend"),
+    "GEN107": (named('backend: "PyTorch"'), "backend"),
+    "GEN207": (named('backend: "onnxruntim"'), "backend"),
     "GEN107 alias": (named('backend: "onnx"'), "backend"),
     "GEN108": (whole('runtime: "libmine.so"'), "runtime"),
     "GEN109": (
@@ -229,6 +230,7 @@ FOUND = {
 }
 # What is right, of which the rules find nothing but what `ALLOWED` names.
 RIGHT = {
+    "a backend of one's own": named('backend: "pytorch2"'),
     "platform": named('platform: "onnxruntime_onnx"'),
     "file": named('default_model_filename: "model.onnx"'),
     "folder": whole('default_model_filename: "sub/model.onnx"'),

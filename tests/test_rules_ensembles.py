@@ -104,6 +104,15 @@ def test_what_is_refused_takes_the_ensembles_above_it_along(tmp_path):
     assert "ENS204" in refused(tmp_path, "outer")
 
 
+def test_an_ensemble_that_does_not_fit_its_models_takes_those_above_it_along(tmp_path):
+    place(tmp_path, "one", batch=2)
+    ensemble(tmp_path, ("one", maps("a", "b")))
+    outer = maps("a", "b").replace('"x"', '"a"').replace('"y"', '"b"')
+    ensemble(tmp_path, ("both", outer), name="outer")
+    assert set(refused(tmp_path)) == {"ENS209"}
+    assert "ENS204" in refused(tmp_path, "outer")
+
+
 def test_a_batch_among_the_dims_is_the_batch_of_a_model_that_batches(tmp_path):
     place(tmp_path, "one")
     tiny.place(

@@ -261,6 +261,17 @@ def test_loops_and_half_floats_that_the_cpu_widens(tmp_path):
     assert rulecases.codes(report, "half") == ["OPS302"]
 
 
+def test_instances_that_may_be_on_a_gpu_are_judged_by_what_it_takes(tmp_path):
+    nodes = [("Cast", ["x"], ["h"], {"to": T.FLOAT16}), ("Tanh", ["h"], ["t"], {})]
+    nodes.append(("Cast", ["t"], ["y"], {"to": T.FLOAT}))
+    folder = tiny.place(tmp_path, "half", CONFIG, nodes, *ROW)
+    text = (folder / "config.pbtxt").read_text("utf-8")
+    told = text.replace("instance_group { count: 1 kind: KIND_CPU }", "")
+    assert told != text
+    (folder / "config.pbtxt").write_text(told, "utf-8")
+    assert rulecases.codes(rulecases.checked(tmp_path), "half") == []
+
+
 def test_functions_that_stand_for_more_than_any_memory_cost_nothing(tmp_path):
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("f", 1)]
     functions = [

@@ -1,7 +1,7 @@
 """Check: what of a repository would fail or hurt on a release, without a server."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import lru_cache, partial
 from pathlib import Path
@@ -64,13 +64,7 @@ def check(
     failures: list[Failure] = []
     read = _read(repository, names, target, progress, failures)
     found = {name: [*_of(read[name], failures)] for name in names}
-    refused = (name for name in names if any(_is_refused(each) for each in found[name]))
-    every = Models(path=repository.path, models=read, refused=frozenset(refused), cores=cores)
-
-    def placed(rule: Rule, each: Found) -> Finding:
-        return _finding(read[each.model], rule, each)
-
-    for finding in judged(rules.OF_REPOSITORIES, every, "", placed, failures):
+    for finding in _across(repository, read, found, cores, failures):
         found[finding.model].append(finding)
     told: list[Finding] = []
     silenced: list[Finding] = []
@@ -110,6 +104,30 @@ def _read(
                 read[name] = unread(repository, name, target)
     known.close()
     return read
+
+
+def _across(
+    repository: Repository,
+    read: Mapping[str, Model],
+    found: Mapping[str, Sequence[Finding]],
+    cores: int | None,
+    failures: list[Failure],
+) -> list[Finding]:
+    """Judge models together; again where some are refused that way: others may depend on them."""
+
+    def placed(rule: Rule, each: Found) -> Finding:
+        return _finding(read[each.model], rule, each)
+
+    refused = {name for name, own in found.items() if any(map(_is_refused, own))}
+    while True:
+        every = Models(path=repository.path, models=read, refused=frozenset(refused), cores=cores)
+        failed: list[Failure] = []
+        across = [*judged(rules.OF_REPOSITORIES, every, "", placed, failed)]
+        more = {each.model for each in across if _is_refused(each)} - refused
+        if not more:
+            failures += failed
+            return across
+        refused |= more
 
 
 def _is_refused(finding: Finding) -> bool:

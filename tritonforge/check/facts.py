@@ -46,10 +46,14 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """For what a file is judged: a release, and what of a machine a config asks for."""
+    """For what a file is judged: a release, and what of a machine a config asks for.
+
+    `may_use_gpu` says that a server with a GPU would put instances on it, asked for or not.
+    """
 
     release: Release
     accelerator: Accelerator
+    may_use_gpu: bool
 
 
 class Known:
@@ -105,8 +109,10 @@ def _facts(path: Path, model: "ModelProto", asked: Asked) -> Facts:
     signature = None
     with suppress(GraphError):
         signature = graph.signature(model)
-    refusal = placement.refusal(given, asked.release, gpu=asked.accelerator != "cpu")
+    refusal = placement.refusal(given, asked.release, gpu=asked.may_use_gpu)
     on_cpu, widened = ({}, {}) if refusal else landing(given, asked.release, asked.accelerator)
+    if asked.may_use_gpu and asked.accelerator == "cpu":  # a GPU takes what the CPU lacks
+        widened = {}
     return Facts(
         has=graph.interface(model, None if given.resolved is None else given.resolved.model),
         signature=signature,
@@ -123,7 +129,9 @@ def _facts(path: Path, model: "ModelProto", asked: Asked) -> Facts:
 def _key(thin: bytes, asked: Asked) -> str:
     """Return what tells a file's facts from others."""
     digest = hashlib.sha256(thin)
-    digest.update(f"{asked.release.tag} {asked.accelerator} {_ourselves()}".encode())
+    digest.update(
+        f"{asked.release.tag} {asked.accelerator} {asked.may_use_gpu} {_ourselves()}".encode()
+    )
     return digest.hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,13 +74,10 @@ def plan(repository: Repository, report: Report) -> Plan:
         sound, others = _sound(before, found[:_MOST])
         left += others
         left += (Unmended(finding=each, why="there are too many: again") for each in found[_MOST:])
-        try:
-            after = _changed(before, sound, report.releases[model])
-        except ConfigError as error:
-            left += (Unmended(finding=each, why=error.message) for each in sound)
-            continue
-        if sound:
-            mended.append(Mended(file=file, before=before, after=after, findings=sound))
+        done, after, others = _together(before, sound, report.releases[model])
+        left += others
+        if done:
+            mended.append(Mended(file=file, before=before, after=after, findings=done))
     return Plan(mended=tuple(mended), left=tuple(left))
 
 
@@ -122,6 +120,24 @@ def _sound(text: str, found: Sequence[Finding]) -> tuple[tuple[Finding, ...], li
         except ConfigError as error:
             left.append(Unmended(finding=finding, why=error.message))
     return tuple(sound), left
+
+
+def _together(
+    before: str, found: Sequence[Finding], release: Release
+) -> tuple[tuple[Finding, ...], str, list[Unmended]]:
+    """Mend what can be: all at once, else each that goes with those before it."""
+    with suppress(ConfigError):
+        return tuple(found), _changed(before, found, release), []
+    done: list[Finding] = []
+    left: list[Unmended] = []
+    after = before
+    for each in found:
+        try:
+            after = _changed(before, [*done, each], release)
+            done.append(each)
+        except ConfigError as error:
+            left.append(Unmended(finding=each, why=error.message))
+    return tuple(done), after, left
 
 
 def _edited(text: str, changes: Iterable[Change]) -> str:

@@ -198,7 +198,9 @@ def _is(path: Path, what: Callable[[Path], bool]) -> bool:
 def _file(folder: Path, path: str, release: Release, message: Any, known: Known) -> File:
     """Read a file by its graph alone."""
     try:
-        facts = known.of(folder / path, Asked(release=release, accelerator=asked(message)))
+        may_use_gpu = pbtxt.may_use_gpu(message)
+        wished = Asked(release=release, accelerator=asked(message), may_use_gpu=may_use_gpu)
+        facts = known.of(folder / path, wished)
     except GraphError as error:
         return File(path=path, fault=_relative(error.message, folder / path), hint=error.hint)
     served = pbtxt.completed(message, facts.has)

@@ -84,30 +84,43 @@ def _backend_of(platform: str) -> tuple[Change, ...]:
 
 
 @rule("GEN107", "refused", is_lasting=True)
-def spelt_backend(config: Config) -> Iterator[Found]:
-    """A backend is spelt as its folder is.
+def known_by_its_name(config: Config) -> Iterator[Found]:
+    """A backend is called as its folder is.
 
-    The server looks for libtriton_BACKEND.so in the folder of its name. One that no image brings
-    may be a person's own; one that is nearly the name of another is not.
+    The server looks for libtriton_BACKEND.so in the folder of its name, in the very letters: there
+    is none called onnx, and none called PyTorch.
 
     Source: triton-inference-server/core, `backend_model.cc` (ResolveBackendPaths).
-    Remedy: mend the name.
+    Remedy: write the backend's own name.
     """
     name = config.message.backend
-    if not name or name in SHIPPED:
-        return
-    found = [ALIASES[name.lower()]] if name.lower() in ALIASES else _nearly(name)
-    if len(found) == 1:
+    meant = ALIASES.get(name.lower(), name.lower())
+    if name not in SHIPPED and meant in SHIPPED:
         yield Found(
-            said=f"there is no backend {name!r}; did you mean {found[0]!r}?",
+            said=f"there is no backend {name!r}, it is called {meant!r}",
             at="backend",
-            changes=(Change(path="backend", value=schema.quote(found[0])),),
+            changes=(Change(path="backend", value=schema.quote(meant)),),
         )
 
 
-def _nearly(name: str) -> list[str]:
-    """Return the backends that a name nearly is."""
-    return get_close_matches(name.lower(), SHIPPED, n=2, cutoff=0.85)
+@rule("GEN207", "wrong")
+def spelt_backend(config: Config) -> Iterator[Found]:
+    """A backend is spelt as one that NVIDIA's images bring, or quite unlike it.
+
+    One that no image brings may be a person's own; one that is nearly the name of another mostly is
+    not.
+
+    Source: triton-inference-server/core, `backend_model.cc` (ResolveBackendPaths).
+    Remedy: mend the name, or silence the rule where the server has that backend.
+    """
+    name = config.message.backend
+    if not name or name in SHIPPED or name.lower() in {*SHIPPED, *ALIASES}:
+        return
+    found = get_close_matches(name.lower(), SHIPPED, n=2, cutoff=0.85)
+    if len(found) == 1 and not any(each.isdigit() for each in name):  # as python3 has
+        yield Found(
+            said=f"no image brings a backend {name!r}; did you mean {found[0]!r}?", at="backend"
+        )
 
 
 @rule("GEN108", "refused")
