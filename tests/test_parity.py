@@ -320,7 +320,8 @@ def test_requests_of_a_slow_model_are_fewer(repository):
             time.sleep(0.2)
             return each.reference(arrays)
 
-        assert load._crowd(replace(each, reference=slow), 0) == (16, 1)
+        nowhere = Endpoint(http="", grpc="", metrics="")  # who has no sequences is not asked
+        assert load._crowd(replace(each, reference=slow), nowhere, "http", 0) == (16, 1)
 
 
 def test_an_unmerged_burst_fails_only_on_a_server_of_our_own(copy):
