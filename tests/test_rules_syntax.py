@@ -32,8 +32,9 @@ def found(tmp_path, more, target=EMBEDDED):
         (b'\nname: "m"', "SYN104", 5, 5),
         (b"dynamic_batching { }\nensemble_scheduling { }", "SYN105", 5, 21),
         (b"instance_group { kind: KIND_X\n}", "SYN106", 4, 24),
+        (b"instance_group { count: ${count} }", "SYN107", 4, 25),
         (b'parameters { key: "a" value { string_value: "\xe9" } }', "SYN201", 4, 45),
-        (b'parameters { key: "a" }\nparameters { key: "a" }', "SYN202", 5, 12),
+        (b'metric_tags { key: "a" }\nmetric_tags { key: "a" value: "b" }', "SYN202", 5, 13),
         (b"kernels: 3", "FLD103", 4, 8),
     ],
 )
@@ -53,6 +54,8 @@ def test_a_flaw_is_found_with_its_place(tmp_path, more, code, line, column):
         b"instance_group { kind: 2 }",
         'parameters { key: "a" value { string_value: "é" } }'.encode(),
         b'parameters { key: "a" }\nparameters { key: "b" }',
+        b'metric_tags { key: "a" value: "b" }\nmetric_tags { key: "a" value: "b" }',
+        b'parameters { key: "a" value { string_value: "${dir}" } }',
     ],
 )
 def test_a_sound_text_has_no_flaw(tmp_path, more):

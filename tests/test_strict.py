@@ -98,9 +98,44 @@ max_batch_size: -
     ]
 
 
-def test_a_place_on_another_line_is_that_of_the_fault():
-    (flaw,) = strict.read(b"instance_group {\n  kind: KIND_CUDA\n}", "2.51.0").flaws
-    assert (flaw.place, flaw.told) == ((2, 9), (3, 1))
+@pytest.mark.parametrize(
+    ("text", "place", "told"),
+    [
+        (b"instance_group {\n  kind: KIND_CUDA\n}", (2, 9), (3, 1)),
+        (b"input { data_type: TYPE_#T\n}", (1, 20), (2, 1)),
+    ],
+)
+def test_a_place_on_another_line_is_that_of_the_fault(text, place, told):
+    (flaw,) = strict.read(text, "2.51.0").flaws
+    assert (flaw.place, flaw.told) == (place, told)
+
+
+@pytest.mark.parametrize(
+    ("text", "flaw"),
+    [
+        (b"input [\n  { },\n]", ("broken", 3, 1)),
+        (b"max_batch_size:\n\ninput { }", ("kind", 3, 1)),
+        (b"input {\n  data_type:\n  dims: 1 }", ("kind", 3, 7)),
+    ],
+)
+def test_what_is_missing_is_told_where_the_server_misses_it(text, flaw):
+    assert flaws(text) == [flaw]
+
+
+def test_every_place_of_a_template_is_told():
+    text = b"""\
+max_batch_size: ${size}
+dynamic_batching { preferred_batch_size: [ ${size}, 4 ] preserve_ordering: ${ordered} }
+parameters { key: "dir" value { string_value: "${dir}" } }
+input { data_type: TYPE_${type} dims: [ 1, {{ width }} ] }
+"""
+    assert flaws(text) == [
+        ("unfilled", 1, 17),
+        ("unfilled", 2, 44),
+        ("unfilled", 2, 76),
+        ("unfilled", 4, 25),
+        ("unfilled", 4, 44),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +169,25 @@ def test_a_column_is_a_character_of_the_line():
         (b"input [ { }", "the text ends before the '[' of line 1 is closed"),
         (b"\n}", "'}' closes nothing here"),
         (b"input <\n}", "'>' is wanted here, as '<' opens on line 1; not '}'"),
-        (b"input { dims: [ 1, ] }", "a value of dims is wanted here, not ']'"),
+        (b"input { dims: [ 1, ] }", "a comma before ']' wants another element: take it out"),
+        (b"input [ { }, ]", "a comma before ']' wants another element: take it out"),
+        (b"max_batch_size: ${n}", "max_batch_size still says ${n}: fill the template in"),
+        (b"max_batch_size: {{ n }}", "max_batch_size still says {{ n }}: fill the template in"),
+        (b"name: $NAME", "name still says $NAME: fill the template in"),
+        (b"name: <model>", "name still says <model>: fill the template in"),
+        (b"name: %NAME%", "name still says %NAME%: fill the template in"),
+        (b"name: @NAME@", "name still says @NAME@: fill the template in"),
+        (b"input { data_type: TYPE_#T\n}", "data_type still says TYPE_#T: fill the template in"),
+        (b"input { data_type: TYPE_${T} }", "data_type still says TYPE_${T}: fill the template in"),
+        (b"instance_group: ${groups}", "instance_group still says ${groups}: fill the template in"),
+        (b"{% if x %}", "fill in {% if x %} of the template"),
+        (b"input { dims: [ 1, #n ]\n}", "a value of dims is wanted here, not '}'; a comment takes"),
+        (b"name:\nmax_batch_size: 8", "a value of name is wanted before 'max_batch_size'"),
+        (b"input { data_type:\ndims: 1 }", "a value of data_type is wanted before 'dims'"),
+        (b"instance_group { kind:\n KIND_GPU }", None),
+        (b"input [ { name: 'a' }} dims: 1 ]", "',' or ']' is wanted here, not '}'"),
+        (b"input [ { name: 'a' } dims: 1 ]", "',' or ']' is wanted here, not 'dims': a '}' too"),
+        (b"input [ { name: 'a' } x: 1 ]", "',' or ']' is wanted here, not 'x'"),
         (b"input { dims: [ 1 2 ] }", "',' or ']' is wanted here, not '2'"),
         (b'name "x"', "':' is wanted between name and its value, not \"x\""),
         (b'name: "x', "this string has no end on its line"),
@@ -149,13 +202,17 @@ def test_a_column_is_a_character_of_the_line():
         (b"input { optional: yes }", "optional takes true or false, not 'yes'"),
         (b"dynamic_batching: true", "dynamic_batching takes a message in braces, not 'true'"),
         (b"instance_group { kind: KIND_TPU }", "'KIND_TPU' is no value of kind: did you mean"),
+        (b"input { type: TYPE_FP32 }", "input has no field 'type': did you mean 'data_type'?"),
+        (b"input { shape: [ 1 ] }", "input has no field 'shape': did you mean 'dims'?"),
+        (b"dynamic_batching { max_batch_size: 8 }", "dynamic_batching has no field 'max"),
         (b"input { data_type: FLOAT }", "'FLOAT' is no value of data_type: did you mean TYPE_FP32"),
         (b"kernel { }", "a config has no field 'kernel'"),
         (b"gpus: 1", "a config has no field 'gpus': instance_group has it"),
         (b"backends: 'a'", "a config has no field 'backends': did you mean 'backend'?"),
         (b"model_metrics { }", "a config has no field 'model_metrics' in Triton 2.51.0: it"),
         (b'parameters { key: "a" value: "b" }', 'value takes a message in braces, not "b": write'),
-        (b'parameters { key: "a" } parameters { key: "a" }', "parameters has the key 'a' twice"),
+        (b'parameters { key: "a" } parameters { key: "a" }', None),
+        (b'metric_tags { key: "a" } metric_tags { key: "a" value: "b" }', "metric_tags"),
         (b'name: "\xff"', "name is not UTF-8, and what is not is left out of what"),
     ],
 )  # fmt: skip
@@ -185,6 +242,7 @@ def test_a_newer_release_knows_more():
             'parameters { key: "a.b" value { string_value: "3" } }',
         ),
         ("max_batch_sizes: 4\n", "max_batch_size: 4\n"),
+        ("input { type: TYPE_FP32 }", "input { data_type: TYPE_FP32 }"),
         ("dynamic_batching { preferred_batch_sizes: [ 1, 2 ] }", None),
     ],
 )
@@ -201,6 +259,8 @@ def test_what_was_meant_is_offered(text, wanted):
         "max_batch_sizes: 4 max_batch_size: 2",
         "max_batch_sizes: 4 Max_batch_size: 2",
         "max_batch_size: 4.0 }",
+        "max_batch_size: 4.0 input { dims: [ 1, ] }",
+        "max_batch_size: 4.0 name: ${name}",
         "sequence_batching { } dynamic_batchin { }",
         'parameters { kye: "a" }',
     ],
@@ -222,6 +282,10 @@ def test_nothing_is_offered_where_more_than_one_thing_can_be_meant(text):
         b"#" * 1_000_000,
         b"\t" * 1_000_000 + b"foo: 1",
         b"\0" * 1_000_000,
+        b"name: ${" + b"x" * 1_000_000,
+        b"name: ${x} " * 100_000,
+        b"input [ { }" + b"#" * 1_000_000 + b"\n}",
+        b"name: " + b"<a" * 500_000,
     ],
 )
 def test_a_hostile_text_is_told_in_no_time(text):

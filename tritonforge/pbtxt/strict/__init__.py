@@ -42,6 +42,6 @@ def read(text: bytes, triton: str | None = None) -> Reading:
 
 def _safe(flaws: Sequence[Flaw]) -> tuple[Flaw, ...]:
     """Return flaws, without their edits where the text is too broken to be edited."""
-    if all(each.kind != "broken" for each in flaws):
+    if all(each.kind not in {"broken", "unfilled"} for each in flaws):
         return tuple(flaws)
     return tuple(replace(each, edits=()) for each in flaws)

@@ -1,7 +1,9 @@
 """Where a reader stands in the words of a text, and what it has found wrong so far."""
 
+import re
 from typing import NoReturn
 
+from tritonforge.pbtxt.strict import templates
 from tritonforge.pbtxt.strict.flaw import Flaw, Kind
 from tritonforge.pbtxt.strict.words import Word, place, words
 
@@ -9,6 +11,7 @@ _MOST = 100  # flaws of one text; nobody reads on
 _DEEPEST = 100  # messages in messages that nobody knows
 _LONGEST = 40  # characters of a word that are shown
 CLOSING = {b"{": b"}", b"<": b">", b"[": b"]"}
+_TAKEN = re.compile(rb"[ \t\r\v\f]*#[^\n\]}]*([\]}])")  # a bracket in a comment behind a word
 
 
 class Stop(Exception):  # noqa: N818 - it ends the reading, and is no error of ours
@@ -81,16 +84,42 @@ class Cursor:
 
     def broken(self, said: str) -> NoReturn:
         """Take down that nothing can be read from the next word on."""
+        taken = _TAKEN.match(self.text, self.read_to, self.word.start)
+        if taken:
+            line = place(self.text, taken.start(1))[0]
+            said += f"; a comment takes the {taken[1].decode()!r} of line {line} away"
         self.flaw("broken", said, self.word.start)
         raise Stop
+
+    def passes_placeholder(self, name: str) -> bool:
+        """Take down a place of a template where the value of a field should be, and go past it."""
+        found = templates.marked(self.text, self.word.start)
+        if found:
+            said = f"{name} still says {_shortened(found)}: fill the template in"
+            self.flaw("unfilled", said, self.word.start)
+            self._pass(self.word.start + len(found))
+        return bool(found)
+
+    def is_begun(self, name: str, word: Word) -> bool:
+        """Take down a name that a template wants to be completed, such as TYPE_${DTYPE}."""
+        found = templates.lacking(self.text, word.end)
+        if found:
+            said = f"{name} still says {_shortened(word.text + found)}: fill the template in"
+            self.flaw("unfilled", said, word.start, self.word.start)
+            self._pass(word.end + len(found))
+        return bool(found)
+
+    def _pass(self, end: int) -> None:
+        """Go past the words before a byte."""
+        while self.word.start < end and not self.is_a("end"):
+            self.take()
 
     def shown(self, word: Word | None = None) -> str:
         """Return a word as a message shows it, by default the next one."""
         word = word or self.word
         if word.kind == "end":
             return "the end of the text"
-        text = word.text.decode("utf-8", "replace")
-        short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+        short = _shortened(word.text)
         return short if word.kind == "string" else repr(short)
 
     def line(self, word: Word) -> int:
@@ -145,7 +174,12 @@ class Cursor:
             self.unclosed(opening)
         if not self.takes(b","):
             self.broken(f"',' or ']' is wanted here, not {self.shown()}")
-        return True
+        if not self.is_at(b"]"):
+            return True
+        said = "a comma before ']' wants another element: take it out"
+        self.flaw("broken", said, self.word.start)
+        self.take()
+        return False
 
     def part(self) -> None:
         """Go past what may part fields."""
@@ -162,6 +196,10 @@ class Cursor:
             self.unclosed(opening)
         if self.is_at(b"}", b">", b"]"):
             said = f"{self.shown()} closes nothing here"
+        elif found := templates.marked(self.text, self.word.start):
+            said = f"fill in {_shortened(found)} of the template"
+            self.flaw("unfilled", said, self.word.start)
+            raise Stop
         else:
             said = f"the name of a field is wanted here, not {self.shown()}"
         return self.broken(said)
@@ -194,3 +232,9 @@ class Cursor:
         """Take down that the text ends within brackets."""
         mark = opening.text.decode()
         self.broken(f"the text ends before the {mark!r} of line {self.line(opening)} is closed")
+
+
+def _shortened(text: bytes) -> str:
+    """Return a text as a message shows it."""
+    said = text.decode("utf-8", "replace")
+    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-# broken    no text of protobuf, so that nothing behind it is known
+# broken    no text of protobuf, so that often nothing behind it is known
+# unfilled  a place of a template that nobody has filled in
 # kind      a value of another kind than the field's
 # range     a number beyond the field's
 # twice     a field that takes one value, given again
@@ -14,7 +15,17 @@ from typing import Literal
 # unknown   a field that no known Triton has
 # newer     a field, or a value of an enum, that came after the release: it is read nonetheless
 Kind = Literal[
-    "broken", "kind", "range", "twice", "choice", "value", "encoding", "key", "unknown", "newer"
+    "broken",
+    "unfilled",
+    "kind",
+    "range",
+    "twice",
+    "choice",
+    "value",
+    "encoding",
+    "key",
+    "unknown",
+    "newer",
 ]
 
 

@@ -23,6 +23,8 @@ _OTHERS = {
     "STR": "STRING",
     "BOOLEAN": "BOOL",
 }
+# What other libraries call a field.
+_OTHER_FIELDS = {"type": "data_type", "dtype": "data_type", "shape": "dims"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,9 @@ def near(name: str, known: Collection[str]) -> Guess | None:
     folded = [each for each in known if each.lower() == name.lower().replace("-", "_")]
     if len(folded) == 1:
         return Guess(folded[0], is_sure=True)
+    other = _OTHER_FIELDS.get(name.lower(), "")
+    if other in known:
+        return Guess(other, is_sure=True)
     close = get_close_matches(name, known, n=1, cutoff=_NEAR)
     if not close:
         return None

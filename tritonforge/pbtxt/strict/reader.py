@@ -67,7 +67,8 @@ class Reader(Cursor):
         """Take down a field that nobody knows, and read it as the one that was surely meant."""
         known = fields(body.descriptor, self.triton)
         guess = guesses.near(said, [each.name for each in known.values() if each.since is None])
-        hint = f"did you mean {guess.name!r}?" if guess else _elsewhere(said)
+        hint = "" if guess and guess.is_sure else _elsewhere(said)
+        hint = f"did you mean {guess.name!r}?" if guess and not hint else hint
         text = f"{owner(body.descriptor)} has no field {said!r}{f': {hint}' if hint else ''}"
         self.flaw("unknown", text, name.start, self.word.start)
         if guess is None or not guess.is_sure or known[guess.name].kind is None:
@@ -107,8 +108,16 @@ class Reader(Cursor):
             return
         while True:
             self._value(body, field)
+            if self.is_a("name") and field.kind == "message":
+                self._is_closed_early(field)
             if not self.goes_on(opening):
                 return
+
+    def _is_closed_early(self, field: Known) -> None:
+        """Stop at a field that follows an element of a list, which it was probably meant for."""
+        if self.said.decode() in fields(field.message, self.triton):
+            said = f"',' or ']' is wanted here, not {self.shown()}"
+            self.broken(f"{said}: a '}}' too many closes this element of {field.name} before it")
 
     def _is_refused(self, body: Body, field: Known, name: Word) -> bool:
         """Tell a field that has its one value, or is excluded by another; say whether it is so."""
@@ -157,7 +166,7 @@ class Reader(Cursor):
         entry = GetMessageClass(field.message)()
         flaws = len(self.flaws)
         self._fields(Body(entry, path, is_entry=True), opening)
-        if entry.key in held and len(self.flaws) == flaws:
+        if entry.key in held and held[entry.key] != entry.value and len(self.flaws) == flaws:
             said = f"{field.name} has the key {entry.key!r} twice, of which the last counts"
             self.flaw("key", said, opening.start)
         if field.message.fields_by_name["value"].message_type is not None:
@@ -167,6 +176,8 @@ class Reader(Cursor):
 
     def _no_message(self, field: Known) -> None:
         """Take down a value that should be a message, and go past it."""
+        if self.passes_placeholder(field.name):
+            return
         if self.is_a("end") or self.is_at(b"}", b">", b"]", b",", b";", b":"):
             self.broken(f"'{{' is wanted behind {field.name}, not {self.shown()}")
         said = f"{field.name} takes a message in braces, not {self.shown()}"

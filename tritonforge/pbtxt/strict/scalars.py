@@ -3,6 +3,7 @@
 Source: protobuf, `text_format.cc` (ConsumeFieldValue) and `io/tokenizer.cc` (ParseInteger).
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -21,11 +22,14 @@ _BOUNDS = {
 _BOOLEANS = {"true": True, "True": True, "t": True, "false": False, "False": False, "f": False}
 _MEANT = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _WANTED = {"string": "a string in quotes", "bool": "true or false", "real": "a number"}
+_BEHIND = re.compile(rb"[ \t]*([:{\[])")  # what follows a field's name, and no value
 _FEW = 8  # names that are listed
 
 
 def scalar(cursor: Cursor, field: Known, path: str | None, triton: str | None) -> Any:
     """Read one value of a field; `NONE` where it is not one of the field's."""
+    if _is_missing(cursor, field):
+        return NONE
     if field.kind == "enum":
         return _enum(cursor, field, path, triton)
     if field.kind == "bool":
@@ -35,6 +39,22 @@ def scalar(cursor: Cursor, field: Known, path: str | None, triton: str | None) -
     if field.kind == "real":
         return _real(cursor, field, path)
     return _whole(cursor, field, path)
+
+
+def _is_missing(cursor: Cursor, field: Known) -> bool:
+    """Take down that nothing stands behind a field before the next one, on another line.
+
+    For an enum the server takes that field's name as its value, and tells what is behind.
+    """
+    if not cursor.is_a("name") or b"\n" not in cursor.text[cursor.read_to : cursor.word.start]:
+        return False
+    behind = _BEHIND.match(cursor.text, cursor.word.end)
+    if behind is None:
+        return False
+    told = behind.start(1) if field.kind == "enum" else cursor.word.start
+    said = f"a value of {field.name} is wanted before {cursor.shown()}"
+    cursor.flaw("kind", said, cursor.word.start, told)
+    return True
 
 
 def _string(cursor: Cursor, field: Known, path: str | None) -> Any:
@@ -144,7 +164,7 @@ def _enum(cursor: Cursor, field: Known, path: str | None, triton: str | None) ->
         cursor.flaw("newer", text, word.start, cursor.word.start)
     if said in field.values:
         return field.values[said]
-    if said not in named(enum):
+    if said not in named(enum) and not cursor.is_begun(field.name, word):
         _no_value(cursor, field, path, said, word.start, triton)
     return NONE
 
@@ -174,6 +194,8 @@ def _wrong(
     negative: bool = False,  # noqa: FBT001, FBT002
 ) -> Any:
     """Take down a value of another kind and go past it; `meant` says what it should have been."""
+    if cursor.passes_placeholder(field.name):
+        return NONE
     wanted = _WANTED.get(field.kind or "", "a whole number")
     if field.kind == "enum":
         names = list(field.values or ())

@@ -100,6 +100,19 @@ def values_that_exist(model: Model) -> Iterator[Found]:
     yield from of(model, "value")
 
 
+@rule("SYN107", "refused")
+def filled_in(model: Model) -> Iterator[Found]:
+    """A config is no template: what is to be filled in is filled in.
+
+    Configs of TensorRT-LLM and others come as templates, with places such as ${max_batch_size}, of
+    which protobuf makes nothing. In strings they may stay: what they mean is the backend's matter.
+
+    Source: protobuf, `text_format.cc` (ConsumeFieldValue).
+    Remedy: fill the template in with the tool that comes with it, such as fill_template.py.
+    """
+    yield from of(model, "unfilled")
+
+
 @rule("SYN201", "wrong")
 def strings_of_characters(model: Model) -> Iterator[Found]:
     """A string is UTF-8.
