@@ -231,6 +231,9 @@ FOUND = {
 # What is right, of which the rules find nothing but what `ALLOWED` names.
 RIGHT = {
     "a backend of one's own": named('backend: "pytorch2"'),
+    "metadata": whole(parameter("metadata", "{'stride': 32}")),
+    "own_filled_in": 'backend: "dali" input { name: "x" } output { name: "y" }',
+    "policy_of_no_level": whole("dynamic_batching { priority_queue_policy { } }"),
     "platform": named('platform: "onnxruntime_onnx"'),
     "file": named('default_model_filename: "model.onnx"'),
     "folder": whole('default_model_filename: "sub/model.onnx"'),
@@ -300,6 +303,27 @@ def test_a_rule_finds_its_case_at_its_place(name):
 @pytest.mark.parametrize("name", RIGHT)
 def test_rules_find_nothing_of_what_is_right(name):
     assert codes(RIGHT[name]) == set()
+
+
+def test_sizes_where_nothing_batches_are_told_once():
+    text = named('backend: "onnxruntime"', "dynamic_batching { preferred_batch_size: [ 2 ] }")
+    assert {code for code, _ in codes(text)} == {"BAT301"}
+    assert {code for code, _ in codes(text.replace("size: 8", "size: 0"))} == {"BAT101"}
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("graph_optimization_level", "; it is optimization.graph.level"),
+        ("trt_engine_cache_enable", "; it is one of the accelerator tensorrt"),
+        ("enable_cpu_mem_arena", "; did you mean 'enable_mem_arena'?"),
+        ("zzz", "parameter zzz"),
+    ],
+)
+def test_a_parameter_that_nothing_reads_is_shown_its_place(name, hint):
+    ((rule, found),) = broken(pbtxt.parse(whole(parameter(name, "1"))))
+    assert rule.code == "PRM201"
+    assert found.said.endswith(hint)
 
 
 def test_what_lies_in_the_first_folder_tells_the_backend():

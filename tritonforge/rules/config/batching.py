@@ -126,7 +126,8 @@ def something_to_batch(config: Config) -> Iterator[Found]:
     """
     message = config.message
     said = {field.name for field, _ in message.dynamic_batching.ListFields()}
-    if _batches_nothing(message) and said <= _OF_BATCHES:
+    told = bool(message.dynamic_batching.preferred_batch_size) and not message.max_batch_size
+    if _batches_nothing(message) and said <= _OF_BATCHES and not told:  # else BAT101 tells
         yield Found(
             said=f"with max_batch_size {message.max_batch_size} nothing batches",
             at="dynamic_batching",
@@ -170,7 +171,8 @@ def policy_of_some_level(config: Config) -> Iterator[Found]:
     """
     batching = config.message.dynamic_batching
     if not batching.priority_levels:
-        for level in sorted(batching.priority_queue_policy):
+        policies = batching.priority_queue_policy
+        for level in sorted(each for each in policies if policies[each].ListFields()):
             yield Found(
                 said="there are no priority_levels to have a policy", at=keyed(_POLICIES, level)
             )
@@ -212,8 +214,8 @@ def batched_by_the_server(config: Config) -> Iterator[Found]:
         and pbtxt.is_complete(message)  # else the backend adds it
     ):
         yield Found(
-            said=f"requests run one by one, though max_batch_size is {message.max_batch_size}:"
-            " write dynamic_batching { }",
+            said=f"requests are not batched together, though max_batch_size is"
+            f" {message.max_batch_size}: write dynamic_batching {{ }}",
             at="max_batch_size",
         )
 
@@ -237,6 +239,7 @@ def no_preferred_sizes(config: Config) -> Iterator[Found]:
         config.is_onnx
         and sizes
         and sizes != [message.max_batch_size]
+        and message.max_batch_size  # else BAT101 tells
         and not any(each.name == "tensorrt" for each in accelerators)
     ):
         yield Found(

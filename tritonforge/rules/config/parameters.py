@@ -14,6 +14,8 @@ from tritonforge.rules.subjects import Config
 
 _ARENA, _SHRUNK = "enable_mem_arena", "memory.enable_memory_arena_shrinkage"
 _STRATEGY = "TRITON_BATCH_STRATEGY_PATH"
+_FOR_CLIENTS = {"metadata"}  # which Ultralytics' client asks the server for
+_ELSEWHERE = {"graph_optimization_level": "optimization.graph.level"}
 
 
 def _given(config: Config) -> Iterator[tuple[str, str, str]]:
@@ -89,9 +91,11 @@ def known(config: Config) -> Iterator[Found]:
     """A parameter is one that the ONNX Runtime backend reads.
 
     It passes over any other in silence. A library for batching, TRITON_BATCH_STRATEGY_PATH, may
-    read more.
+    read more. What clients alone read may be silenced; metadata, which Ultralytics writes for its
+    own, is not told.
 
-    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ModelState).
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ModelState);
+    ultralytics, `utils/triton.py`.
     Remedy: mend the name, or take the parameter out.
     """
     release, given = config.release, _texts(config)
@@ -99,13 +103,20 @@ def known(config: Config) -> Iterator[Found]:
     if _STRATEGY in given:
         return
     for place, name, text in _given(config):
-        if name not in knobs.known("parameters"):
+        if name not in {*knobs.known("parameters"), *_FOR_CLIENTS}:
             yield Found(
                 said=f"the ONNX Runtime backend of release {release.tag} reads no parameter"
-                f" {name}{near(name, taken)}",
+                f" {name}{_home(name) or near(name, taken)}",
                 at=place,
                 changes=renamed("parameters", name, text, taken, given),
             )
+
+
+def _home(name: str) -> str:
+    """Say where else in a config something is set, in words that end a sentence."""
+    if name in _ELSEWHERE:
+        return f"; it is {_ELSEWHERE[name]}"
+    return "; it is one of the accelerator tensorrt" if name in knobs.known("tensorrt") else ""
 
 
 @rule("PRM202", "wrong")

@@ -10,6 +10,7 @@ from tritonforge.rules.rule import Change, Found, rule
 from tritonforge.rules.subjects import Config
 
 _LAID_OUT = {"FORMAT_NHWC", "FORMAT_NCHW"}
+_FILLING = {"dali", "openvino", "tensorflow", "tensorrt"}  # add what a listed tensor lacks
 
 
 def _tensors(config: Config) -> Iterator[tuple[str, Any]]:
@@ -21,8 +22,11 @@ def _tensors(config: Config) -> Iterator[tuple[str, Any]]:
 def _stated(config: Config) -> Iterator[tuple[str, Any]]:
     """Yield the tensors to which no backend adds what they lack.
 
-    That of ONNX Runtime adds inputs or outputs where none are listed, and nothing to those.
+    That of ONNX Runtime adds inputs or outputs where none are listed, and nothing to those. Those
+    that read names, types and shapes off their model add each alone.
     """
+    if config.backend in _FILLING:
+        return
     if config.is_onnx or pbtxt.is_complete(config.message):
         yield from _tensors(config)
 
