@@ -178,6 +178,13 @@ CASES = {
     "nested": (nested, [("LAY109", "inner/")]),
     "platform": (placed("platform", config('platform: "onnxruntime_onnx"')), []),
     "by_file": (placed("by_file", config('default_model_filename: "model.onnx"')), []),
+    "steps": (
+        placed(
+            "steps",
+            lambda f: (renamed("net.onnx")(f), config("ensemble_scheduling { step { } }")(f)),
+        ),
+        [],  # ENS101 tells it
+    ),
     "by_no_file": (
         placed(
             "by_no_file",

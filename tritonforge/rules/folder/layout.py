@@ -148,10 +148,11 @@ def a_backend_is_told(model: Model) -> Iterator[Found]:
         return
     if model.config is None and model.text is not None:
         return
-    if model.message is not None and (
-        model.message.platform or model.message.default_model_filename
-    ):
+    message = model.message
+    if message is not None and (message.platform or message.default_model_filename):
         return  # which GEN106 tells with its place
+    if message is not None and message.HasField("ensemble_scheduling"):
+        return  # which ENS101 tells
     first = min(model.inside, default="")
     where = f"in {first}, the first folder," if first else "here"
     said = f"nothing tells the backend: no config does, and nothing {where} is called model.onnx"
