@@ -19,6 +19,7 @@ from tritonforge.release import Release, find
 from tritonforge.repository import Repository
 
 FEW = 200  # models: a process takes half a second to begin
+_MET = 50  # models in turn that are known already
 # The same modules are found as here, and none beside them: -P keeps the current folder out.
 _CODE = """import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -41,9 +42,14 @@ def reading(repository: Repository, target: Release | None) -> Iterator[None]:
 
 
 def main(root: str, tag: str) -> None:
-    """Read the models of a repository, the last one first."""
+    """Read the models of a repository, the last one first, until it meets the other process."""
     repository, known = Repository(Path(root)), Known()
     target = find(tag) if tag else None
+    idle = 0  # models in turn of which all was known
     for name in reversed(models(repository)):
+        before = known.new
         with suppress(Exception):  # the other process comes to it and tells
             model(repository, name, target, known)
+        idle = 0 if known.new > before else idle + 1
+        if idle >= _MET:
+            break
