@@ -190,7 +190,7 @@ TENSOR = 'input {{ name: "x{0}" data_type: TYPE_FP32 dims: [ 1 ] }}\n'
         ("name: " + '"a" ' * 200_000, "LAY101"),
         (b'name: "\xff\xfe" \xff\n' * 50_000, "SYN101"),
         ("".join(TENSOR.format(each) for each in range(18_000)), "FIT101"),
-        (TENSOR.format("") * 18_000, "FIT104"),
+        (TENSOR.format("") * 18_000, "TEN112"),
         ('input { name: "x" dims: [ ' + "1, " * 300_000 + "1 ] }", "TEN102"),
         ("# tritonforge: ignore BAT101\n" * 30_000 + 'name: "n"', "LAY101"),
         ('default_model_filename: "' + "a/" * 3_000 + '"', "LAY108"),
