@@ -167,6 +167,12 @@ def test_codes_are_chosen_by_how_they_begin():
     assert all(code.startswith("BAT") for code in codes)
 
 
+def test_a_second_target_is_refused():
+    result = run("--target", "24.10", "--target", "26.06")
+    assert result.exit_code == 2
+    assert "it names one release: check once for each" in result.output
+
+
 # --- rules explained ----------------------------------------------------------------------------
 
 

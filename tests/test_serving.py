@@ -288,6 +288,18 @@ def test_an_ensemble_brings_its_steps_and_is_refused_without_them(embedded, tmp_
         pass
 
 
+def test_an_ensemble_that_keeps_all_models_from_loading_is_explained(embedded, tmp_path):
+    del embedded
+    tiny.double(tmp_path)
+    (tmp_path / "whole" / "1").mkdir(parents=True)
+    config = ENSEMBLE.format(step="double").replace("TYPE_FP32", "TYPE_INT32", 1)
+    (tmp_path / "whole" / "config.pbtxt").write_text(config)
+    with pytest.raises(ServerError, match="inconsistent data type") as caught, serving(tmp_path):
+        pass
+    assert "ENS207 whole/config.pbtxt:7:3: " in caught.value.message
+    assert f"tritonforge serve -r {tmp_path} double; " in caught.value.hint
+
+
 def test_a_foreign_model_is_served_under_its_own_name(embedded, tmp_path):
     del embedded
     tiny.double(tmp_path, "_pre")

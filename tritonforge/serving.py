@@ -24,6 +24,8 @@ from tritonforge.repository import Entry, Repository
 # Without it a server keeps no responses, whatever a config says; since 23.03, with a size in bytes.
 _CACHE = "--cache-config=local,size=67108864"
 _CACHES = re.compile("--(cache-config|response-cache-byte-size)")
+# how the server names an ensemble that keeps it from loading any model: `ensemble_utils.cc`
+_ENSEMBLE = re.compile(r"\bensemble '?([^\s',:]+)")
 Told = Callable[[str], None]
 _LIMITS = ("opset", "ir", "ml_opset", "cuda_opset")  # of a release, by its ONNX Runtime
 # what ONNX Runtime says of a file of a newer IR or opset: its `model.cc` and `model_load_utils.h`
@@ -161,12 +163,13 @@ def _explained(
 ) -> ServerError:
     """Say what models that do not load were built for, and how the others are served."""
     said = error.message
+    models = error.models or _ensembles(said, entries)
     for model, built in _targets(entries).items():
-        if model in error.models and built.tag != tools.release:
+        if model in models and built.tag != tools.release:
             said += (
                 f" ({model!r} was built for {built.tag}, the server is {server.versions(tools)})"
             )
-    others = [entry.model for entry in entries if entry.model not in error.models]
+    others = [entry.model for entry in entries if entry.model not in models]
     hint = error.hint
     if newer := _NEWER.search(said):
         hint = f"{_conversion(said[: newer.start()], entries)}; {hint}"
@@ -175,8 +178,14 @@ def _explained(
         where = shlex.quote(str(entries[0].model_dir.parent))
         hint = f"name the others to leave it out: tritonforge serve -r {where} {named}; {hint}"
     repository = Repository(entries[0].model_dir.parent)
-    told = explain(repository, error.models, _release(tools))
+    told = explain(repository, models, _release(tools))
     return ServerError("\n".join((said, *told)), hint=hint)
+
+
+def _ensembles(said: str, entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Name the ensembles that an error of the whole repository is about."""
+    named = set(_ENSEMBLE.findall(said))
+    return tuple(entry.model for entry in entries if entry.model in named)
 
 
 def _release(tools: toolchain.Toolchain | toolchain.Installation) -> Release | None:

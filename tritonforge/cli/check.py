@@ -16,12 +16,23 @@ if TYPE_CHECKING:
     from tritonforge.repository import Repository
 
 
+def _one(
+    context: click.Context, option: click.Parameter, targets: "tuple[Release, ...]"
+) -> "Release | None":
+    """Refuse a second release: only one of the two would count."""
+    if len(targets) > 1:
+        raise click.BadParameter("it names one release: check once for each", context, option)
+    return targets[0] if targets else None
+
+
 @click.command()
 @options.models
 @options.repository_unless_explained
 @click.option(
     "--target",
     type=parsed.TARGET,
+    multiple=True,
+    callback=_one,
     help="The NGC release that is to serve, such as 24.10; without it the one that each model was "
     "built for, else 24.10.",
 )
