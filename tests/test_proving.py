@@ -377,13 +377,20 @@ def test_a_side_that_no_sample_takes_is_noted(tmp_path):
     (note,) = proof.notes
     assert note == (
         "no sample took the else branch decided by 'above';"
-        " widen --domain so that the gate can see it"
+        " widen --domain, or --range where a size decides, so that the gate can see it"
     )
 
 
 def test_a_wider_domain_takes_the_other_side(tmp_path):
     far = {"x": Domain(kind="uniform", low=-10.0, high=10.0)}
     proof = prove(opened(deciding(tmp_path / "m.onnx", -15.0), domains=far), decide(-15))
+    assert proof.notes == ()
+
+
+def test_a_side_that_a_size_decides_is_taken_by_the_sizes_of_the_plan(tmp_path):
+    near = {"x": Domain(kind="uniform", low=0.9, high=1.1)}  # so that rows alone reach a sum of 12
+    proof = prove(opened(deciding(tmp_path / "m.onnx", 12.0), domains=near), decide(12))
+    assert proof.report.passed
     assert proof.notes == ()
 
 
