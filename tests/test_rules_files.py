@@ -17,7 +17,7 @@ import tiny
 from onnx import TensorProto, helper
 from onnx import TensorProto as T
 
-from tritonforge import manifest, release, server
+from tritonforge import manifest, pbtxt, release, server
 from tritonforge.build import build
 from tritonforge.errors import ServerError
 from tritonforge.repository import Repository
@@ -369,3 +369,10 @@ def test_a_config_that_is_not_the_proven_one(model):
     assert of(model) == ["PRF301"]
     path.write_text(f'{text}\ndefault_model_filename: "model.onnx"\n')
     assert of(model) == []
+
+
+def test_labels_change_no_answer(model):
+    path = model / "config.pbtxt"
+    (model / "labels.txt").write_text("a\nb\nc\nd\n")
+    path.write_text(pbtxt.put(path.read_text(), "output[0].label_filename", "labels.txt"))
+    assert "PRF301" not in of(model)

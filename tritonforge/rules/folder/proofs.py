@@ -122,12 +122,20 @@ def the_config_is_proven(model: Model) -> Iterator[Found]:
 def _changed(proven: str, message: Any) -> str | None:
     """Return the first field in which a config computes otherwise, None where there is none."""
     try:
-        before = pbtxt.parse_known(proven)
+        before = _unlabelled(pbtxt.parse_known(proven))
     except ConfigError:  # of a newer tritonforge, perhaps
         return None
-    return next(
-        (each for each in _COMPUTED if getattr(before, each) != getattr(message, each)), None
-    )
+    after = _unlabelled(message)
+    return next((each for each in _COMPUTED if getattr(before, each) != getattr(after, each)), None)
+
+
+def _unlabelled(message: Any) -> Any:
+    """Return a copy whose outputs name no labels, which change no answer."""
+    copy = pbtxt.ModelConfig()
+    copy.CopyFrom(message)
+    for each in copy.output:
+        each.ClearField("label_filename")
+    return copy
 
 
 def _manifest(number: int) -> str:
