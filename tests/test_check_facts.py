@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import onnx
+import onnxfiles as of
 import pytest
 from onnx import TensorProto, helper
 
@@ -47,6 +48,14 @@ def test_facts_come_back_as_they_were(shelf, tmp_path):
     first = Known().of(path, ASKED)
     assert len(entries(shelf)) == 1
     assert Known().of(path, ASKED) == first
+    assert remembering.Shelf(shelf, Facts).get(_key(shelf)) == first
+
+
+@pytest.mark.parametrize("made", [of.branching, of.function, of.zipmap])
+def test_facts_of_files_of_all_kinds_come_back(shelf, tmp_path, made):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(made())
+    first = Known().of(path, ASKED)
     assert remembering.Shelf(shelf, Facts).get(_key(shelf)) == first
 
 

@@ -119,7 +119,7 @@ def _facts(path: Path, model: "ModelProto", asked: Asked) -> Facts:
         refusal=refusal,
         needs=files,
         domains=tuple(sorted(given.opsets.keys() - {each.domain for each in model.functions})),
-        inner=Counter(node.op for node in given.written if node.op in _INNER),
+        inner=dict(Counter(node.op for node in given.written if node.op in _INNER)),
         cached_by=graph.cached_by(model),
         on_cpu=on_cpu,
         widened=widened,
