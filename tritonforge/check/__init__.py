@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -113,21 +114,19 @@ def _across(
     cores: int | None,
     failures: list[Failure],
 ) -> list[Finding]:
-    """Judge models together; again where some are refused that way: others may depend on them."""
+    """Judge models together; last by what is refused, alone or that way: others depend on it."""
 
     def placed(rule: Rule, each: Found) -> Finding:
         return _finding(read[each.model], rule, each)
 
+    every = Models(path=repository.path, models=read, cores=cores)
+    first = [each for each in rules.OF_REPOSITORIES if not each.is_last]
+    across = [*judged(first, every, "", placed, failures)]
     refused = {name for name, own in found.items() if any(map(_is_refused, own))}
-    while True:
-        every = Models(path=repository.path, models=read, refused=frozenset(refused), cores=cores)
-        failed: list[Failure] = []
-        across = [*judged(rules.OF_REPOSITORIES, every, "", placed, failed)]
-        more = {each.model for each in across if _is_refused(each)} - refused
-        if not more:
-            failures += failed
-            return across
-        refused |= more
+    refused |= {each.model for each in across if _is_refused(each)}
+    every = replace(every, refused=frozenset(refused))
+    last = [each for each in rules.OF_REPOSITORIES if each.is_last]
+    return [*across, *judged(last, every, "", placed, failures)]
 
 
 def _is_refused(finding: Finding) -> bool:

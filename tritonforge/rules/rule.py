@@ -47,7 +47,8 @@ class Rule:
 
     `refused` keeps the server from loading or calling the model, `wrong` loads and is not what was
     meant, `advice` works and could be better. One that `is_lone` is of its value alone, whatever
-    else is set; one that `is_lasting` is of every release and of whichever backend serves.
+    else is set; one that `is_lasting` is of every release and of whichever backend serves; one that
+    `is_last` is of what the others refuse, and judged behind them.
     """
 
     code: str
@@ -55,6 +56,7 @@ class Rule:
     judge: Callable[[Any], Iterable[Found]]
     is_lone: bool = False
     is_lasting: bool = False
+    is_last: bool = False
 
     @property
     def title(self) -> str:
@@ -86,13 +88,23 @@ class Rule:
 
 
 def rule(
-    code: str, severity: Severity, *, is_lone: bool = False, is_lasting: bool = False
+    code: str,
+    severity: Severity,
+    *,
+    is_lone: bool = False,
+    is_lasting: bool = False,
+    is_last: bool = False,
 ) -> Callable[[Callable[[Any], Iterable[Found]]], Rule]:
     """Make a rule of a function, in its place."""
 
     def made(judge: Callable[[Any], Iterable[Found]]) -> Rule:
         return Rule(
-            code=code, severity=severity, judge=judge, is_lone=is_lone, is_lasting=is_lasting
+            code=code,
+            severity=severity,
+            judge=judge,
+            is_lone=is_lone,
+            is_lasting=is_lasting,
+            is_last=is_last,
         )
 
     return made

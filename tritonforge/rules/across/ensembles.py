@@ -75,7 +75,7 @@ def no_circles(models: Models) -> Iterator[Found]:
         yield Found(model=name, said=f"it depends on itself: {told}", at=f"{first.at}.model_name")
 
 
-@rule("ENS204", "refused")
+@rule("ENS204", "refused", is_last=True)
 def steps_load(models: Models) -> Iterator[Found]:
     """The model of each step can itself be loaded.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tritonforge import knobs, pbtxt
 from tritonforge.knobs import Key
-from tritonforge.rules.config.values import is_off, late, unreadable
+from tritonforge.rules.config.values import is_off, newer, unreadable
 from tritonforge.rules.places import keyed, near, renamed
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
@@ -128,10 +128,7 @@ def begun(config: Config) -> Iterator[Found]:
     Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc`, by release.
     Remedy: choose a newer release, or take the parameter out.
     """
-    release, named = config.release, knobs.known("parameters")
-    for place, name, _ in _given(config):
-        if name in named and name not in knobs.parameters(release):
-            yield Found(said=late(name, f"since {named[name].since}", release), at=place)
+    return newer(_given(config), "parameters", config.release)
 
 
 @rule("PRM203", "wrong")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tritonforge import knobs
 from tritonforge.rules.config.accelerators import parameters
-from tritonforge.rules.config.values import is_on, late, unreadable
+from tritonforge.rules.config.values import is_on, newer, unreadable
 from tritonforge.rules.places import keyed, near, renamed
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
@@ -61,10 +61,7 @@ def begun(config: Config) -> Iterator[Found]:
     Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc`, by release.
     Remedy: choose a newer release, or take the parameter out.
     """
-    release, named = config.release, knobs.known("tensorrt")
-    for place, name, _ in _given(config):
-        if name in named and name not in knobs.tensorrt_keys(release):
-            yield Found(said=late(name, f"since {named[name].since}", release), at=place)
+    return newer(_given(config), "tensorrt", config.release)
 
 
 @rule("TRT103", "refused")

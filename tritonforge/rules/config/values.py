@@ -5,7 +5,7 @@ ParseUnsignedLongLongValue); microsoft/onnxruntime, `parse_string.h`, which want
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from tritonforge import knobs
 from tritonforge.knobs import Key, Kind
@@ -34,6 +34,16 @@ def wanted(text: str, key: Key, *, whole: bool) -> str | None:
         return None if found in key.values else " or ".join(key.values)
     read, said = _READ[key.kind]
     return None if read(text, whole) else said
+
+
+def newer(
+    given: Iterable[tuple[str, str, str]], group: knobs.Group, release: Release
+) -> Iterator[Found]:
+    """Yield the parameters of a group, by place, name and text, that a release takes not yet."""
+    named, taken = knobs.known(group), knobs.taken(group, release)
+    for place, name, _ in given:
+        if name in named and name not in taken:
+            yield Found(said=late(name, f"since {named[name].since}", release), at=place)
 
 
 def is_on(text: str) -> bool:
