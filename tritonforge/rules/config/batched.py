@@ -1,6 +1,6 @@
 """Rules of tensors that the server makes of a batch, or scatters over its requests."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tritonforge import pbtxt
@@ -48,12 +48,7 @@ def known_source(config: Config) -> Iterator[Found]:
     if not inputs and not pbtxt.is_complete(config.message):  # the backend lists those of the file
         return
     for place, entry in _entries(config):
-        for number, name in enumerate(entry.source_input):
-            if name not in inputs:
-                yield Found(
-                    said=f"there is no input {name!r}{near(name, inputs)}",
-                    at=f"{place}.source_input[{number}]",
-                )
+        yield from _unlisted("input", entry.source_input, inputs, f"{place}.source_input")
 
 
 @rule("TEN123", "refused", is_lone=True, is_lasting=True)
@@ -87,12 +82,16 @@ def known_target(config: Config) -> Iterator[Found]:
     if not outputs:  # the backend lists those of the file
         return
     for place, entry in enumerate(config.message.batch_output):
-        for number, name in enumerate(entry.target_name):
-            if name not in outputs:
-                yield Found(
-                    said=f"there is no output {name!r}{near(name, outputs)}",
-                    at=f"batch_output[{place}].target_name[{number}]",
-                )
+        at = f"batch_output[{place}].target_name"
+        yield from _unlisted("output", entry.target_name, outputs, at)
+
+
+def _unlisted(kind: str, names: Sequence[str], listed: Sequence[str], at: str) -> Iterator[Found]:
+    """Yield the names of a field that no tensor of the config has."""
+    for number, name in enumerate(names):
+        if name not in listed:
+            said = f"there is no {kind} {name!r}{near(name, listed)}"
+            yield Found(said=said, at=f"{at}[{number}]")
 
 
 @rule("TEN125", "refused", is_lasting=True)
