@@ -129,6 +129,13 @@ CASES = {
         placed("some", more=ONE_AND_THREE),
         [("LAY202", "version_policy.specific.versions[1]")],
     ),
+    "twice": (
+        placed("twice", more="version_policy { specific { versions: [ 1, 1, 3, 3 ] } }"),
+        [
+            ("LAY112", "version_policy.specific.versions[3]"),
+            ("LAY202", "version_policy.specific.versions[2]"),
+        ],
+    ),
     "every": (placed("every", again("01"), more=EVERY), [("LAY201", "01")]),
     "worded": (placed("worded", again("v2")), [("LAY201", "v2")]),
     "filed": (placed("filed", lambda folder: (folder / "2").touch()), [("LAY201", "2")]),

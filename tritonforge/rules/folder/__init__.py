@@ -15,10 +15,11 @@ from tritonforge.rules.folder import (
     proofs,
     serving,
     syntax,
+    versions,
 )
 
 FAMILIES = (
-    *(bounds, syntax, fields, layout, overlooked),
+    *(bounds, syntax, fields, layout, versions, overlooked),
     *(fitting, filling, serving, labels, given),
     *(operators, landing, external, proofs),
 )

@@ -50,11 +50,12 @@ def specific_versions_are_there(model: Model) -> Iterator[Found]:
     """
     if model.config is None or not model.versions:
         return
-    named = model.config.message.version_policy.specific.versions
-    for number, version in enumerate(named):
-        if version not in model.versions:
+    seen: set[int] = set()
+    for number, version in enumerate(model.config.message.version_policy.specific.versions):
+        if version not in model.versions and version not in seen:  # LAY112 tells of what is again
             at = f"version_policy.specific.versions[{number}]"
             yield Found(said=f"there is no version {version}", at=at)
+        seen.add(version)
 
 
 @rule("LAY203", "wrong")
