@@ -111,7 +111,13 @@ def test_a_model_that_does_not_load_names_the_rule_and_its_remedy(embedded, tmp_
         assert re.match(
             f"BAT101 {place}[0-9]+: dynamic_batching.*: the preferred size {size} should be ", line
         )
-        assert line.endswith(f": {rules.find('BAT101').remedy}")
+        assert line.endswith(f", 8. {remedied('BAT101')}")
+
+
+def remedied(code):
+    """Return the remedy of a rule as a sentence."""
+    remedy = rules.find(code).remedy
+    return f"{remedy[0].upper()}{remedy[1:]}"
 
 
 def test_a_config_that_cannot_be_read_names_the_rule(embedded, tmp_path):
@@ -122,7 +128,26 @@ def test_a_config_that_cannot_be_read_names_the_rule(embedded, tmp_path):
         serving(tmp_path),
     ):
         pass
-    assert caught.value.message.endswith(rules.find("SYN101").remedy)
+    assert caught.value.message.endswith(f". {remedied('SYN101')}")
+
+
+def test_all_configs_that_cannot_be_read_are_told_at_once(embedded, tmp_path):
+    del embedded
+    tiny.double(tmp_path)
+    tiny.double(tmp_path, "open", "dynamic_batching {")
+    tiny.double(tmp_path, "strange", "dinamic_batching { }\nfoo: 1\n")
+    with pytest.raises(ConfigError) as caught, serving(tmp_path):
+        pass
+    first, *lines = caught.value.message.splitlines()
+    assert first == "2 configs cannot be read: those of 'open', 'strange'"
+    assert [" ".join(each.split()[:2]) for each in lines] == [
+        "SYN101 open/config.pbtxt:8:1:",
+        "FLD103 strange/config.pbtxt:7:18:",
+        "FLD103 strange/config.pbtxt:8:4:",
+    ]
+    assert "did you mean 'dynamic_batching'? Write the name" in lines[1]
+    assert f"tritonforge check -r {tmp_path} tells" in caught.value.hint
+    assert f"tritonforge serve -r {tmp_path} double leaves" in caught.value.hint
 
 
 def test_a_model_that_does_not_load_says_what_it_was_built_for(embedded, tmp_path):

@@ -10,7 +10,7 @@ import difflib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,15 @@ from tritonforge.repository import CONFIG, Entry, Repository
 
 # The backend does not read names beyond ASCII as they are written either.
 _FOR_A_SHELL = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
+
+
+class UnreadError(ConfigError):
+    """Configs that do not parse; `errors` says why, by model."""
+
+    def __init__(self, errors: Mapping[str, ConfigError]) -> None:
+        first = next(iter(errors.values()))
+        super().__init__("\n".join(each.message for each in errors.values()), hint=first.hint)
+        self.errors = errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,18 +62,25 @@ def configs(
     """Read the configs of models: changed where they ask for a GPU and `rehearse` forbids one.
 
     The steps of an ensemble are among them, where the repository has them. With `alone` just these
-    versions are to be served, whatever the version policy. Raises `ConfigError` for one that does
-    not parse.
+    versions are to be served, whatever the version policy. Raises `UnreadError` of all that do not
+    parse.
     """
     wanted = {entry.model: entry for entry in entries}
     found: dict[str, Config] = {}
-    while missing := [entry for model, entry in wanted.items() if model not in found]:
+    unread: dict[str, ConfigError] = {}
+    while missing := [each for name, each in wanted.items() if name not in {*found, *unread}]:
         for entry in missing:
-            config = _config(entry, rehearse=rehearse, alone=alone)
+            try:
+                config = _config(entry, rehearse=rehearse, alone=alone)
+            except ConfigError as error:
+                unread[entry.model] = error
+                continue
             found[entry.model] = config
             for model in _steps(config):
                 if model in repository.models() and repository.versions(model):
                     wanted.setdefault(model, repository.entry(model))
+    if unread:
+        raise UnreadError(unread)
     return tuple(found.values())
 
 

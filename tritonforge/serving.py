@@ -19,7 +19,7 @@ from tritonforge.endpoint import Endpoint
 from tritonforge.errors import ConfigError, RepositoryError, ServerError, SpecError
 from tritonforge.progress import Progress, silent
 from tritonforge.release import Release
-from tritonforge.repository import Entry, Repository
+from tritonforge.repository import CONFIG, Entry, Repository
 
 # Without it a server keeps no responses, whatever a config says; since 23.03, with a size in bytes.
 _CACHE = "--cache-config=local,size=67108864"
@@ -27,6 +27,7 @@ _CACHES = re.compile("--(cache-config|response-cache-byte-size)")
 # how the server names an ensemble that keeps it from loading any model: `ensemble_utils.cc`
 _ENSEMBLE = re.compile(r"\bensemble '?([^\s',:]+)")
 Told = Callable[[str], None]
+_NAMED = 5  # models in a sentence
 _LIMITS = ("opset", "ir", "ml_opset", "cuda_opset")  # of a release, by its ONNX Runtime
 # what ONNX Runtime says of a file of a newer IR or opset: its `model.cc` and `model_load_utils.h`
 _NEWER = re.compile(r"Unsupported model IR version|Opset \d+ is under development")
@@ -104,14 +105,41 @@ def _configs(
     *,
     alone: bool,
 ) -> tuple[mirror.Config, ...]:
-    """Read the configs of models; the error of one that cannot be names the rule, too."""
+    """Read the configs of models; the error of those that cannot be names the rules."""
     repository = Repository(entries[0].model_dir.parent)
     try:
         return mirror.configs(repository, entries, rehearse=not tools.sees_gpu, alone=alone)
-    except ConfigError as error:
-        named = [each.model for each in entries if str(each.config_path) in error.message]
-        told = explain(repository, named, _release(tools))
-        raise ConfigError("\n".join((error.message, *told)), hint=error.hint) from error
+    except mirror.UnreadError as error:
+        raise _unread(error, repository, entries, tools) from error
+
+
+def _unread(
+    error: mirror.UnreadError,
+    repository: Repository,
+    entries: Sequence[Entry],
+    tools: toolchain.Toolchain | toolchain.Installation,
+) -> ConfigError:
+    """Say why configs cannot be read, by rules where they know, and how the others are served."""
+    named = list(error.errors)[:_NAMED]
+    more = " …" if len(error.errors) > _NAMED else ""
+    several = f"{len(error.errors)} configs cannot be read: those"
+    what = several if len(error.errors) > 1 else "a config cannot be read: that"
+    lines = [f"{what} of {', '.join(map(repr, named))}{more}"]
+    told = explain(repository, named, _release(tools))
+    for model in named:
+        own = [each for each in told if f" {model}/{CONFIG}:" in each]
+        lines += own or [error.errors[model].message]
+    where = shlex.quote(str(repository.path))
+    hint = f"mend what is told; tritonforge check -r {where} tells of everything at once"
+    others = [entry.model for entry in entries if entry.model not in error.errors]
+    if others and len(others) < len(entries):
+        hint += f", and tritonforge serve -r {where} {_names(others)} leaves it out"
+    return ConfigError("\n".join(lines), hint=hint)
+
+
+def _names(models: Sequence[str]) -> str:
+    """Name models as arguments, of many what stands for them."""
+    return shlex.join(models) if len(models) <= _NAMED else "MODEL…"
 
 
 def _cache(
@@ -174,9 +202,9 @@ def _explained(
     if newer := _NEWER.search(said):
         hint = f"{_conversion(said[: newer.start()], entries)}; {hint}"
     if others and len(others) < len(entries):
-        named = " ".join(others) if len(others) <= 5 else "MODEL…"
         where = shlex.quote(str(entries[0].model_dir.parent))
-        hint = f"name the others to leave it out: tritonforge serve -r {where} {named}; {hint}"
+        serve = f"tritonforge serve -r {where} {_names(others)}"
+        hint = f"name the others to leave it out: {serve}; {hint}"
     repository = Repository(entries[0].model_dir.parent)
     told = explain(repository, models, _release(tools))
     return ServerError("\n".join((said, *told)), hint=hint)

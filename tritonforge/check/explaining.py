@@ -32,6 +32,8 @@ def _lines(model: str, refused: Sequence[Finding]) -> Iterator[str]:
     """Yield the lines of a model: the first few reasons, and how many more there are."""
     own = [each for each in refused if each.model == model]
     for each in own[:_MOST]:
-        yield f"{each.rule.code} {each.place}: {each.sentence}: {each.rule.remedy}"
+        end = "" if each.sentence.endswith("?") else "."
+        remedy = each.rule.remedy[:1].upper() + each.rule.remedy[1:]
+        yield f"{each.rule.code} {each.place}: {each.sentence}{end} {remedy}"
     if len(own) > _MOST:
         yield f"{model}: {len(own) - _MOST} more, which tritonforge check tells"
