@@ -371,6 +371,18 @@ def test_a_config_that_is_not_the_proven_one(model):
     assert of(model) == []
 
 
+def test_an_error_of_what_is_not_as_proven_says_enough(model):
+    path, file = model / "config.pbtxt", model / "1" / "model.onnx"
+    text = path.read_text()
+    path.write_text(text.replace("TYPE_FP32", "TYPE_FP16", 1))
+    assert of(model) == ["FIT105"]
+    path.write_text(text)
+    file.write_bytes(b"no model")
+    assert of(model) == ["OPS101"]
+    file.unlink()
+    assert of(model) == ["LAY108"]
+
+
 def test_labels_change_no_answer(model):
     path = model / "config.pbtxt"
     (model / "labels.txt").write_text("a\nb\nc\nd\n")

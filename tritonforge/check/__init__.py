@@ -12,6 +12,7 @@ from tritonforge import rules
 from tritonforge.check import ahead, silencing
 from tritonforge.check.facts import Known
 from tritonforge.check.judging import MOST, failure, judged
+from tritonforge.check.once import once
 from tritonforge.check.placing import position
 from tritonforge.check.reading import model, unread
 from tritonforge.check.reading import models as models_of
@@ -122,15 +123,11 @@ def _across(
     every = Models(path=repository.path, models=read, cores=cores)
     first = [each for each in rules.OF_REPOSITORIES if not each.is_last]
     across = [*judged(first, every, "", placed, failures)]
-    refused = {name for name, own in found.items() if any(map(_is_refused, own))}
-    refused |= {each.model for each in across if _is_refused(each)}
+    refused = {name for name, own in found.items() if any(each.is_refused for each in own)}
+    refused |= {each.model for each in across if each.is_refused}
     every = replace(every, refused=frozenset(refused))
     last = [each for each in rules.OF_REPOSITORIES if each.is_last]
     return [*across, *judged(last, every, "", placed, failures)]
-
-
-def _is_refused(finding: Finding) -> bool:
-    return finding.rule.severity == "refused"
 
 
 def _chosen(findings: list[Finding], codes: Collection[str] | None) -> tuple[Finding, ...]:
@@ -161,21 +158,14 @@ def _few(findings: list[Finding]) -> Iterator[Finding]:
             yield each
 
 
-def _of(checked: Model, failures: list[Failure]) -> Iterator[Finding]:
-    """Yield what rules of a lone model find.
-
-    What a rule of the config alone refuses at a place is not told again of the file, unless that
-    mends it.
-    """
+def _of(checked: Model, failures: list[Failure]) -> tuple[Finding, ...]:
+    """Return what rules of a lone model find, each fault once."""
     placed = partial(_finding, checked)
     own: list[Finding] = []
     if checked.config is not None:
         own += judged(rules.OF_CONFIGS, checked.config, checked.name, placed, failures)
-    told = {each.found.at for each in own if _is_refused(each) and each.found.at}
-    for each in judged(rules.OF_MODELS, checked, checked.name, placed, failures):
-        if each.is_fixable or each.found.at not in told:
-            yield each
-    yield from own
+    files = [*judged(rules.OF_MODELS, checked, checked.name, placed, failures)]
+    return once(own, files)
 
 
 def _finding(checked: Model, rule: Rule, found: Found) -> Finding:

@@ -24,7 +24,7 @@ def explain(
         known = [each for each in models if each in repository.models()]
         report = check(repository, models=known, target=release)
         found += (*report.findings, *report.silenced)
-    refused = [each for each in found if each.rule.severity == "refused"]
+    refused = [each for each in found if each.is_refused]
     return tuple(line for model in models for line in _lines(model, refused))
 
 

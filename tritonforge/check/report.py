@@ -50,6 +50,11 @@ class Finding:
         return strict.character(self.written, self.column)
 
     @property
+    def is_refused(self) -> bool:
+        """Say whether it keeps the server from loading or calling the model."""
+        return self.rule.severity == "refused"
+
+    @property
     def is_fixable(self) -> bool:
         """Say whether there is a change that mends it."""
         return bool(self.found.changes)

@@ -48,7 +48,8 @@ class Rule:
     `refused` keeps the server from loading or calling the model, `wrong` loads and is not what was
     meant, `advice` works and could be better. One that `is_lone` is of its value alone, whatever
     else is set; one that `is_lasting` is of every release and of whichever backend serves; one that
-    `is_last` is of what the others refuse, and judged behind them.
+    `is_last` is of what the others refuse, and judged behind them. One that `is_echo` says of a
+    field or a file that it is another than was proven, which an error of that says better.
     """
 
     code: str
@@ -57,6 +58,7 @@ class Rule:
     is_lone: bool = False
     is_lasting: bool = False
     is_last: bool = False
+    is_echo: bool = False
 
     @property
     def title(self) -> str:
@@ -94,6 +96,7 @@ def rule(
     is_lone: bool = False,
     is_lasting: bool = False,
     is_last: bool = False,
+    is_echo: bool = False,
 ) -> Callable[[Callable[[Any], Iterable[Found]]], Rule]:
     """Make a rule of a function, in its place."""
 
@@ -105,6 +108,7 @@ def rule(
             is_lone=is_lone,
             is_lasting=is_lasting,
             is_last=is_last,
+            is_echo=is_echo,
         )
 
     return made

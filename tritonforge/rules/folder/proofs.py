@@ -17,7 +17,7 @@ _COMPUTED = (
 )
 
 
-@rule("PRF201", "wrong")
+@rule("PRF201", "wrong", is_echo=True)
 def files_are_those_that_were_proven(model: Model) -> Iterator[Found]:
     """The files of a version are those that its manifest stamps.
 
@@ -79,7 +79,7 @@ def manifests_are_whole(model: Model) -> Iterator[Found]:
         yield Found(said=why, file=_manifest(number))
 
 
-@rule("PRF205", "wrong")
+@rule("PRF205", "wrong", is_echo=True)
 def batches_are_proven(model: Model) -> Iterator[Found]:
     """max_batch_size is not above that with which the version was proven.
 
@@ -98,7 +98,7 @@ def batches_are_proven(model: Model) -> Iterator[Found]:
             yield Found(said=f"{said} {known.max_batch_size}", at="max_batch_size")
 
 
-@rule("PRF301", "advice")
+@rule("PRF301", "advice", is_echo=True)
 def the_config_is_proven(model: Model) -> Iterator[Found]:
     """The config computes as the one did with which the version was proven.
 
