@@ -102,12 +102,30 @@ output { name: "y" data_type: TYPE_FP32 dims: 4 }
         (f'{ROWS}input {{ name: "x" data_type: TYPE_FP32 dims: 4 }}', "TEN112"),
         (ROWS.replace("TYPE_FP32 dims: 4 }\no", "TYPE_FP32 }\no"), "TEN103"),
         (ROWS.replace("dims: 4 }\no", "dims: 4 optional: true }\no"), "TEN110"),
+        (ROWS.replace("size: 8", "size: -1"), "GEN101"),
+        (ROWS.replace('name: "x" data_type: TYPE_FP32', "data_type: TYPE_INT8"), "TEN101"),
     ],
 )
 def test_what_the_config_tells_by_itself_is_not_told_of_the_file_too(tmp_path, text, code):
     folder = tiny.double(tmp_path, "m")
     (folder / "config.pbtxt").write_text(f"{text}\ndynamic_batching {{ }}\n")
     assert [each.rule.code for each in check(Repository(tmp_path)).findings] == [code]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (ROWS.replace("dims: 4 }\no", "dims: 0 }\no"), "FIT107"),
+        (ROWS.replace('name: "x" ', ""), "FIT101"),
+    ],
+)
+def test_what_the_file_mends_is_told_of_it_alone(tmp_path, text, code):
+    folder = tiny.double(tmp_path, "m")
+    (folder / "config.pbtxt").write_text(f"{text}\ndynamic_batching {{ }}\n")
+    repository = Repository(tmp_path)
+    assert [each.rule.code for each in check(repository).findings] == [code]
+    planned, after = fixing.fix(repository, lambda: check(repository))
+    assert (planned.left, after.findings) == ((), ())
 
 
 def test_a_name_that_no_file_can_have_is_that_of_none(tmp_path):

@@ -96,10 +96,33 @@ CASES = {
     "input_strange": (
         tiny.config(4, "other FP32 4", "y FP32 4"),
         (ADD, *ROW),
-        {"FIT101": "input[other]", "FIT103": ""},
+        {"FIT101": "input[other]", "FIT103": "input"},
     ),
+    "input_case": (tiny.config(4, "X FP32 4", "y FP32 4"), (ADD, *ROW), {"FIT101": "input[X]"}),
+    "input_unnamed": (
+        tiny.config(4, "x FP32 4", "y FP32 4").replace('input { name: "x"', "input {"),
+        (ADD, *ROW),
+        {"FIT101": "input[0].name"},
+    ),
+    "input_unnamed_otherwise": (
+        tiny.config(4, "x INT8 4", "y FP32 4").replace('input { name: "x"', "input {"),
+        (ADD, *ROW),
+        {},  # which TEN101 tells
+    ),
+    "inputs_unnamed": (
+        tiny.config(4, "x FP32 4;z FP32 4", "y FP32 4;v FP32 4").replace('{ name: "x"', "{", 1),
+        TWO,
+        {"FIT101": "input[0].name"},
+    ),
+    "output_unnamed": (
+        tiny.config(4, "x FP32 4", "y FP32 4").replace('output { name: "y"', "output {"),
+        (ADD, *ROW),
+        {"FIT102": "output[0].name"},
+    ),
+    "negative": (tiny.config(-1, "x FP32 4", "y FP32 4", ""), (ADD, *ROW), {}),  # but GEN101
+    "bfloat16_listed": (tiny.config(4, "x FP32 4", "y BF16 4"), HALF, {}),  # but TEN109
     "output_name": (tiny.config(4, "x FP32 4", "z FP32 4"), (ADD, *ROW), {"FIT102": "output[z]"}),
-    "unlisted": (tiny.config(4, "x FP32 4", "y FP32 4"), TWO, {"FIT103": ""}),
+    "unlisted": (tiny.config(4, "x FP32 4", "y FP32 4"), TWO, {"FIT103": "input"}),
     "twice": (
         tiny.config(4, "x FP32 4;x FP32 4", "y FP32 4"),
         (ADD, *ROW),
@@ -227,7 +250,7 @@ CASES = {
     "state_name": (
         tiny.config(4, "x FP32 4", "y FP32 4", keeps(name="befor")),
         HELD,
-        {"FIT113": "sequence_batching.state[0].input_name", "FIT103": ""},
+        {"FIT113": "sequence_batching.state[0].input_name", "FIT103": "input"},
     ),
     "state_output": (
         tiny.config(4, "x FP32 4", "y FP32 4", keeps(output="next")),
@@ -256,7 +279,7 @@ CASES = {
             "dims: [ 1 ] }", "dims: [ 1 ] reshape { } }"
         ),
         COUNTED,
-        {"FIT114": "batch_input[0].target_name[0]", "FIT103": ""},
+        {"FIT114": "batch_input[0].target_name[0]", "FIT103": "input"},
     ),
     "count_type": (
         tiny.config(4, "x FP32 1", "y FP32 1", counts(dtype="FP32")).replace(
@@ -341,6 +364,27 @@ def test_misfits_are_found_at_their_places(report, name):
         if each.model == name and each.rule.code.startswith("FIT")
     ]
     assert sorted(set(found)) == sorted(CASES[name][2].items())
+
+
+def test_names_that_leave_no_doubt_are_mended(report):
+    named = {
+        each.model: [(change.path, change.value) for change in each.found.changes]
+        for each in report.findings
+        if each.is_fixable and each.rule.code in {"FIT101", "FIT102"}
+    }
+    assert named == {
+        "input_name": [("input[xx].name", '"x"')],
+        "input_case": [("input[X].name", '"x"')],
+        "input_unnamed": [("input[0].name", '"x"')],
+        "inputs_unnamed": [("input[0].name", '"x"')],
+        "output_unnamed": [("output[0].name", '"y"')],
+    }
+
+
+@pytest.mark.parametrize("name", ["sequence", "bfloat16", "empty"])
+def test_what_a_file_alone_is_at_fault_for_is_of_the_file(report, name):
+    found = {each.file.as_posix() for each in report.findings if each.model == name}
+    assert found == {f"{name}/1/model.onnx"}
 
 
 def test_an_output_that_is_no_tensor_is_found_though_no_config_lists_it(report):

@@ -1,6 +1,6 @@
 """The inputs and outputs that a config lists, against those of the file."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from tritonforge.pbtxt.editing.paths import told_apart
@@ -27,8 +27,11 @@ def names(message: Any, has: Interface) -> Iterator[Misfit]:
     yield from _unknown(message, "input", {**inputs, **spare}, unlisted)
     asked = {entry.name for entry in message.input}
     meant = {near(name, unlisted) for name in asked - inputs.keys() - spare.keys()}
-    for name in unlisted.keys() - meant:
-        yield Misfit(kind="unlisted", at="", said=f"input {name!r} of the model is not listed")
+    left = [each for each in unlisted if each not in meant]
+    if len(left) > sum(not entry.name for entry in message.input):  # which may be meant, too
+        for name in left:
+            said = f"input {name!r} of the model is not listed"
+            yield Misfit(kind="unlisted", at="input", said=said)
     yield from _counted(message, has)
 
 
@@ -44,21 +47,33 @@ def _unknown(
     """Yield the tensors that the file does not have; `free` are those that may be meant."""
     entries = getattr(message, str(kind))
     asked = {entry.name for entry in entries}
+    left = free.keys() - asked
     for place, entry in told_apart(str(kind), entries):
-        if entry.name in known or not entry.name:
+        if entry.name in known:
+            continue
+        meant = near(entry.name, left) if entry.name else _only(left)
+        mends = () if meant is None else _named(message, kind, place, entry, free[meant])
+        if not entry.name:
+            if mends and sum(not each.name for each in entries) == 1:
+                said = f"a tensor has no name, and {kind} {meant!r} of the model is not listed"
+                yield Misfit(kind=kind, at=f"{place}.name", said=said, mends=mends)
             continue
         said = f"the model has no {kind} {entry.name!r}, only {together(known.values())}"
-        meant = near(entry.name, free.keys() - asked)
-        if meant is None:
-            yield Misfit(kind=kind, at=place, said=said)
-            continue
-        fits = next(_tensor(message, kind, place, entry, free[meant], scalars=True), None) is None
-        yield Misfit(
-            kind=kind,
-            at=place,
-            said=f"{said}: did you mean {meant!r}?",
-            mends=((f"{place}.name", f'"{meant}"'),) if fits and meant.isidentifier() else (),
-        )
+        said += "" if meant is None else f": did you mean {meant!r}?"
+        yield Misfit(kind=kind, at=place, said=said, mends=mends)
+
+
+def _only(names: Collection[str]) -> str | None:
+    """Return the name that is the only one, None for none or several."""
+    return next(iter(names)) if len(names) == 1 else None
+
+
+def _named(
+    message: Any, kind: Kind, place: str, entry: Any, value: Value
+) -> tuple[tuple[str, str], ...]:
+    """Return the edit that gives an entry a tensor's name, where it then fits."""
+    fits = next(_tensor(message, kind, place, entry, value, scalars=True), None) is None
+    return ((f"{place}.name", f'"{value.name}"'),) if fits and value.name.isidentifier() else ()
 
 
 def _counted(message: Any, has: Interface) -> Iterator[Misfit]:

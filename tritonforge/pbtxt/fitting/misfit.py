@@ -77,5 +77,9 @@ def sizes(dims: Sequence[int]) -> str:
 
 def near(name: str, known: Iterable[str]) -> str | None:
     """Return the one name that is probably meant, None where there is none or are several."""
-    found = get_close_matches(name, [*known], n=2, cutoff=_NEAR)
+    known = [*known]
+    alike = [each for each in known if each.lower() == name.lower()]
+    if len(alike) == 1:
+        return alike[0]
+    found = get_close_matches(name, known, n=2, cutoff=_NEAR)
     return found[0] if len(found) == 1 else None

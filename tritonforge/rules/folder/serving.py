@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from tritonforge import knobs, pbtxt
 from tritonforge.pbtxt.fitting import capable, configured
 from tritonforge.rules.folder.misfits import found, served
+from tritonforge.rules.places import value_of
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Model
 
@@ -32,13 +33,21 @@ def types_that_triton_has(model: Model) -> Iterator[Found]:
     (ConvertFromOnnxDataType).
     Remedy: put a Cast after the input, or before the output.
     """
-    for each in served(model):
+    for path, each in served(model):
         known = configured(each)
-        late = not knobs.begun(knobs.sinces("data_types").get(known or ""), model.release)
-        if each.type.startswith("tensor(") and (known is None or late):
-            yield Found(
-                said=f"{each.name!r} of the model is {each.type}, which Triton does not take"
-            )
+        since = knobs.sinces("data_types").get(known or "")
+        if not each.type.startswith("tensor(") or _is_listed(model, each.name, known):
+            continue  # TEN109 tells of what the config says itself
+        if known is None or not knobs.begun(since, model.release):
+            said = f"{each.name!r} of the model is {each.type}, which Triton does not take"
+            yield Found(said=said, file=path)
+
+
+def _is_listed(model: Model, name: str, dtype: str | None) -> bool:
+    """Say whether a config lists a tensor as of a type."""
+    message = model.message or pbtxt.ModelConfig()
+    entries = (*message.input, *message.output)
+    return any(each.name == name and value_of(each, "data_type") == dtype for each in entries)
 
 
 @rule("FIT117", "refused")
@@ -72,9 +81,10 @@ def dimensions_above_zero(model: Model) -> Iterator[Found]:
     Source: triton-inference-server/core, `model_config_utils.cc` (ValidateIOShape).
     Remedy: export the model with a dynamic dimension.
     """
-    for each in served(model):
+    for path, each in served(model):
         if 0 in each.sizes:
-            yield Found(said=f"{each.name!r} of the model has a dimension of size 0")
+            said = f"{each.name!r} of the model has a dimension of size 0"
+            yield Found(said=said, file=path)
 
 
 @rule("FIT201", "wrong")
