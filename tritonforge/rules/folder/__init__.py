@@ -21,5 +21,8 @@ from tritonforge.rules.folder import (
 FAMILIES = (
     *(bounds, syntax, fields, layout, versions, overlooked),
     *(fitting, filling, serving, labels, given),
+    written,
+    *(bounds, syntax, fields, layout, overlooked),
+    *(fitting, filling, serving, labels, given, written),
     *(operators, landing, external, proofs),
 )
