@@ -17,7 +17,7 @@ import tiny
 from onnx import TensorProto, helper
 from onnx import TensorProto as T
 
-from tritonforge import manifest, pbtxt, release, server
+from tritonforge import client, manifest, pbtxt, release, server
 from tritonforge.build import build
 from tritonforge.errors import ServerError
 from tritonforge.repository import Repository
@@ -381,6 +381,26 @@ def test_an_error_of_what_is_not_as_proven_says_enough(model):
     assert of(model) == ["OPS101"]
     file.unlink()
     assert of(model) == ["LAY108"]
+
+
+def test_a_config_that_is_lost_is_told(model):
+    config = model / "config.pbtxt"
+    config.rename(model / "config.txt")
+    assert of(model) == ["LAY203"]
+    (model / "config.txt").unlink()
+    (found,) = rulecases.checked(model.parent).findings
+    assert (found.rule.code, found.file.name) == ("PRF206", "config.pbtxt")
+    (model / "1" / "manifest.json").unlink()
+    assert of(model) == []
+
+
+def test_the_server_makes_up_another_config_for_one_that_is_lost(embedded, model):
+    proven = pbtxt.read(model / "config.pbtxt")
+    (model / "config.pbtxt").unlink()
+    with server.serving(model.parent, embedded) as endpoint:
+        served = pbtxt.from_json(client.config(endpoint, model.name))
+    assert (proven.max_batch_size, served.max_batch_size) == (16, 4)
+    assert (len(proven.parameters), len(served.parameters)) == (1, 0)
 
 
 def test_labels_change_no_answer(model):

@@ -6,7 +6,8 @@ from typing import Any
 from tritonforge import pbtxt
 from tritonforge.errors import ConfigError
 from tritonforge.manifest import MANIFEST
-from tritonforge.repository import reading
+from tritonforge.repository import CONFIG, reading
+from tritonforge.rules.folder.overlooked import a_config_is_called_config
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Model
 
@@ -96,6 +97,25 @@ def batches_are_proven(model: Model) -> Iterator[Found]:
         if known is not None and most > max(known.max_batch_size, 0):
             said = f"max_batch_size is {most}, and version {number} is proven up to"
             yield Found(said=f"{said} {known.max_batch_size}", at="max_batch_size")
+
+
+@rule("PRF206", "wrong")
+def the_config_is_there(model: Model) -> Iterator[Found]:
+    """A version that was built has the config beside it with which it was proven.
+
+    Without one the server makes up its own from the file: batches of 4 at most, instances as it has
+    them by default, no accelerators and no parameters.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (AutoCompleteConfig).
+    Remedy: restore config.pbtxt, whose text manifest.json holds as config; or build the version
+    again.
+    """
+    known = [number for number in model.versions if number in model.manifests]
+    if not known or model.text is not None or {CONFIG, f"{CONFIG}/"} & {*model.entries}:
+        return
+    if not any(True for _ in a_config_is_called_config.judge(model)):  # which tells why
+        said = f"there is no {CONFIG}, with which version {known[-1]} was proven"
+        yield Found(said=f"{said}: the server makes up another", file=CONFIG)
 
 
 @rule("PRF301", "advice", is_echo=True)
