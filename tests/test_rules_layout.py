@@ -235,6 +235,21 @@ def test_what_is_amiss_is_found_where_it_is(report, name):
     assert sorted(found) == sorted(CASES[name][1])
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("zeros", "'007' begins with a 0, and is no number to the server; rename it to '7'"),
+        ("called", "the server reads no number in 'v1'; rename it to '1'"),
+        ("hexadecimal", "the server reads no number in '0x10'"),
+        ("every", "the server passes over the folder '01'"),  # 1 is there
+        ("worded", "the server passes over the folder 'v2'; rename it to '2'"),
+    ],
+)
+def test_a_folder_that_is_passed_over_is_told_what_it_should_be_called(report, name, said):
+    (found,) = [each for each in report.findings if each.model == name]
+    assert found.found.said.removeprefix("there is no version: ") == said
+
+
 def test_the_server_refuses_what_is_refused_and_nothing_else(embedded, repository, report):
     for name in UNLIKE:
         shutil.rmtree(repository / name)

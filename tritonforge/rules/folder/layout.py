@@ -7,6 +7,7 @@ from tritonforge.pbtxt.editing import schema
 from tritonforge.repository import CONFIG, reading
 from tritonforge.rules.backends import ENSEMBLE, FILES
 from tritonforge.rules.config.general import serves_none
+from tritonforge.rules.folder.overlooked import renamed
 from tritonforge.rules.rule import Change, Found, rule
 from tritonforge.rules.subjects import Model
 
@@ -58,7 +59,10 @@ def a_version_is_served(model: Model) -> Iterator[Found]:
     meant = next((name for name in _folders(model) if _holds_a_file(model, name)), None)
     said = "there is no version: a folder called by a number, such as 1"
     if meant is not None:
-        said = f"there is no version: the server reads no number in {meant!r}"
+        why = f"the server reads no number in {meant!r}"
+        if meant.isascii() and meant.isdigit():
+            why = f"{meant!r} begins with a 0, and is no number to the server"
+        said = f"there is no version: {why}{renamed(meant, _folders(model))}"
     yield Found(said=said, file=meant)
 
 

@@ -1,7 +1,7 @@
 """Rules of names and folders that the server passes over, or reads otherwise than a person."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 
 from tritonforge.repository import CONFIG, reading
@@ -10,6 +10,7 @@ from tritonforge.rules.subjects import Model
 
 _STAGED = re.compile(r"\.[0-9a-f]{12}\.partial")
 _MEANT = re.compile(r"[vV](?:ersion)?[-_. ]?[0-9]+|0[0-9]+")
+_NUMBER = re.compile(r"[1-9][0-9]*$")
 _CONFIGS = (CONFIG, "config.pbtext", "config.prototxt", "config.txt", f"{CONFIG}.txt")
 _PLAIN = re.compile(r"[A-Za-z0-9_.+-]+")
 _MODELS = (".onnx", ".plan", ".pt", ".py", ".xml")
@@ -36,7 +37,15 @@ def versions_are_read(model: Model) -> Iterator[Found]:
             meant = folder.isascii() and folder.isdigit() and folder not in model.broken
         if meant:
             what = "the folder" if name.endswith("/") else "a file, no folder:"
-            yield Found(said=f"the server passes over {what} {folder!r}", file=folder)
+            better = renamed(folder, [each.rstrip("/") for each in model.entries])
+            yield Found(said=f"the server passes over {what} {folder!r}{better}", file=folder)
+
+
+def renamed(folder: str, names: Collection[str]) -> str:
+    """Say what a folder is to be called to be the version that it is meant as, unless that is."""
+    number = _NUMBER.search(folder) if _MEANT.fullmatch(folder) else None
+    meant = "" if number is None else number[0]
+    return f"; rename it to {meant!r}" if meant and meant not in names else ""
 
 
 @rule("LAY202", "wrong")
