@@ -17,6 +17,7 @@ import pytest
 
 from tritonforge.errors import RepositoryError, SpecError
 from tritonforge.repository import Repository
+from tritonforge.repository.mistaken import mistaken
 from tritonforge.repository.trade import fill
 
 FILES = {"model.onnx": "weights", "manifest.json": "{}", "golden.npz": "sample"}
@@ -245,6 +246,37 @@ def test_finding(repository):
     assert error.value.hint == "did you mean 'resnet50'?"
     with pytest.raises(RepositoryError, match="has no version 4"):
         repository.entry("resnet50", 4)
+
+
+FOLDERS = {
+    "config": (["config.pbtxt"], True),
+    "whole": (["config.pbtxt", "1/model.onnx", "2/model.onnx", "warmup/data"], True),
+    "bare": (["1/model.onnx"], True),
+    "repository": (["net/config.pbtxt"], False),
+    "stray": (["config.pbtxt", "net/1/model.onnx"], False),
+    "numbers": (["1/1/model.onnx", "2/1/model.onnx"], False),
+    "numbered": (["1/config.pbtxt"], False),
+    "nothing": ([], False),
+    "file": (["1/model.onnx", "notes/text"], False),
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_models_own_folder_is_told_from_a_repository(tmp_path, monkeypatch, name):
+    files, is_model = FOLDERS[name]
+    folder = tmp_path / "some models" / name
+    folder.mkdir(parents=True)
+    for each in files:
+        (folder / each).parent.mkdir(parents=True, exist_ok=True)
+        (folder / each).touch()
+    error = mistaken(folder)
+    assert (error is not None) == is_model
+    if error is not None:
+        assert f"-r '{tmp_path}/some models' {name}" in error.hint
+        monkeypatch.chdir(folder)
+        with pytest.raises(RepositoryError, match=r"\. is the folder of a model") as caught:
+            Repository(Path()).entry("net")
+        assert caught.value.hint == error.hint
 
 
 def test_an_empty_repository_says_what_to_do(tmp_path):

@@ -21,6 +21,7 @@ from tritonforge.errors import RepositoryError, did_you_mean
 from tritonforge.progress import Progress, silent
 from tritonforge.release import Release
 from tritonforge.repository import CONFIG, Repository
+from tritonforge.repository.mistaken import mistaken
 from tritonforge.rules import Found, Model, Models, Rule
 
 _NEW = 20  # files: where so many are not known the others are hardly
@@ -32,6 +33,8 @@ def select(repository: Repository, models: Sequence[str] = ()) -> tuple[str, ...
     """Name the models to check, by default all; raises `RepositoryError` for what is not there."""
     if not repository.path.is_dir():
         raise RepositoryError(f"no repository {repository.path}", hint="name another -r")
+    if (error := mistaken(repository.path)) is not None:
+        raise error
     names = models_of(repository)
     if not names:
         raise RepositoryError(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tritonforge.errors import RepositoryError, SpecError, did_you_mean
 from tritonforge.repository import stage as stages
+from tritonforge.repository.mistaken import mistaken
 from tritonforge.repository.stage import Stage
 from tritonforge.repository.trade import apart, exchange, fill, trade
 from tritonforge.spec import check_name
@@ -88,6 +89,7 @@ class Repository:
     def entry(self, model: str, version: int | None = None) -> Entry:
         """Find a version, the newest by default; a `RepositoryError` names near misses."""
         if model not in self.models():
+            self._check()
             hint = did_you_mean(model, self.models()) or self._hint()
             raise RepositoryError(f"no model {model!r} in {self.path}", hint=hint)
         versions = self.versions(model)
@@ -108,6 +110,8 @@ class Repository:
         """
         every = self.models()
         names = tuple(dict.fromkeys(models)) or tuple(each for each in every if self.versions(each))
+        if not names:
+            self._check()
         if not names and every:
             hint = self._misnamed(*every) or f"build one of {', '.join(every)}"
             raise RepositoryError(f"no model in {self.path} has a version", hint=hint)
@@ -127,6 +131,11 @@ class Repository:
                 if not (place.name.startswith(".") or _is_version(place.name)):
                     return f"Triton takes numbers for versions, from 1 up: rename {place}"
         return None
+
+    def _check(self) -> None:
+        """Raise `RepositoryError` where it is a model's folder, which people name by mistake."""
+        if (error := mistaken(self.path)) is not None:
+            raise error
 
     def _hint(self) -> str:
         """Say what to do about a repository that lacks the model."""
