@@ -145,8 +145,7 @@ def test_advice_is_no_error_but_for_the_strict(repository):
         (["-r", "model_repository/m/1"], "no models in model_repository/m/1"),
         (
             ["-r", "model_repository/m"],
-            "model_repository/m is the folder of a model, and no repository\n"
-            + "Hint: name the folder above it, and the model: -r model_repository m",
+            "no repository\nHint: name the folder above it, and the model: -r model_repository m",
         ),
         (["--select", "BAT1O1"], "no rule 'BAT1O1' (did you mean 'BAT101'?)"),
         (["--ignore", "BAT,BTA"], "no rule 'BTA' (did you mean 'BAT'?)"),

@@ -376,6 +376,12 @@ def test_what_is_plainly_meant_is_written_so(text, mended):
             "2",
         ),
         (
+            whole(parameter("intra_op_num_threads", "2")),  # as ONNX Runtime has it
+            "parameters.intra_op_num_threads",
+            "parameters.intra_op_thread_count",
+            "2",
+        ),
+        (
             whole(accelerated("tensorrt", trt_engine_cache_enabel="1") + warm()),
             f"{TENSORRT_KEY}trt_engine_cache_enabel",
             f"{TENSORRT_KEY}trt_engine_cache_enable",
@@ -395,6 +401,18 @@ def test_a_misspelt_or_misplaced_key_is_moved(text, old, new, value):
     after = pbtxt.unset(pbtxt.put(text, changes[0].path, changes[0].value), changes[1].path)
     assert pbtxt.held(after, new) == value
     assert broken(pbtxt.parse(after)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("tensorrtt", "tensorrt"), ("TensorRT", "tensorrt"), ("CUDA", "cuda"), ("rocm", None)],
+)
+def test_an_accelerator_that_is_plainly_meant_is_named_so(name, meant):
+    message = pbtxt.parse(whole(accelerated(name)))
+    (found,) = [found for rule, found in broken(message) if rule.code == "ACC101"]
+    path = f"optimization.execution_accelerators.gpu_execution_accelerator[{name}].name"
+    made = [(each.path, each.value) for each in found.changes]
+    assert made == ([(path, f'"{meant}"')] if meant else [])
 
 
 def test_a_key_is_not_moved_where_the_right_one_stands():

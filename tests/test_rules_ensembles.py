@@ -84,6 +84,25 @@ def test_what_does_not_go_together_is_refused(tmp_path, second, steps, batch, co
     assert code in refused(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("models", "name", "meant"),
+    [
+        (["text_encoder"], "Text-Encoder", "text_encoder"),
+        (["text_encoder", "Text_Encoder"], "text-encoder", None),
+        (["text_decoder"], "text_encoder", None),
+        (["net_v1"], "net_v2", None),
+        (["one"], "BOTH", None),
+    ],
+)
+def test_a_step_gets_the_model_that_it_leaves_no_doubt_of(tmp_path, models, name, meant):
+    for each in models:
+        place(tmp_path, each)
+    ensemble(tmp_path, (name, maps("a", "b")))
+    found = refused(tmp_path)["ENS201"].found
+    made = [(each.path, each.value) for each in found.changes]
+    assert made == ([(found.at, f'"{meant}"')] if meant else [])
+
+
 def test_a_version_that_is_not_served_is_refused_where_it_is_named(tmp_path):
     place(tmp_path, "one")
     ensemble(tmp_path, ("one", maps("a", "b")))

@@ -46,19 +46,34 @@ def near(name: str, known: Iterable[str]) -> str:
 
 
 def renamed(
-    field: str, name: str, text: str, known: Iterable[str], given: Collection[str]
+    field: str,
+    name: str,
+    text: str,
+    known: Iterable[str],
+    given: Collection[str],
+    like: str | None = None,
 ) -> tuple[Change, ...]:
-    """Give what a map's key holds to the one known key that is plainly meant, unless it is there.
+    """Give what a map's key holds to the one that is plainly meant, unless that is there.
 
-    It is very near, and nothing else nearly as much.
+    `like` is another name for what the key says.
+    """
+    meant = plain(like or name, known, given)
+    return () if meant is None else moved(keyed(field, name), keyed(field, meant), text)
+
+
+def plain(name: str, known: Iterable[str], given: Collection[str]) -> str | None:
+    """Return the one known name that is plainly meant, None for none or one that is given, too.
+
+    It is very near, however large its letters, and nothing else nearly as much.
     """
     if len(name) > _LONGEST:
-        return ()
-    alike = sorted((SequenceMatcher(None, name, each).ratio(), each) for each in known)
+        return None
+    small = name.lower()
+    alike = sorted((SequenceMatcher(None, small, each.lower()).ratio(), each) for each in known)
     rest, best = (alike[-2][0] if len(alike) > 1 else 0.0), (alike[-1] if alike else (0.0, ""))
     if best[0] < _PLAIN or best[0] - rest < _APART or best[1] in given:
-        return ()
-    return moved(keyed(field, name), keyed(field, best[1]), text)
+        return None
+    return best[1]
 
 
 def moved(old: str, new: str, text: str) -> tuple[Change, ...]:

@@ -5,13 +5,14 @@ Source: triton-inference-server/core, `ensemble_utils.cc` (ValidateEnsembleConfi
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tritonforge.errors import did_you_mean
+from tritonforge.pbtxt.editing import schema
 from tritonforge.rules.across.ways import circles, holders, way
 from tritonforge.rules.across.wiring import Clash, clashes, edges, ensembles, steps
 from tritonforge.rules.places import keyed
-from tritonforge.rules.rule import Found, rule
+from tritonforge.rules.rule import Change, Found, rule
 from tritonforge.rules.subjects import Models
 
 _NAMED = 20  # ensembles of a circle
@@ -33,8 +34,27 @@ def steps_exist(models: Models) -> Iterator[Found]:
             counts[each.ensemble] += 1
             near = counts[each.ensemble] <= _HINTED
             hint = did_you_mean(each.step.model_name, models.models) if near else None
-            said = f"there is no model {each.step.model_name!r}{f': {hint}' if hint else ''}"
-            yield Found(model=each.ensemble, said=said, at=f"{each.at}.model_name")
+            others = (name for name in models.models if name != each.ensemble)
+            meant = _alike(each.step.model_name, others) if near else None
+            hint = f"did you mean {meant!r}?" if meant else hint
+            at = f"{each.at}.model_name"
+            yield Found(
+                model=each.ensemble,
+                said=f"there is no model {each.step.model_name!r}{f': {hint}' if hint else ''}",
+                at=at,
+                changes=(Change(path=at, value=schema.quote(meant)),) if meant else (),
+            )
+
+
+def _alike(name: str, models: Iterable[str]) -> str | None:
+    """Return the one model whose name differs in large letters and in what parts words alone."""
+    found = [each for each in models if _letters(each) == _letters(name)]
+    return found[0] if len(found) == 1 and _letters(name) else None
+
+
+def _letters(name: str) -> str:
+    """Return letters and digits, small."""
+    return "".join(filter(str.isalnum, name)).lower()
 
 
 @rule("ENS202", "refused")

@@ -6,8 +6,8 @@ from typing import Any
 from tritonforge import knobs, pbtxt
 from tritonforge.pbtxt.editing.paths import told_apart
 from tritonforge.rules.config.values import late
-from tritonforge.rules.places import keyed, near
-from tritonforge.rules.rule import Found, rule
+from tritonforge.rules.places import keyed, near, plain
+from tritonforge.rules.rule import Change, Found, rule
 from tritonforge.rules.subjects import Config
 
 _KINDS: tuple[tuple[str, knobs.Table], ...] = (
@@ -48,14 +48,17 @@ def known(config: Config) -> Iterator[Found]:
     Remedy: mend the name, or take the accelerator out.
     """
     release = config.release
+    given = {(each.name, table) for _, each, table in _read(config)}
     for place, each, table in _read(config):
         names = knobs.sinces(table)
         if each.name not in names:
             taken = [name for name in names if knobs.since_in(table, name, release)]
+            meant = plain(each.name, taken, [name for name in taken if (name, table) in given])
             yield Found(
                 said=f"the ONNX Runtime backend of release {release.tag} knows no accelerator"
-                f" {each.name!r} here, only {' and '.join(taken)}{near(each.name, taken)}",
+                f" {each.name!r} here, only {' and '.join(taken)}{near(meant or each.name, taken)}",
                 at=place,
+                changes=(Change(path=f"{place}.name", value=f'"{meant}"'),) if meant else (),
             )
 
 

@@ -15,6 +15,8 @@ from tritonforge.rules.subjects import Config
 _ARENA, _SHRUNK = "enable_mem_arena", "memory.enable_memory_arena_shrinkage"
 _STRATEGY = "TRITON_BATCH_STRATEGY_PATH"
 _FOR_CLIENTS = {"metadata"}  # which Ultralytics' client asks the server for
+# How ONNX Runtime itself calls what the backend has another name for.
+_OWN = {f"{kind}_op_num_threads": f"{kind}_op_thread_count" for kind in ("intra", "inter")}
 _ELSEWHERE = {"graph_optimization_level": "optimization.graph.level"}
 
 
@@ -106,9 +108,9 @@ def known(config: Config) -> Iterator[Found]:
         if name not in {*knobs.known("parameters"), *_FOR_CLIENTS}:
             yield Found(
                 said=f"the ONNX Runtime backend of release {release.tag} reads no parameter"
-                f" {name}{_home(name) or near(name, taken)}",
+                f" {name}{_home(name) or near(_OWN.get(name, name), taken)}",
                 at=place,
-                changes=renamed("parameters", name, text, taken, given),
+                changes=renamed("parameters", name, text, taken, given, like=_OWN.get(name)),
             )
 
 
