@@ -61,6 +61,7 @@ def test_a_newer_field_is_told_where_the_servers_log_tells_it(repository):
     rewrite(repository, 'backend: "onnxruntime"\nmodel_metrics { }\n')
     findings = check(repository, target=release.find("24.10")).findings
     assert [(f.line, f.column) for f in findings if f.rule.code == "FLD101"] == [(2, 15)]
+    assert [f.character for f in findings if f.rule.code == "FLD101"] == [1]
 
 
 def test_columns_are_those_of_the_servers_log(repository):

@@ -127,6 +127,14 @@ def test_nothing_found_is_told():
     assert (result.output, result.exit_code) == ("1 model for 24.10: nothing found\n", 0)
 
 
+def test_a_field_that_nobody_knows_is_marked_and_not_what_is_behind_it(repository):
+    (repository / "m" / "config.pbtxt").write_text(f"{CONFIG}\tdinamic : 3\n", "utf-8")
+    lines = run("--select", "FLD").output.splitlines()
+    place = f"{len(CONFIG.splitlines()) + 1}:17"  # as the server's log has it
+    assert lines[0].startswith(f"model_repository/m/config.pbtxt:{place}: FLD103")
+    assert lines[2].split("|")[1] == "     ^^^^^^^"
+
+
 # --- exit codes ---------------------------------------------------------------------------------
 
 

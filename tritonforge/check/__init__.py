@@ -173,9 +173,11 @@ def _of(checked: Model, failures: list[Failure]) -> tuple[Finding, ...]:
 
 def _finding(checked: Model, rule: Rule, found: Found) -> Finding:
     """Say where in which file something was found."""
-    line, column = found.line, found.column
+    line, column, begins = found.line, found.column, found.begins
     if line is None and found.file is None and checked.config is not None and checked.text:
-        line, column = _told(checked, position(checked.text, found.at))
+        place = position(checked.text, found.at)
+        line, column = _told(checked, place)
+        begins = place[1] if place[0] == line else None
     return Finding(
         rule=rule,
         model=checked.name,
@@ -184,6 +186,7 @@ def _finding(checked: Model, rule: Rule, found: Found) -> Finding:
         column=column,
         found=found,
         written=_written(checked.text, line) if found.file is None else None,
+        begins=begins,
     )
 
 

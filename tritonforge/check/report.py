@@ -18,7 +18,8 @@ class Finding:
     """What a rule found, and where: `file` is relative to the repository.
 
     `line` and `column` count from 1, as the server's log counts them, and are None where the file
-    is no text. `written` is the line of the config, None where the place is in another file.
+    is no text; `begins` is the column of the word at fault where the server tells what is behind
+    it. `written` is the line of the config, None where the place is in another file.
     """
 
     rule: Rule
@@ -28,6 +29,7 @@ class Finding:
     column: int | None
     found: Found
     written: str | None = None
+    begins: int | None = None
 
     @property
     def place(self) -> str:
@@ -44,10 +46,14 @@ class Finding:
 
     @property
     def character(self) -> int | None:
-        """Return the column in characters, from 1: the server counts bytes, and tabs to eight."""
-        if self.written is None or self.column is None:
-            return self.column
-        return strict.character(self.written, self.column)
+        """Return where the word at fault begins, in characters from 1.
+
+        The server counts bytes, and tabs to eight.
+        """
+        column = self.column if self.begins is None else self.begins
+        if self.written is None or column is None:
+            return column
+        return strict.character(self.written, column)
 
     @property
     def is_refused(self) -> bool:

@@ -25,7 +25,8 @@ class Found:
     `at` is its place in the config, such as `input[x].dims[1]`: entries bear their name, or their
     number where names do not tell them apart. Empty is the whole file. `file` is another file or
     folder that it is about, relative to the model's folder, `line` and `column` count from 1 where
-    they are known already. `changes` mend it without changing what a person meant. `model` is
+    they are known already; `begins` is the column of the word that is at fault, where the server
+    tells of what is behind it. `changes` mend it without changing what a person meant. `model` is
     named where the subject is more than one.
     """
 
@@ -34,6 +35,7 @@ class Found:
     file: str | None = None
     line: int | None = None
     column: int | None = None
+    begins: int | None = None
     changes: tuple[Change, ...] = ()
     model: str = ""
 

@@ -18,7 +18,8 @@ def _found(flaw: Flaw) -> Found:
     if flaw.told[0] != line:
         said += f" (the server's log tells it at {flaw.told[0]}:{flaw.told[1]})"
     changes = tuple(Change(path=path, value=value) for path, value in flaw.edits)
-    return Found(said=said, line=line, column=column, changes=changes)
+    begins = flaw.at[1] if flaw.at[0] == line else None
+    return Found(said=said, line=line, column=column, begins=begins, changes=changes)
 
 
 @rule("SYN101", "refused")
