@@ -334,7 +334,10 @@ def test_what_is_on_one_line_stays_on_one_line(path, value, after):
             "b",
             'parameters {\n  key: "a"\n  value {\n    string_value: "b"\n  }\n}\n',
         ),
-        ('backend: "x",\nnew: 1', "max_batch_size", "4", "\nmax_batch_size: 4"),
+        ('backend: "x",\nnew: 1', "parameters", "[ ]", "\nparameters: [ ]"),
+        ('backend: "x",\nnew: 1', "max_batch_size", "4", "\nmax_batch_size: 4,"),
+        ('name: "m"  # mine\ninput { }\n', "max_batch_size", "4", "\nmax_batch_size: 4"),
+        ('name: "m" input { }\nnew: 1\n', "backend", "x", '\nbackend: "x"'),
         (
             "input {\n  name: 'x';\n  dims: 1  # one\n}\n",
             "input[x].dims[+]",

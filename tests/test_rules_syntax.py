@@ -94,6 +94,7 @@ response_cache { enable: yes }
 """
 MENDED = b"""\
 name: "m"
+max_batch_size: 4
 # how many
 # at once
 input [ { name: "x" data_type: TYPE_FP32 dims: [ 4 ] } ]
@@ -101,7 +102,6 @@ instance_group { kind: KIND_GPU
   count: 1 }
 parameters { key: "a" value { string_value: "3" } }
 response_cache { enable: true }
-max_batch_size: 4
 """
 
 

@@ -52,7 +52,7 @@ def held(text: str, path: str | None, file: _File = _CONFIG) -> Any:
 def put(text: str, path: str, value: str, file: _File = _CONFIG) -> str:
     """Return the text with a value at a path; it is the same text where the value is there.
 
-    Messages on the way that do not exist are made at the end of what holds them. Raises
+    What does not exist is made at the end of what holds it, or where a config begins. Raises
     `ConfigError` for a value that the field does not take, a path that leads nowhere, or a value
     that would stand in the place of fields that the schema does not know.
     """

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 from tritonforge.pbtxt.editing.tree import Field, Listing, Message, Value
 
+# What a config is of, before what it takes and gives.
+_HEAD = {"name", "platform", "backend", "default_model_filename", "max_batch_size"}
 _INDENTED = re.compile(r"^([ \t]+)[^\s#]", re.MULTILINE)
 _WORDLIKE = re.compile(r"[0-9a-zA-Z_.+-]")
 _SPACES = re.compile(r"[^\S\r\n]*")
@@ -53,7 +55,8 @@ def braced(pieces: tuple[Piece, ...], style: Style) -> str:
 
 
 def add_field(text: str, body: Message, piece: Piece, after: Field | None = None) -> str:
-    """Put a field at the end of a message, or behind a field like it."""
+    """Put a field behind a field like it, else at the end of a message; a head behind heads."""
+    after = after or _head(text, body, piece)
     before = after or (body.fields[-1] if body.fields else None)
     mark = before.separator.text if before is not None and before.separator is not None else ""
     end = before.end if before is not None else body.inside
@@ -68,6 +71,14 @@ def add_field(text: str, body: Message, piece: Piece, after: Field | None = None
     if before is not None:
         return f"{text[:end]}{_joint(body, before)} {words}{text[end:]}"
     return f"{text[: body.inside]} {words} {text[body.outside :]}"
+
+
+def _head(text: str, body: Message, piece: Piece) -> Field | None:
+    """Return what one of those goes behind that a config begins with; None for the end."""
+    heads = [each for each in body.fields if each.name in _HEAD]
+    if not (heads and body.is_whole and piece.name in _HEAD):
+        return None
+    return heads[-1] if _is_alone(text, heads[-1].start, heads[-1].end) else None
 
 
 def add_item(text: str, items: Listing, write: Callable[[Style], str]) -> str:
