@@ -16,13 +16,11 @@ from tritonforge.rules.folder import (
     serving,
     syntax,
     versions,
+    written,
 )
 
 FAMILIES = (
     *(bounds, syntax, fields, layout, versions, overlooked),
-    *(fitting, filling, serving, labels, given),
-    written,
-    *(bounds, syntax, fields, layout, overlooked),
     *(fitting, filling, serving, labels, given, written),
     *(operators, landing, external, proofs),
 )
