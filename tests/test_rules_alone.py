@@ -426,7 +426,18 @@ def test_a_key_is_not_moved_where_the_right_one_stands():
 # Cases that need a GPU, another release, or a backend that the embedded server has not.
 _ELSEWHERE = (
     *("GEN112", "INS104", "INS105", "TEN113", "MET", "ACC103", "PRO", "TRT", "WRM301"),
-    *("GEN205", "own", "pytorch", "profile", "shape_tensor", "tensorrt", "agent", "runtime"),
+    *(
+        "GEN205",
+        "GEN207",
+        "a_backend",
+        "own",
+        "pytorch",
+        "profile",
+        "shape_tensor",
+        "tensorrt",
+        "agent",
+        "runtime",
+    ),
     *("folder", "state_file", "ensemble_version", "number", "control_unnamed", "state_open"),
 )
 HOLD = (
