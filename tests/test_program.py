@@ -80,7 +80,9 @@ def test_a_program_is_built(saved, tmp_path):
 
 def test_what_does_not_apply_is_told(saved, tmp_path):
     path = saved(most=8)
-    assert "--weights does not apply" in str(refusal(path, weights="random"))
+    unweighted = refusal(path, weights="random")
+    assert "--weights does not apply" in str(unweighted)
+    assert unweighted.hint.startswith("leave it out")
     assert "--input does not apply" in str(refusal(path, inputs=(parse_input("x:FP32:4"),)))
     error = refusal(path, max_batch_size=9)
     assert "takes batches of 8 at most" in str(error)

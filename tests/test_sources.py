@@ -98,7 +98,9 @@ def test_what_does_not_apply_to_an_onnx_file_is_told(tmp_path):
     assert "is a folder" in str(refusal(f"{tmp_path}/dir.onnx"))
     (tmp_path / "link.onnx").symlink_to("gone.onnx")
     assert "leads to no file: gone.onnx" in str(refusal(tmp_path / "link.onnx"))
-    assert "--weights does not apply" in str(refusal(path, weights="random"))
+    unweighted = refusal(path, weights="random")
+    assert "--weights does not apply" in str(unweighted)
+    assert unweighted.hint.startswith("leave it out")
     assert "--input does not apply" in str(refusal(path, inputs=(parse_input("x:FP32:4"),)))
 
 

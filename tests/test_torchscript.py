@@ -196,7 +196,9 @@ def test_what_a_trace_put_on_a_gpu_comes_to_the_cpu(saved):
 
 def test_what_does_not_apply_is_told(saved, tmp_path):
     path = saved(Named())
-    assert "--weights does not apply" in str(refusal(path, weights="random"))
+    unweighted = refusal(path, weights="random")
+    assert "--weights does not apply" in str(unweighted)
+    assert unweighted.hint.startswith("leave it out")
     assert "dynamo exporter does not read" in str(refusal(path, exporter="dynamo"))
     error = refusal(tmp_path / "nett.pt")
     assert "no file" in str(error)

@@ -36,14 +36,12 @@ def origin(text: str) -> Origin:
 def load(text: str, spec: ModelSpec) -> Loaded:
     """Take the file as it is; its signature and domains are read from the file itself."""
     path = given.file(text)
-    if spec.weights != "default":
-        raise SourceError(
-            "--weights does not apply to an .onnx file", hint="its weights are inside it"
-        )
+    given.own_weights(spec, "an .onnx file")
     if spec.exporter != "auto":
         raise SourceError("--exporter does not apply to an .onnx file", hint="leave it out")
     if spec.inputs:
         raise SourceError(
-            "--input does not apply to an .onnx file", hint="the file itself states its inputs"
+            "--input does not apply to an .onnx file",
+            hint="leave it out: the file itself states its inputs",
         )
     return Loaded(path=path, weights=f"file {text}", weights_sha256=sha256(path))

@@ -39,11 +39,12 @@ def load(text: str, spec: ModelSpec) -> Loaded:
     from tritonforge.sources import weights as states
 
     path = given.file(text)
-    for option, said in (("--weights", spec.weights != "default"), ("--input", spec.inputs)):
-        if said:
-            raise SourceError(
-                f"{option} does not apply to an exported program", hint="it holds its own"
-            )
+    given.own_weights(spec, "an exported program")
+    if spec.inputs:
+        raise SourceError(
+            "--input does not apply to an exported program",
+            hint="leave it out: the program itself states its inputs",
+        )
     archive.check(path)
     try:
         with states.nothing_but_tensors(), _quiet():

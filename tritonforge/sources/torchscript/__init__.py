@@ -48,10 +48,7 @@ def load(text: str, spec: ModelSpec) -> Loaded:
     import torch
 
     path = given.file(text)
-    if spec.weights != "default":
-        raise SourceError(
-            "--weights does not apply to a TorchScript file", hint="its weights are inside it"
-        )
+    given.own_weights(spec, "a TorchScript file")
     if spec.exporter == "dynamo":
         raise SourceError(
             "the dynamo exporter does not read TorchScript", hint="leave --exporter out"
