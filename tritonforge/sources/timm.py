@@ -85,7 +85,7 @@ def _make(name: str, spec: ModelSpec) -> Any:
     import timm
     from huggingface_hub import constants
 
-    from tritonforge.sources import pretrained
+    from tritonforge.sources import hub, pretrained
 
     if spec.weights != "default":
         return timm.create_model(name, pretrained=False, exportable=True)
@@ -94,7 +94,8 @@ def _make(name: str, spec: ModelSpec) -> Any:
             f"timm has no pretrained weights for {name!r}",
             hint="use --weights random, or --weights FILE",
         )
-    with pretrained.fetched(f"timm's pretrained weights of {name!r}", constants.HF_HUB_CACHE):
+    what = f"timm's pretrained weights of {name!r}"
+    with pretrained.fetched(what, constants.HF_HUB_CACHE), hub.reached():
         return timm.create_model(name, pretrained=True, exportable=True)
 
 

@@ -4,8 +4,10 @@
 it, or one of its classes.
 """
 
+from contextlib import nullcontext
 from pathlib import Path
 
+from tritonforge.sources import hub
 from tritonforge.sources.hf.place import Place, claims, parse
 from tritonforge.sources.protocol import Loaded, Origin
 from tritonforge.spec import ModelSpec
@@ -30,6 +32,13 @@ def origin(text: str) -> Origin | None:
 
 def load(text: str, spec: ModelSpec) -> Loaded:
     """Make the model that its config describes, with the weights that are wished."""
+    place = parse(text)
+    with nullcontext() if place.folder is not None else hub.reached():
+        return _made(place, spec)
+
+
+def _made(place: Place, spec: ModelSpec) -> Loaded:
+    """Make the model of a place, and tell what is known of it."""
     import torch
     import transformers
 
@@ -37,7 +46,6 @@ def load(text: str, spec: ModelSpec) -> Loaded:
     from tritonforge.sources.hf import beside, facts, inputs, making
     from tritonforge.sources.hf.prepared import prepared
 
-    place = parse(text)
     torch.manual_seed(spec.seed)
     module, notes = making.make(place, spec)
     images = beside.table(place, "preprocessor_config.json")
