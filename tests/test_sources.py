@@ -80,6 +80,31 @@ def test_what_is_no_source_is_told_with_the_forms(text):
     assert "file.py:factory" in caught.value.hint
 
 
+@pytest.mark.parametrize("name", ["ext", "./ext", "ext/"])
+@pytest.mark.parametrize(
+    ("holds", "said", "hint"),
+    [
+        (
+            "notes.txt",
+            "is a folder that holds no model: no config.json, and no file that ends in .onnx",
+            "hf:FOLDER",
+        ),
+        ("config.json", "is a folder", "hf:{} builds what its config.json describes"),
+        ("net.onnx", "is a folder", "name a file in it: ext/net.onnx"),
+        ("1/model.onnx", "is a folder", "name a file in it: ext/1/model.onnx"),
+    ],
+)
+def test_a_folder_is_told_by_what_it_holds(tmp_path, monkeypatch, name, holds, said, hint):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "ext" / holds
+    file.parent.mkdir(parents=True)
+    file.touch()
+    error = refusal(name)
+    assert f"{name!r} {said}" in str(error)
+    assert hint.format(name) in error.hint
+    assert "alexnet" not in error.hint
+
+
 # --- onnx files -----------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from typing import cast
 from tritonforge.errors import SourceError, did_you_mean
 from tritonforge.sources import (
     factory,
+    given,
     hf,
     onnx_file,
     program,
@@ -50,8 +51,9 @@ SOURCES = {
     "factory": cast("Source", factory),
 }
 
-# What the names of files end with that are sources, or hold some.
-SUFFIXES = (*onnx_file.SUFFIXES, *program.SUFFIXES, *torchscript.SUFFIXES, factory.SUFFIX)
+# What the names of files end with that are sources, and of those that hold some, too.
+_FILES = (*onnx_file.SUFFIXES, *program.SUFFIXES, *torchscript.SUFFIXES)
+SUFFIXES = (*_FILES, factory.SUFFIX)
 
 # Where a bare name is looked up, in this order.
 _NAMED = {"torchvision": torchvision, "timm": timm}
@@ -76,6 +78,8 @@ def kind(text: str) -> Source:
             return source
     if _BARE.fullmatch(text):
         return SOURCES["torchvision"]
+    if (folder := given.folder(text, _FILES)) is not None:
+        raise SourceError(folder[0], hint=folder[1])
     raise SourceError(
         f"cannot tell what kind of source {text!r} is",
         hint=(f"one of Hugging Face is named hf:{text}; else " if _HUB.fullmatch(text) else "")
@@ -96,6 +100,9 @@ def _named(text: str) -> str:
                 return f"{prefix}:{text}"
     if not asked:
         raise _missing(text, "torch")
+    none = f"{' and '.join(asked)} {'have' if len(asked) > 1 else 'has'} no model {text!r}"
+    if (folder := given.folder(text, _FILES)) is not None:
+        raise SourceError(f"{none}, and {folder[0]}", hint=folder[1])
     known = [name for names in asked.values() for name in names]
     absent = next((prefix for prefix in _NAMED if prefix not in asked), None)
     instead = (
@@ -104,10 +111,7 @@ def _named(text: str) -> str:
     )
     if absent is not None:
         instead = f"{absent} may have it: pip install 'tritonforge[{_EXTRAS[absent]}]'"
-    raise SourceError(
-        f"{' and '.join(asked)} {'have' if len(asked) > 1 else 'has'} no model {text!r}",
-        hint=did_you_mean(text, known) or instead,
-    )
+    raise SourceError(none, hint=did_you_mean(text, known) or instead)
 
 
 def model_name(spec: ModelSpec) -> str:
