@@ -187,6 +187,28 @@ def test_a_model_that_fails_is_told_with_shapes_and_line():
     assert "--input" in caught.value.hint
 
 
+class Sees(nn.Module):
+    def forward(self, ids, visual_feats=None, size=None):
+        if size is None and ids.shape[0] == 3:
+            raise ValueError("the size is wrong")
+        if visual_feats is None:
+            raise ValueError("`visual_feats` cannot be `None`")
+        return ids
+
+
+def test_an_input_that_a_model_misses_is_named():
+    hints = []
+    for rows in (2, 3):
+        with pytest.raises(ExportError) as caught:
+            export.eager(Sees(), ["ids"], ["y"])({"ids": np.ones((rows, 7), np.float32)})
+        hints.append(caught.value.hint)
+    assert "visual_feats too, as in --input visual_feats:FP32:batch,4" in hints[0]
+    assert "too" not in hints[1]
+    with pytest.raises(ExportError) as caught:
+        export.eager(nets.Mlp(), [], ["y"])({})
+    assert "--input features:" in caught.value.hint
+
+
 def test_too_many_inputs_are_told_without_a_line_of_ours():
     x = np.ones((2, 8), np.float32)
     with pytest.raises(ExportError, match="takes 2 positional arguments but 3 were") as caught:

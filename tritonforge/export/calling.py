@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
 from typing import Any
@@ -20,14 +21,22 @@ Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class CallError(ExportError):
-    """The model itself fails; `said` is what it raised, and where."""
+    """The model itself fails; `said` is what it raised, and where.
 
-    def __init__(self, shapes: str, said: str) -> None:
-        super().__init__(
-            f"the model itself fails on {shapes}: {said}",
-            hint="check --input, --range, --domain and --sample: names, sizes and values must suit"
-            " the model",
+    `lacking` are arguments that it speaks of and was not given.
+    """
+
+    def __init__(self, shapes: str, said: str, lacking: Sequence[str] = ()) -> None:
+        hint = (
+            "check --input, --range, --domain and --sample: names, sizes and values must suit the"
+            " model"
         )
+        if lacking:
+            hint = (
+                f"state every input that it needs, {' and '.join(lacking)} too, as in --input"
+                f" {lacking[0]}:FP32:batch,4"
+            )
+        super().__init__(f"the model itself fails on {shapes}: {said}", hint=hint)
         self.said = said
 
 
@@ -110,7 +119,19 @@ def returned(module: nn.Module, call: Call) -> Any:
     except Exception as error:  # the user's model may raise anything
         found = failure(error, _traceback(error))
         where = f" at {found.where}" if found.where else ""
-        raise CallError(_shapes(call), f"{found.said}{where}") from error
+        lacking = _lacking(module, call, found.said)
+        raise CallError(_shapes(call), f"{found.said}{where}", lacking) from error
+
+
+def _lacking(module: nn.Module, call: Call, said: str) -> list[str]:
+    """Name the arguments that a call does without though the module speaks of them.
+
+    A name that is a plain word speaks of itself in quotes alone: a size may be any.
+    """
+    args, kwargs = call
+    spare = [name for name in [*arguments(module)][len(args) :] if name not in kwargs]
+    words = set(re.findall(r"\w*_\w*", said)) | set(re.findall(r"[`'\"](\w+)[`'\"]", said))
+    return [name for name in spare if name in words]
 
 
 def binder(module: nn.Module, names: Sequence[str]) -> Callable[[Mapping[str, Any]], Call]:
