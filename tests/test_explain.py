@@ -1,5 +1,10 @@
 """Texts as torch 2.9 to 2.15 writes them; the real exporters are asked in test_exporting.py."""
 
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,6 +106,22 @@ def test_our_own_lines_are_not_the_users():
     assert failure(ValueError("x"), TRACE + own).where == "model.py:12 (`if x.sum() > 0:`)"
 
 
+def test_our_own_lines_are_no_librarys_where_we_are_installed(tmp_path):
+    place = tmp_path / "site-packages" / "tritonforge"
+    place.mkdir(parents=True)
+    for name in ("__init__", "explain"):
+        shutil.copy(Path(explain.__file__).with_name(f"{name}.py"), place)
+    code = (
+        "from tritonforge.explain import __file__, failure\n"
+        "own = f'  File \"{__file__}\", line 3, in run\\n'\n"
+        "print(failure(ValueError('x'), own).where)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=place.parent, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "None\n"
+
+
 LIBRARY = """
   File "/home/me/.venv/lib/python3.11/site-packages/transformers/x/modeling_x.py", line 7, in f
     if mask.any():
@@ -116,6 +137,12 @@ def test_where_no_line_is_the_users_that_of_the_models_library_is_named():
     assert found.hint.startswith("that line is of transformers")
     both = failure(chained("data-dependent" + LIBRARY), TRACE)
     assert (both.where, both.library) == ("model.py:12 (`if x.sum() > 0:`)", None)
+
+
+def test_what_computes_for_the_exporter_is_no_library_of_models():
+    sizes = '  File "/home/me/.venv/lib/python3.11/site-packages/sympy/core/x.py", line 5, in f\n'
+    assert failure(chained("data-dependent" + LIBRARY + sizes)).library == "transformers"
+    assert failure(chained("data-dependent" + sizes)).where is None
 
 
 def test_the_line_is_also_found_where_only_the_exception_knows_it():

@@ -19,12 +19,18 @@ _STATIC = re.compile(
     r"inputs\['?(?P<input>\w+)'?\]\.shape\[(?P<axis>\d+)\]"
 )
 _PACKAGES = "site-packages/"
-_EXPORTERS = (
+# Who exports or computes what is not theirs.
+_OTHERS = (
     "torch/",
     "onnx",
     "functorch/",
+    "mpmath/",
+    "numpy/",
+    "sympy/",
     "transformers/exporters/",
-)  # who exports what is not theirs
+    "typing_extensions.py",
+)
+_OURS = str(Path(__file__).parent)  # in a folder of packages, too
 _STANDARD = str(Path(os.__file__).parent)
 _CONTROL_FLOW = ("data-dependent", "GuardOnDataDependent", "Dynamic control flow")
 
@@ -153,14 +159,15 @@ def _where(*texts: str) -> tuple[str | None, str | None]:
 
 def _is_own(file: str) -> bool:
     """Say whether a file is the user's: none of a package, of Python or of ours."""
-    others = (_PACKAGES, str(Path(__file__).parent), _STANDARD, "<")
+    others = (_PACKAGES, _OURS, _STANDARD, "<")
     return not any(part in file for part in others)
 
 
 def _package(file: str) -> str | None:
     """Name the library that a file is of, None where it is no library that makes models."""
     _, found, inside = file.partition(_PACKAGES)
-    return inside.split("/")[0] if found and not inside.startswith(_EXPORTERS) else None
+    makes = found and not inside.startswith(_OTHERS) and not file.startswith(_OURS)
+    return inside.split("/")[0] if makes else None
 
 
 def _line(frame: re.Match[str]) -> str:
