@@ -1,4 +1,4 @@
-"""What people and programs see: tables, JSON on stdout; progress on stderr, on terminals only."""
+"""What people and programs see: tables, JSON on stdout; progress on stderr."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -85,11 +85,12 @@ def unified(before: str, after: str, name: str) -> str:
 
 @contextmanager
 def progress() -> "Iterator[Progress]":
-    """Show what is being done, with a bar where the end is known; nothing where no one watches."""
+    """Show what is being done, with a bar where the end is known; off terminals what lasts."""
     if not sys.stderr.isatty():
-        from tritonforge.progress import silent
+        from tritonforge.cli import patience
 
-        yield silent
+        with patience.opened() as steps:
+            yield steps.progress()
         return
     import os
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tritonforge.progress import Progress, silent
+from tritonforge.cli import patience
+from tritonforge.cli.patience import Patience
+from tritonforge.progress import Progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -17,11 +19,12 @@ _BAR = 16  # columns
 
 
 class View:
-    """Rows on a terminal; without one nothing is shown."""
+    """Rows on a terminal; without one only what takes long is told."""
 
-    def __init__(self, names: Sequence[str], bar: "Bar | None") -> None:
+    def __init__(self, names: Sequence[str], bar: "Bar | None", steps: Patience) -> None:
         self._names = names
         self._bar = bar
+        self._steps = steps
         self._rows: dict[int, TaskID] = {}
         self._ended = 0
         self._whole = None if bar is None else bar.add_task("", total=len(names), step="")
@@ -31,7 +34,7 @@ class View:
         """Return what shows the work on the model at a place in a row of its own."""
         bar = self._bar
         if bar is None:
-            return silent
+            return self._steps.progress(self._names[place])
         if place not in self._rows:
             self._rows[place] = bar.add_task(self._names[place], total=None, step="")
         row = self._rows[place]
@@ -46,6 +49,7 @@ class View:
         """Take the row of a model away, and count it."""
         if self._bar is not None and (row := self._rows.pop(place, None)) is not None:
             self._bar.remove_task(row)
+        self._steps.end(self._names[place])
         self._ended += 1
         self._count()
 
@@ -72,7 +76,8 @@ class View:
 def opened(names: Sequence[str]) -> Iterator[View]:
     """Show the work on models of these names while the block runs; it leaves nothing behind."""
     if not sys.stderr.isatty():
-        yield View(names, None)
+        with patience.opened() as steps:
+            yield View(names, None, steps)
         return
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -94,4 +99,4 @@ def opened(names: Sequence[str]) -> Iterator[View]:
     columns = (SpinnerColumn(), name, step, BarColumn(bar_width=_BAR), TimeElapsedColumn())
     bar = Bar(*columns, console=console, transient=True, redirect_stdout=False)
     with terminal, bar:
-        yield View(names, bar)
+        yield View(names, bar, Patience())
