@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tritonforge import presence
 from tritonforge.errors import SourceError
+from tritonforge.sources.protocol import Origin
 from tritonforge.spec import ModelSpec
 
 _NAMED = 3  # files of a folder
@@ -12,6 +13,16 @@ _INSTEAD = (
     "give the folder of a transformers model as hf:FOLDER, a file by its own path, or the name of a"
     " model (resnet50)"
 )
+
+
+def model_name(text: str) -> str:
+    """Return the stem of the file."""
+    return Path(text).stem
+
+
+def origin(text: str) -> Origin:
+    """Return its path."""
+    return Origin(path=Path(text))
 
 
 def file(text: str) -> Path:

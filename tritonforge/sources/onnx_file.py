@@ -4,9 +4,12 @@ from pathlib import Path
 
 from tritonforge.errors import SourceError
 from tritonforge.sources import given
-from tritonforge.sources.protocol import Loaded, Origin
+from tritonforge.sources.given import origin
+from tritonforge.sources.protocol import Loaded
 from tritonforge.spec import ModelSpec
 from tritonforge.stamp import sha256
+
+__all__ = ["SUFFIXES", "claims", "load", "model_name", "origin"]
 
 SUFFIXES = (".onnx",)
 
@@ -26,11 +29,6 @@ def model_name(text: str) -> str:
         return path.stem
     folder = path.parent
     return folder.parent.name if folder.name.isdecimal() and folder.parent.name else folder.name
-
-
-def origin(text: str) -> Origin:
-    """Return its path."""
-    return Origin(path=Path(text))
 
 
 def load(text: str, spec: ModelSpec) -> Loaded:

@@ -3,15 +3,17 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from tritonforge.errors import SourceError
 from tritonforge.sources import given
+from tritonforge.sources.given import model_name, origin
 from tritonforge.sources.program import archive
-from tritonforge.sources.protocol import Loaded, Origin
+from tritonforge.sources.protocol import Loaded
 from tritonforge.spec import ModelSpec, Range
 from tritonforge.tensors import Dim, DType, TensorSpec
+
+__all__ = ["SUFFIXES", "claims", "load", "model_name", "origin"]
 
 SUFFIXES = (".pt2",)
 _ENDLESS = 2**31  # torch's own end of a size that has none lies beyond
@@ -20,16 +22,6 @@ _ENDLESS = 2**31  # torch's own end of a size that has none lies beyond
 def claims(text: str) -> bool:
     """Take every path that ends in `.pt2`."""
     return text.lower().endswith(SUFFIXES)
-
-
-def model_name(text: str) -> str:
-    """Return the stem of the file."""
-    return Path(text).stem
-
-
-def origin(text: str) -> Origin:
-    """Return its path."""
-    return Origin(path=Path(text))
 
 
 def load(text: str, spec: ModelSpec) -> Loaded:

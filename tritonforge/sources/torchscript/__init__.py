@@ -10,11 +10,14 @@ import numpy as np
 
 from tritonforge.errors import SourceError, SpecError, did_you_mean
 from tritonforge.sources import given
-from tritonforge.sources.protocol import Loaded, Origin
+from tritonforge.sources.given import model_name, origin
+from tritonforge.sources.protocol import Loaded
 from tritonforge.sources.torchscript import archive
 from tritonforge.spec import ModelSpec
 from tritonforge.stamp import sha256
 from tritonforge.tensors import Dim, DType, TensorSpec
+
+__all__ = ["SUFFIXES", "claims", "load", "model_name", "origin"]
 
 SUFFIXES = (".pt", ".pth", ".ts", ".torchscript")
 _TENSORS = frozenset({"Tensor", "Optional[Tensor]"})
@@ -31,16 +34,6 @@ class Traced:
 def claims(text: str) -> bool:
     """Take every path that ends as TorchScript files do; weights do so too, and are told."""
     return text.lower().endswith(SUFFIXES)
-
-
-def model_name(text: str) -> str:
-    """Return the stem of the file."""
-    return Path(text).stem
-
-
-def origin(text: str) -> Origin:
-    """Return its path."""
-    return Origin(path=Path(text))
 
 
 def load(text: str, spec: ModelSpec) -> Loaded:
