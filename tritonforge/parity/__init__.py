@@ -16,7 +16,8 @@ from tritonforge.endpoint import Endpoint
 from tritonforge.errors import ForgeError, GateError, RefusedError
 from tritonforge.parity import configured, load, subject
 from tritonforge.parity.load import Batching, together
-from tritonforge.parity.subject import Reference, Subject, Turns
+from tritonforge.parity.reference import Pair, Reference
+from tritonforge.parity.subject import Subject, Turns
 from tritonforge.progress import Progress, share, silent
 from tritonforge.release import Release
 from tritonforge.repository import Entry, Repository
@@ -210,7 +211,7 @@ def _one_by_one(
 
 def _pairs(
     samples: Iterable[Turns], reference: Callable[[Turns], list[Arrays]], ask: Asking
-) -> Iterator[subject.Pair]:
+) -> Iterator[Pair]:
     """Ask both for each sample: for the whole of a sequence, which may not idle meanwhile."""
     for turns in samples:
         yield from zip(reference(turns), load.in_a_row(ask, turns), strict=True)
@@ -219,7 +220,7 @@ def _pairs(
 def _check(
     name: str,
     protocol: str,
-    pairs: Iterable[subject.Pair],
+    pairs: Iterable[Pair],
     tolerance: Tolerance,
     each: Subject,
 ) -> Check:

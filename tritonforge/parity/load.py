@@ -10,7 +10,8 @@ from tritonforge import client
 from tritonforge.client import Asking, Statistics
 from tritonforge.endpoint import Endpoint
 from tritonforge.errors import RefusedError, ServerError
-from tritonforge.parity.subject import Pair, Subject, Turns
+from tritonforge.parity.reference import Pair
+from tritonforge.parity.subject import Subject, Turns
 from tritonforge.tensors import Arrays
 
 # A quick model may answer each request before the next one comes, so each client sends several in a

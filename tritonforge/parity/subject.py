@@ -1,26 +1,23 @@
-"""One version under comparison: its samples, its reference, and the shapes on the wire."""
+"""One version under comparison: its samples, and the shapes on the wire."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from tritonforge import client, graph, manifest, pbtxt, release, samples, served, sources
+from tritonforge import client, graph, manifest, pbtxt, samples, served
 from tritonforge.client import Asking, Place
 from tritonforge.endpoint import Endpoint
-from tritonforge.errors import ConfigError, RepositoryError, SourceError
-from tritonforge.manifest import Manifest
+from tritonforge.parity.reference import Pair, Reference, compared_with, golden_of, no_golden
 from tritonforge.parity.sequence import Sequences
 from tritonforge.repository import Entry
 from tritonforge.samples import Sizes
-from tritonforge.spec import Domain, ModelSpec, Range, Tolerance, parse_input
+from tritonforge.spec import Domain, Range, Tolerance
 from tritonforge.tensors import Arrays, Run, Signature
 
-Reference = Literal["onnx", "torch", "golden"]
-Pair = tuple[Arrays, Arrays]
 # A request, and its place where the config has sequences; and those that are sent in a row.
 Turn = tuple[Arrays, Place | None]
 Turns = Sequence[Turn]
@@ -163,10 +160,10 @@ def opened(entry: Entry, config: Any, reference: Reference, seed: int) -> Iterat
     model = graph.load(path)
     sequences = Sequences.of(config, entry.model_dir)
     signature = _narrowed(graph.signature(model), config, sequences)
-    golden = _golden(entry, signature) if known is not None and sequences is None else None
+    golden = golden_of(entry, signature) if known is not None and sequences is None else None
     if reference == "golden" and golden is None:
-        raise _no_golden(entry, sequences)
-    with _reference(entry, known, reference, path) as run:
+        raise no_golden(entry, in_sequences=sequences is not None)
+    with compared_with(entry, known, reference, path) as run:
         yield Subject(
             entry=entry,
             signature=signature,
@@ -183,21 +180,6 @@ def opened(entry: Entry, config: Any, reference: Reference, seed: int) -> Iterat
             altered=manifest.altered(known, entry.version_dir) if known else None,
             seed=seed,
         )
-
-
-def _no_golden(entry: Entry, sequences: Sequences | None) -> RepositoryError | ConfigError:
-    """Say why there is no golden sample to compare with."""
-    hint = "compare with --reference onnx"
-    if sequences is not None:
-        return ConfigError(
-            f"{entry.model} {entry.version} is served in sequences, in which the golden sample has"
-            " no place",
-            hint=hint,
-        )
-    return RepositoryError(
-        f"{entry.model} {entry.version} has no golden sample",
-        hint=f"build it with tritonforge, or {hint}",
-    )
 
 
 def _narrowed(signature: Signature, config: Any, sequences: Sequences | None) -> Signature:
@@ -219,13 +201,6 @@ def _narrowed(signature: Signature, config: Any, sequences: Sequences | None) ->
     return Signature(inputs=tuple(inputs), outputs=outputs)
 
 
-def _golden(entry: Entry, signature: Signature) -> Pair:
-    """Read the golden sample, without the outputs that the config does not list."""
-    inputs, outputs = manifest.read_golden(entry.version_dir)
-    kept = {each.name for each in signature.outputs}
-    return inputs, {name: array for name, array in outputs.items() if name in kept}
-
-
 def _narrow(dim: int | str, configured: int) -> int | str:
     """Return the smaller choice of the two."""
     return configured if isinstance(dim, str) and configured > 0 else dim
@@ -239,46 +214,3 @@ def _wire(config: Any, signature: Signature) -> dict[str, tuple[pbtxt.Dims, pbtx
         for entry in (*config.input, *config.output)
         if entry.HasField("reshape") or entry.name in scalars
     }
-
-
-@contextmanager
-def _reference(
-    entry: Entry, known: Manifest | None, reference: Reference, path: Any
-) -> Iterator[Run | None]:
-    """Open what the server is compared with."""
-    if reference == "golden":
-        yield None
-    elif reference == "onnx":
-        with graph.session(path) as run:
-            yield run
-    else:
-        yield _eager(entry, known)
-
-
-def _eager(entry: Entry, known: Manifest | None) -> Run:
-    """Make the torch model again from the manifest; another one is a `SourceError`."""
-    if known is None or known.reference != "torch":
-        raise SourceError(
-            f"{entry.model} {entry.version} was not built from a torch model here",
-            hint="compare with --reference onnx",
-        )
-    from tritonforge import export
-
-    spec = ModelSpec(
-        source=known.source,
-        target=release.find(known.target),
-        weights=known.weights,
-        seed=known.seed,
-        inputs=tuple(parse_input(text) for text in known.input_specs),
-    )
-    loaded = sources.load(spec)
-    if loaded.weights_sha256 != known.weights_sha256 or loaded.module is None:
-        raise SourceError(
-            f"{known.source} gives other weights today than when {entry.model} {entry.version}"
-            " was built",
-            hint="build a new version, or compare with --reference onnx",
-        )
-    inputs = [tensor.name for tensor in loaded.inputs]
-    outputs = [tensor.name for tensor in known.signature.outputs]
-    run = export.eager(loaded.module, inputs, outputs)
-    return lambda arrays: run(samples.completed(arrays, loaded.inputs, loaded.domains))
