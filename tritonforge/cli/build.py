@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from tritonforge.cli import options, output, specflags
+from tritonforge.cli import flagged, options, output, specflags
 from tritonforge.errors import ForgeError, GateError, SourceError, SpecError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def command(
 
     _refuse_contradictions(context)
     file = specfile.find(spec_file)
-    above = specflags.layer(context, flags)
+    above = flagged.layer(context, flags)
     wanted = names or specflags.listed(file, env)
     if len(wanted) > 1:
         _refuse_what_is_of_one(context)

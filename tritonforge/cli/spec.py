@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from tritonforge.cli import options, output, specflags
+from tritonforge.cli import flagged, options, output, specflags
 
 
 @click.command()
@@ -35,7 +35,7 @@ def command(
     if file is not None:
         file.check_env(env)
     specfile.check_source(model, file, env)
-    found = specfile.effective(model, file, env, specflags.layer(context, flags))
+    found = specfile.effective(model, file, env, flagged.layer(context, flags))
     values = [*found.values, *(found.defaults if with_defaults else ())]
     if output_format == "json":
         listed = [{"key": each.key, "value": each.value, "origin": each.origin} for each in values]

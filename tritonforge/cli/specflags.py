@@ -1,19 +1,15 @@
-"""The flags that say what is wished of a model: a layer above `tritonforge.toml`."""
+"""The flags that say what is wished of a model, and the file that they are laid over."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from tritonforge.cli import options, parsed
-from tritonforge.errors import ForgeError
 
 if TYPE_CHECKING:
-    from tritonforge.specfile import Effective, Layer, SpecFile
+    from tritonforge.specfile import Effective, SpecFile
     from tritonforge.standing import Standing
-
-Keys = tuple[str, ...]
 
 spec_file = click.option(
     "-f",
@@ -207,74 +203,3 @@ def standing(found: "Effective", *, update: bool, keep: bool) -> "Standing":
     if update or keep:
         return "update" if update else "keep"
     return "follow" if found.listed else "stop"
-
-
-def layer(context: click.Context, given: Mapping[str, Any]) -> "Layer":
-    """Return the layer of those flags that were really given."""
-    from tritonforge.specfile import Layer, check_model
-
-    said: dict[str, Any] = {}
-    origins: dict[tuple[str | int, ...], str] = {}
-    for parameter in context.command.params:
-        name = str(parameter.name)
-        source = context.get_parameter_source(name)
-        if name in given and source is not ParameterSource.DEFAULT:
-            for path, value in _entries(name, given[name]):
-                _put(said, path, value)
-                origins[path] = max(parameter.opts, key=len)
-    for path, value in given["settings"]:
-        single: dict[str, Any] = {}
-        _put(single, path, value)
-        try:
-            check_model(single)
-        except ForgeError as error:
-            raise _wrong(context, path, error) from error
-    return Layer(said=said, origins=origins)
-
-
-def _entries(name: str, value: Any) -> Iterator[tuple[Keys, Any]]:
-    """Yield the keys of a flag with their values, as the file would say them."""
-    if name == "inputs":
-        for tensor in value:
-            yield ("inputs", tensor.name, "dtype"), tensor.dtype.name
-            yield ("inputs", tensor.name, "dims"), list(tensor.dims)
-    elif name == "domains":
-        for tensor, domain in value:
-            yield ("inputs", tensor, "domain"), domain.written
-    elif name in {"ranges", "labels", "states"}:
-        for key, each in value:
-            yield (name, key), str(each)
-    elif name in {"atol", "rtol"}:
-        yield ("tolerance", name), value
-    elif name == "settings":
-        yield from value
-    elif name == "target":
-        yield (name,), value.tag
-    else:
-        yield (name,), _plain(value)
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as TOML has it."""
-    if isinstance(value, frozenset):
-        return sorted(value)
-    if isinstance(value, tuple):
-        return list(map(str, value))
-    return value if isinstance(value, str | int | float | bool) else str(value)
-
-
-def _put(said: dict[str, Any], path: Keys, value: Any) -> None:
-    """Set a value under a path of keys."""
-    table = said
-    for part in path[:-1]:
-        below = table.get(part)
-        table[part] = below if isinstance(below, dict) else {}
-        table = table[part]
-    table[path[-1]] = value
-
-
-def _wrong(context: click.Context, path: Keys, error: ForgeError) -> click.BadParameter:
-    """Make a usage error of a setting that no file could hold."""
-    hint = f" ({error.hint})" if error.hint else ""
-    text = f"{'.'.join(path)}: {error.message}{hint}"
-    return click.BadParameter(text, context, param_hint="--set")
