@@ -1,4 +1,4 @@
-"""The flags that were given, as a layer above `tritonforge.toml`: by its keys, and who said them."""
+"""The flags that were given, as a layer above `tritonforge.toml`: keys, and who said them."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any

@@ -7,44 +7,23 @@ config or labels change too, a whole new model folder trades places with the old
 locked by its owner, so that the next build can tell a dead one and sweep it.
 """
 
-import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tritonforge.errors import RepositoryError, SpecError, did_you_mean
+from tritonforge.repository import publishing
 from tritonforge.repository import stage as stages
+from tritonforge.repository.entry import CONFIG, MODEL, Entry
 from tritonforge.repository.mistaken import mistaken
 from tritonforge.repository.stage import Stage
-from tritonforge.repository.trade import apart, exchange, fill, trade
 from tritonforge.spec import check_name
 
 __all__ = ["CONFIG", "MODEL", "Entry", "Repository", "Stage"]
 
-CONFIG = "config.pbtxt"
-MODEL = "model.onnx"
 _LOCK = ".tritonforge.lock"
 _PATIENCE_SECONDS = 120.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One version of one model: `<root>/<model>/<version>/`."""
-
-    model: str
-    version: int
-    model_dir: Path
-
-    @property
-    def version_dir(self) -> Path:
-        """Return the folder of the version."""
-        return self.model_dir / str(self.version)
-
-    @property
-    def config_path(self) -> Path:
-        """Return the model's `config.pbtxt`."""
-        return self.model_dir / CONFIG
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,56 +193,9 @@ class Repository:
         entry = Entry(model=model, version=version, model_dir=self.model_dir(model))
         if not force:
             self.check_free(model, version)
-        if not entry.model_dir.exists():
-            _complete(stage.path, version, config)
-            stage.path.rename(entry.model_dir)
-        elif (
-            obsolete
-            or self.config(model) != config
-            or not all(_same(each, entry.model_dir / each.name) for each in stage.extras)
-        ):
-            _replace(stage, entry, config, obsolete)
-        elif entry.version_dir.exists():
-            exchange(stage.version_dir, entry.version_dir)
-        else:
-            stage.version_dir.rename(entry.version_dir)
+        differs = bool(obsolete) or self.config(model) != config
+        publishing.show(stage, entry, config, obsolete, differs=differs)
         return entry
-
-
-def _replace(stage: Stage, entry: Entry, config: str, obsolete: Collection[Path]) -> None:
-    """Trade the model folder for one with the new config and version, and what else it held."""
-    model = entry.model_dir.resolve()
-    whole = apart(stage.path, model)
-    try:
-        _complete(whole, entry.version, config)
-        fill(whole, model)
-        for each in obsolete:
-            _remove(whole / each, whole)
-        trade(whole, model)
-    finally:
-        shutil.rmtree(whole, ignore_errors=True)  # the old folder, or what came of a failure
-
-
-def _remove(path: Path, root: Path) -> None:
-    """Remove a file, and the folders below the root that are empty then."""
-    path.unlink(missing_ok=True)
-    for folder in path.parents:
-        if folder == root or not folder.is_dir() or any(folder.iterdir()):
-            return
-        folder.rmdir()
-
-
-def _complete(folder: Path, version: int, config: str) -> None:
-    """Make a model of a stage: its config written, its version under its number."""
-    (folder / CONFIG).write_text(config, "utf-8")
-    Stage(path=folder).version_dir.rename(folder / str(version))
-
-
-def _same(one: Path, other: Path) -> bool:
-    """Say whether two files hold the same bytes, or all files of a folder are in the other, too."""
-    if one.is_dir():
-        return all(_same(each, other / each.name) for each in one.iterdir())
-    return other.is_file() and one.read_bytes() == other.read_bytes()
 
 
 def _is_version(name: str) -> bool:
