@@ -62,13 +62,12 @@ def build(
     kept = kept_batch(repository, name, version, file) if standing == "keep" else None
     largest = spec.max_batch_size if kept is None else kept
     inputs = unchanged.inputs_of(spec, largest, kept=standing == "keep")
-    accepted = {inputs, unchanged.inputs_of(spec, largest, kept=False)}
     if not rebuild and version is None:
         progress("looking whether anything changed")
+        accepted = {inputs, unchanged.inputs_of(spec, largest, kept=False)}
         if (found := unchanged.standing(repository, name, spec, accepted)) is not None:
-            return _standing(
-                *found, restore(repository, *found, standing=standing, dry_run=dry_run)
-            )
+            notes = restore(repository, *found, standing=standing, dry_run=dry_run)
+            return _standing(*found, notes)
     check_early(name, spec)
     progress(f"loading {spec.source}")
     loaded = sources.load(spec)

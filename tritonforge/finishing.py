@@ -3,6 +3,7 @@
 Between adapters and use cases: it changes the file that an export wrote, and reads it back.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from tritonforge.progress import Progress
 from tritonforge.spec import ModelSpec
 
 _PRECISION = "precision_mode"
+_UNNAMED = (
+    "no value inside the model could be named after its weights: TensorRT's cache would give"
+    " another version of it this one's engine, so empty the cache with each"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,20 +49,13 @@ def finish(path: Path, exported: Exported, spec: ModelSpec, progress: Progress) 
     if half:
         progress("writing half floats")
         graph.fits(model)
-        model = graph.load(path, weights=True)
-        graph.name_nodes(model)
-        _check_names(model, spec)
-        halved = graph.halve(model, spec.keep_float)
-        half, model = halved.model is not model, halved.model
-        notes += halved.notes
+        model, half, told = _halved(path, spec)
+        notes += told
         way += ", in half floats" if half else ""
     if for_engines:
         progress("naming what engines are cached by")
         if not graph.rename(model, graph.key(model, path.parent)):
-            notes.append(
-                "no value inside the model could be named after its weights: TensorRT's cache would"
-                " give another version of it this one's engine, so empty the cache with each"
-            )
+            notes.append(_UNNAMED)
     graph.write(model, path, beside=spec.external_data)
     del model
     stamp, domains = exported.stamp, exported.domains
@@ -73,6 +71,18 @@ def finish(path: Path, exported: Exported, spec: ModelSpec, progress: Progress) 
         ),
         half=half,
     )
+
+
+def _halved(path: Path, spec: ModelSpec) -> tuple[Any, bool, Sequence[str]]:
+    """Return the model in half floats, or as it is; say whether it was changed, and what to tell.
+
+    Raises `SpecError` for nodes to be kept in float that there are not.
+    """
+    model = graph.load(path, weights=True)
+    graph.name_nodes(model)
+    _check_names(model, spec)
+    halved = graph.halve(model, spec.keep_float)
+    return halved.model, halved.model is not model, halved.notes
 
 
 def is_baked(spec: ModelSpec) -> bool:

@@ -10,6 +10,7 @@ from tritonforge.cli.group import INTERRUPTED
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tritonforge.perf import PerfReport
     from tritonforge.repository import Repository
 
 
@@ -125,7 +126,6 @@ def command(
     What follows -- goes to perf_analyzer as it is.
     """
     from tritonforge import endpoint
-    from tritonforge.cli import measured
     from tritonforge.measure import Wish, measure
     from tritonforge.perf import Load
 
@@ -157,6 +157,13 @@ def command(
             rehearsed=output.aside,
             progress=progress,
         )
+    _tell(reports, output_format, csv_path)
+
+
+def _tell(reports: "tuple[PerfReport, ...]", output_format: str, csv_path: "Path | None") -> None:
+    """Print what was measured and write it down; the exit code says what could not be."""
+    from tritonforge.cli import measured
+
     if output_format == "json":
         measured.as_json(reports)
     else:

@@ -72,23 +72,7 @@ def export(
         each.name: {i: dim for i, dim in enumerate(each.dims) if isinstance(dim, str)}
         for each in inputs
     }
-    options: dict[str, Any] = {
-        "kwargs": kwargs or None,
-        "input_names": list(kwargs or axes),
-        "output_names": list(outputs),
-        "opset_version": opset,
-        "verbose": False,
-    }
-    if method == "dynamo":
-        by_name = {name: axes[name] for name in kwargs}
-        options |= {
-            "dynamo": True,
-            "external_data": False,
-            "dynamic_shapes": by_name or _by_position(module, list(axes.values())),
-        }
-    else:
-        options |= {"dynamo": False, "dynamic_axes": axes}
-        options["opset_version"] = min(opset, TORCHSCRIPT_OPSET)
+    options = {"output_names": list(outputs), **_options(module, kwargs, axes, method, opset)}
     try:
         with quiet() as warned, prepared(module) as translations:
             if translations:
@@ -100,6 +84,31 @@ def export(
             raise refused from error
         stack = _stack(module, args, kwargs, options) if method == "dynamo" else ""
         raise ExporterError(_named(failure(error, stack), inputs)) from error
+
+
+def _options(
+    module: nn.Module,
+    kwargs: Mapping[str, Any],
+    axes: Mapping[str, Mapping[int, str]],
+    method: Method,
+    opset: int,
+) -> dict[str, Any]:
+    """Return what an exporter is told beside the names of outputs; `axes` name dynamic ones."""
+    options: dict[str, Any] = {
+        "kwargs": kwargs or None,
+        "input_names": list(kwargs or axes),
+        "opset_version": opset,
+        "verbose": False,
+    }
+    if method == "torchscript":
+        limited = min(opset, TORCHSCRIPT_OPSET)
+        return options | {"dynamo": False, "dynamic_axes": axes, "opset_version": limited}
+    by_name = {name: axes[name] for name in kwargs}
+    return options | {
+        "dynamo": True,
+        "external_data": False,
+        "dynamic_shapes": by_name or _by_position(module, list(axes.values())),
+    }
 
 
 def _of_the_disk(error: BaseException | None) -> OSError | None:

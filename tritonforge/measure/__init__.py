@@ -129,12 +129,7 @@ def _alone(subject: _Subject, rehearsed: Callable[[str], None], progress: Progre
 def _report(subject: _Subject, endpoint: Endpoint, progress: Progress) -> PerfReport:
     """Measure one model where it is served."""
     wish = subject.wish
-    protocol = wish.protocol or ("http" if "http" in endpoint.protocols else "grpc")
-    address = getattr(endpoint, protocol)
-    if address is None:
-        raise SpecError(
-            f"no {protocol} address is known for this server", hint=f"add --url {protocol}://…"
-        )
+    protocol, address = _asked(wish, endpoint)
     ready = prepare(
         subject.repository, subject.model, wish.draft, endpoint=endpoint, protocol=protocol
     )
@@ -168,6 +163,17 @@ def _report(subject: _Subject, endpoint: Endpoint, progress: Progress) -> PerfRe
         onnxruntime=endpoint.onnxruntime,
         rehearsal=endpoint.rehearsal,
     )
+
+
+def _asked(wish: Wish, endpoint: Endpoint) -> tuple[Literal["http", "grpc"], str]:
+    """Return by which protocol the server is asked, and where; raises `SpecError`."""
+    protocol = wish.protocol or ("http" if "http" in endpoint.protocols else "grpc")
+    address: str | None = getattr(endpoint, protocol)
+    if address is None:
+        raise SpecError(
+            f"no {protocol} address is known for this server", hint=f"add --url {protocol}://…"
+        )
+    return protocol, address
 
 
 def _explained(failures: tuple[Failure, ...], died: tuple[str, ...]) -> tuple[Failure, ...]:

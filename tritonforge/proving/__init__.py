@@ -74,8 +74,7 @@ def prove(
         case = replace(case, noise=_noise(case, reference, exact, plan, progress))
     with kept(case, reference, plan, progress, leave) as judge:
         with graph.session(case.path) as run:
-            pairs = _pairs(case, judge, run, plan, seen, progress)
-            report = gate.compare(pairs, case.tolerance, case.noise, ranked=case.ranked)
+            report = _report(case, judge, run, plan, seen, progress)
             if report.passed:
                 with suppress(GateError):  # of another branch, which is judged again likewise
                     rest = _rest(case, judge, run, report, seen)
@@ -87,9 +86,7 @@ def prove(
                 leave()
             with graph.session(case.path) as run:
                 if case.noise:
-                    seen.clear()
-                    pairs = _pairs(case, judge, run, plan, seen, progress)
-                    report = gate.compare(pairs, case.tolerance, case.noise, ranked=case.ranked)
+                    report = _report(case, judge, run, plan, seen, progress)
                 rest = _rest(case, judge, run, report, seen)
         notes, signature, unbatched = rest
         if signature != case.signature:
@@ -113,6 +110,15 @@ def _noise(
     """Return how far each output may lie from the original for reasons of rounding alone."""
     progress("asking how exact the model itself is, in double precision")
     return noise_of(case, judge, exact, plan)
+
+
+def _report(
+    case: Case, judge: Run, run: Run, plan: Plan, seen: list[Seen], progress: Progress
+) -> gate.GateReport:
+    """Compare every planned sample; `seen` then holds what was seen of them."""
+    seen.clear()
+    pairs = _pairs(case, judge, run, plan, seen, progress)
+    return gate.compare(pairs, case.tolerance, case.noise, ranked=case.ranked)
 
 
 def _rest(
