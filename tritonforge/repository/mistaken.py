@@ -5,8 +5,7 @@ from pathlib import Path
 
 from tritonforge.errors import RepositoryError
 from tritonforge.repository import reading
-
-_CONFIG = "config.pbtxt"
+from tritonforge.repository.entry import CONFIG
 
 
 def mistaken(path: Path) -> RepositoryError | None:
@@ -26,12 +25,12 @@ def _is_model(path: Path) -> bool:
     """Say whether a folder holds a config, or versions alone, and no folder that does so, too."""
     held = reading.names(path)
     folders = [each for each in held if each.endswith("/")]
-    if _CONFIG not in held and not (folders and all(map(_is_version, folders))):
+    if CONFIG not in held and not (folders and all(map(_is_version, folders))):
         return False
     inside = [reading.names(path / each) for each in folders]
-    if any(each == _CONFIG or _is_version(each) for names in inside for each in names):
+    if any(each == CONFIG or _is_version(each) for names in inside for each in names):
         return False
-    return _CONFIG in held or any(not each.endswith("/") for names in inside for each in names)
+    return CONFIG in held or any(not each.endswith("/") for names in inside for each in names)
 
 
 def _is_version(name: str) -> bool:
