@@ -75,6 +75,12 @@ def test_what_a_release_takes_of_its_own_operators(model, runtime, why):
     assert why is None or why in found
 
 
+def test_an_attribute_stands_once():
+    model = _model("MultiHeadAttention", [_F], num_heads=2)
+    model.graph.node[0].attribute.extend(model.graph.node[0].attribute[:1])
+    assert "has an attribute twice" in (refusal(read(model), find("ort:1.19.2")) or "")
+
+
 def test_newer_schemas_serve_newer_releases_only():
     def attributes(runtime):
         return set(contrib.schema(runtime, MICROSOFT, "MatMulNBits", 17).attributes)

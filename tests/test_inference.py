@@ -14,9 +14,11 @@ from tritonforge.release import find
 _ML = [("ai.onnx.ml", 4)]
 
 
-def _types(nodes, weights=(), domains=(), given=T.FLOAT):
+def _types(nodes, weights=(), domains=(), given=T.FLOAT, opset=17):
     """Return the type of each value that a model makes."""
-    model = made(nodes, [("x", given, ["n", 4])], [("y", T.FLOAT, None)], weights, domains=domains)
+    outputs = [("y", T.FLOAT, None)]
+    inputs = [("x", given, ["n", 4])]
+    model = made(nodes, inputs, outputs, weights, domains=domains, opset=opset)
     del model.graph.output[:]
     model.graph.output.add(name="y")
     return {
@@ -47,6 +49,19 @@ def test_a_label_encoder_behind_what_nobody_knows_does_not_crash(attribute, kind
     model = made(nodes, [("x", T.FLOAT, ["n", 4])], [("y", kind, None)], domains=domains)
     onnx.save(model, tmp_path / "model.onnx")
     assert graph.inspect(tmp_path / "model.onnx").operators
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes", "kind"),
+    [
+        ("EyeLike", {"dtype": T.INT32}, T.INT32),
+        ("EyeLike", {}, 0),
+        ("RegexFullMatch", {"pattern": "a"}, T.BOOL),
+    ],
+)
+def test_others_behind_what_nobody_knows_do_not_either(op, attributes, kind):
+    nodes = [node("Mine", ["x"], ["a"], domain="acme"), node(op, ["a"], ["y"], **attributes)]
+    assert _types(nodes, domains=[("acme", 1)], opset=20).get("y", 0) == kind
 
 
 def test_types_go_past_onnx_runtimes_own_operators():

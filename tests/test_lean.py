@@ -140,6 +140,15 @@ def test_a_file_that_was_cut_tells_how_much_is_missing(tmp_path):
         lean.read(path)
 
 
+def test_a_file_that_was_cut_behind_large_weights_is_told_too(tmp_path):
+    path = graphs.saved(
+        tmp_path / "m.onnx", [node("Add", ["x", "W"], ["y"])], *ROWS, [weight("W", 1000)]
+    )
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(GraphError, match=r"at least \d+ bytes of it are missing"):
+        lean.read(path)
+
+
 def test_graphs_nested_without_end_are_refused(tmp_path):
     data = b"\x0a\x00" * 600
     for _ in range(2000):  # a graph in an attribute in a node

@@ -24,8 +24,14 @@ def test_a_schema_is_that_of_the_opset(domain, op, opset, since):
 
 @pytest.mark.parametrize(
     ("domain", "op", "opset"),
-    [(MAIN, "Gelu", 19), (MAIN, "Nope", 17), ("acme", "Relu", 1), (MAIN, "Upsample", 10)],
-    ids=["too new", "unknown", "of another domain", "given up"],
+    [
+        (MAIN, "Gelu", 19),
+        (MAIN, "Nope", 17),
+        ("acme", "Relu", 1),
+        (MAIN, "Upsample", 10),
+        (MAIN, "Relu", 2**40),
+    ],
+    ids=["too new", "unknown", "of another domain", "given up", "beyond all"],
 )
 def test_what_an_opset_does_not_have(domain, op, opset):
     assert schemas.schema(domain, op, opset) is None
@@ -56,6 +62,12 @@ def test_graphs_in_a_node_have_names():
     assert set(named["Loop"]) == {"body"}
     assert not named["Greater"]
     assert [each.name for each in schemas.graphs_in(nodes[-1])] == ["body"]
+
+
+def test_an_attribute_that_a_function_is_to_put_in_is_not_said():
+    made = node("X", [], [], a=1)
+    made.attribute.add(name="b", ref_attr_name="outer", type=onnx.AttributeProto.INT)
+    assert schemas.attributes(made) == {"a": 1}
 
 
 def test_attributes_by_name():

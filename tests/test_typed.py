@@ -64,6 +64,26 @@ def test_a_model_that_contradicts_itself_is_unsound():
         typed.inferred(model)
 
 
+def test_a_node_without_an_input_that_it_needs_is_unsound():
+    model = graphs.made([node("EyeLike", [""], ["y"], dtype=1)], [], [("y", 1, None)])
+    with pytest.raises(UnsoundError, match="EyeLike at opset 17 needs its input input"):
+        typed.inferred(model)
+
+
+def test_sizes_below_zero_are_dynamic_as_onnx_runtime_has_them():
+    inputs = [("x", TensorProto.FLOAT, [2, 2]), ("i", TensorProto.INT64, [-100])]
+    model = graphs.made([node("GatherND", ["x", "i"], ["y"])], inputs, [("y", 1, None)])
+    (dim,) = typed.inferred(model).graph.input[1].type.tensor_type.shape.dim
+    assert not dim.HasField("dim_value")
+    assert model.graph.input[1].type.tensor_type.shape.dim[0].dim_value == -100
+
+
+def test_a_constant_that_gives_nothing_is_unsound():
+    model = graphs.made([node("Constant", [], [], value_int=1)], [], [])
+    with pytest.raises(UnsoundError, match="Constant"):
+        typed.inferred(model)
+
+
 def test_values_of_large_weights_are_left_out_of_a_copy():
     weights = [graphs.weight("W", 8, 200), graphs.weight("V", 8, 8)]
     model = graphs.one("Sum", [("x", [8, 8])], [("y", [8, 8])], weights)

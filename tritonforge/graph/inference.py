@@ -4,15 +4,21 @@ from collections.abc import Iterator
 
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TypeProto
+from onnx.defs import OpSchema
 
-from tritonforge.graph.schemas import every_graph
+from tritonforge.graph import contrib
+from tritonforge.graph.schemas import MAIN, every_graph
 from tritonforge.graph.standins import always, is_told, stand_in
 
 _ANY_OPSET = 17  # of a model without one
 
 
 def infer(model: ModelProto, **options: bool) -> ModelProto:
-    """Infer types as `onnx.shape_inference` does, and raise as it; others stand in for some."""
+    """Infer types as `onnx.shape_inference` does, and raise as it; others stand in for some.
+
+    Raises `ValueError` for a node without an input that it needs, of which ONNX's code dies.
+    """
+    _check_inputs(model)
     opset = max((each.version for each in model.opset_import if not each.domain), default=0)
     if all(is_told(proto, opset) for proto in _every(model.graph)):
         return onnx.shape_inference.infer_shapes(model, **options)
@@ -36,6 +42,20 @@ def infer(model: ModelProto, **options: bool) -> ModelProto:
     if not opset:
         del found.opset_import[-1]
     return found
+
+
+def _check_inputs(model: ModelProto) -> None:
+    """Raise `ValueError` where a node lacks what its operator needs, as ONNX Runtime does."""
+    versions = {each.domain or MAIN: each.version for each in model.opset_import}
+    for proto in _every(model.graph):
+        if all(proto.input):
+            continue
+        domain = proto.domain or MAIN
+        known = contrib.standard(domain, proto.op_type, versions.get(domain, 0))
+        for formal, name in zip(known.inputs if known else (), proto.input, strict=False):
+            if not name and formal.option == OpSchema.FormalParameterOption.Single:
+                opset = versions.get(domain, 0)
+                raise ValueError(f"{proto.op_type} at opset {opset} needs its input {formal.name}")
 
 
 def _declare(graph: GraphProto, opset: int) -> None:

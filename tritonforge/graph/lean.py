@@ -100,7 +100,7 @@ def _thinned(
     if depth > bounds.DEEPEST:
         raise DamagedError(f"its messages lie more than {bounds.DEEPEST} deep in each other")
     into = _INTO.get(kind, {})
-    parts: list[bytes | memoryview] = []
+    parts: list[bytes] = []  # no views: the map cannot be closed while one is left
     kept = at = start
     while at < end:
         begin = at
@@ -113,12 +113,12 @@ def _thinned(
         if at - body <= LARGE or tag & 7 != _BYTES:
             continue
         if kind == "tensor" and field in _VALUES:
-            parts.append(data[kept:begin])
+            parts.append(bytes(data[kept:begin]))
         elif field in into:
             inner = _thinned(data, body, at, into[field], counter, depth + 1)
             if inner is None:
                 continue
-            parts += [data[kept:begin], _written(tag), _written(len(inner)), inner]
+            parts += [bytes(data[kept:begin]), _written(tag), _written(len(inner)), inner]
         else:
             continue
         kept = at

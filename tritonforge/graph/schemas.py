@@ -16,7 +16,7 @@ def schema(domain: str, op: str, opset: int) -> Any | None:
     """Return what an operator is at an opset, None where there is none (or none any more)."""
     try:
         found = defs.get_schema(op, opset, "" if domain == MAIN else domain)
-    except defs.SchemaError:
+    except (defs.SchemaError, TypeError):  # TypeError: an opset beyond 32 bits
         return None
     return None if found.deprecated and op not in _STILL_TAKEN else found
 
@@ -133,5 +133,6 @@ def every_graph(graph: Any) -> Iterator[Any]:
 
 
 def attributes(node: NodeProto) -> dict[str, Any]:
-    """Return a node's attributes by name; texts as bytes."""
-    return {each.name: helper.get_attribute_value(each) for each in node.attribute}
+    """Return a node's attributes by name, texts as bytes; not what a function is to put in."""
+    said = [each for each in node.attribute if not each.ref_attr_name]
+    return {each.name: helper.get_attribute_value(each) for each in said}

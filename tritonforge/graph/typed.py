@@ -97,12 +97,26 @@ def inferred(model: ModelProto) -> ModelProto:
     for value in (*copy.graph.output, *copy.graph.value_info):
         if value.type.HasField("tensor_type"):
             value.type.tensor_type.ClearField("shape")
+    for graph in schemas.every_graph(copy.graph):
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            _open(value.type)
     try:
-        return infer(with_functions_put_in(copy), strict_mode=True)
+        whole = with_functions_put_in(copy)
+        try:
+            return infer(whole, strict_mode=True)
+        except Exception as error:
+            if _OF_A_CONSTANT in str(error):
+                return infer(whole)
+            raise
     except Exception as error:  # InferenceError, and what its checker and inliner raise
-        if _OF_A_CONSTANT in str(error):
-            return infer(with_functions_put_in(copy))
         raise UnsoundError(str(error).strip()) from error
+
+
+def _open(known: TypeProto) -> None:
+    """Take sizes below 0 for dynamic ones, as ONNX Runtime does; ONNX's inference trusts them."""
+    for dim in known.tensor_type.shape.dim if known.HasField("tensor_type") else ():
+        if dim.dim_value < 0:
+            dim.ClearField("dim_value")
 
 
 def with_functions_put_in(model: ModelProto) -> ModelProto:

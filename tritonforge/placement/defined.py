@@ -45,6 +45,8 @@ def is_defined(node: Node, release: Release) -> None:
 def _has_its_attributes(node: Node, known: Any, what: str) -> None:
     """Refuse attributes that an operator does not have or needs, and those of another type."""
     given = {each.name: each for each in node.proto.attribute}
+    if len(given) < len(node.proto.attribute):
+        raise UnsoundError(f"{what} has an attribute twice")
     for name, each in given.items():
         newer = name in exceptions.NEWER_ATTRIBUTES.get(node.op, ())
         if newer or name not in known.attributes:

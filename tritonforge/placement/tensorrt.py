@@ -15,7 +15,7 @@ from onnx import TensorProto
 
 from tritonforge.errors import SpecError
 from tritonforge.graph.schemas import MAIN, attributes
-from tritonforge.graph.typed import Node, type_of
+from tritonforge.graph.typed import Node, element, type_of
 from tritonforge.placement.matching import Reason
 from tritonforge.release import Release
 
@@ -158,7 +158,7 @@ def _data_types(node: Node) -> list[str]:
     types = [type_of(node.scope[name]) for name in names if name in node.scope]
     if node.op == "Cast":
         to = attributes(node.proto).get("to", TensorProto.UNDEFINED)
-        types.append(TensorProto.DataType.Name(to).lower())
+        types.append(element(to))
     return [_TYPES.get(each, each) for each in types if each]
 
 
