@@ -58,8 +58,8 @@ def graph_of(nodes, weights=(), inputs=(), outputs=()):
     )
 
 
-def bytes_of(graph, functions=()):
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("f", 1)]
+def bytes_of(graph, functions=(), opset=17):
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("f", 1)]
     model = helper.make_model(graph, functions=functions, opset_imports=opsets, ir_version=8)
     return model.SerializeToString()
 
@@ -356,6 +356,25 @@ FILES = {
     ),
     "functions that stand for all nodes of the world": calling(40, 2),
     "functions far below": calling(5_000, 1),
+    "a layer along no axis": bytes_of(
+        graph_of(
+            [helper.make_node("LayerNormalization", ["x", "w"], ["y", "m", "d"], axis=2**31)],
+            [WEIGHT],
+        )
+    ),
+    "more parts than it says": bytes_of(
+        graph_of([helper.make_node("Split", ["x"], ["y", "b", "c"], num_outputs=2, axis=1)]),
+        opset=18,
+    ),
+    "nothing where something is needed": bytes_of(
+        graph_of([helper.make_node("EyeLike", [""], ["y"], dtype=1)])
+    ),
+    "an opset beyond 32 bits": bytes_of(
+        graph_of([helper.make_node("Relu", ["x"], ["y"])]), opset=2**40
+    ),
+    "cut short behind large weights": bytes_of(
+        graph_of([], [numpy_helper.from_array(np.ones((64, 64), np.float32), "w")])
+    )[:-9],
     "huge dims": of_dims(2**62, 2**62),
     "negative dims": of_dims(-5, -(2**62)),
     "very many dims": of_dims(*[2**62] * 100_000),
@@ -379,7 +398,7 @@ FILES = {
 def test_a_file_that_is_no_model(tmp_path, kind):
     folder = placed(tmp_path / "r", model=FILES[kind])
     os.mkfifo(folder / "1" / "pipe")
-    assert told(tmp_path / "r") & {"OPS101", "OPS102", "EXT101", "EXT201", "EXT202"}
+    assert told(tmp_path / "r") & {"OPS101", "OPS102", "EXT101", "EXT201", "EXT202", "BND203"}
 
 
 @pytest.mark.parametrize("make", [endless, a_pipe, a_socket, of_the_process])

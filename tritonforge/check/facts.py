@@ -3,7 +3,6 @@
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -14,12 +13,13 @@ import tritonforge
 from tritonforge import formed, graph, placement
 from tritonforge.check import remembering
 from tritonforge.check.landing import landing
+from tritonforge.check.sheltered import Shelter
 from tritonforge.errors import GraphError
 from tritonforge.graph import lean
 from tritonforge.graph.external import Needed, needed, takes_in
 from tritonforge.release import Release
 from tritonforge.spec import Accelerator
-from tritonforge.tensors import Interface, Signature
+from tritonforge.tensors import Interface
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -31,10 +31,9 @@ _OWN = ("data", "graph", "placement", "check")  # folders of what takes part, be
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is known of a file beside its place; see `rules.File`, where each is told."""
+    """What is known of a file beside its place; see `rules.Content`, where each is told."""
 
     has: Interface
-    signature: Signature | None
     refusal: str | None
     needs: tuple[Needed, ...]
     domains: tuple[str, ...]
@@ -66,16 +65,15 @@ class Known:
         self.new = 0  # files that no check has known yet
         self._found: dict[str, Facts] = {}
         self._disk = remembering.Shelf(remembering.folder(), Facts)
+        self._worked_out = Shelter(_worked_out)
 
     def of(self, path: Path, asked: Asked) -> Facts:
-        """Return the facts of a file; raises `GraphError` as `lean.read`."""
+        """Return the facts of a file; raises `GraphError` as `lean.read`, and `LostError`."""
         thin = lean.thin(path)
         key = _key(thin, asked)
         found = self._found.get(key) or self._disk.get(key)
         if found is None:
-            model = lean.parsed(thin, path)
-            depends = takes_in(model)  # on other files, too
-            found = _told(path, model, asked)
+            found, depends = self._worked_out(path, thin, asked)
             self.new += 1
             if depends:
                 return found
@@ -84,8 +82,16 @@ class Known:
         return found
 
     def close(self) -> None:
-        """Forget on disk what is too much."""
+        """Forget on disk what is too much, and end what worked facts out."""
         self._disk.sweep()
+        self._worked_out.close()
+
+
+def _worked_out(path: Path, thin: bytes, asked: Asked) -> tuple[Facts, bool]:
+    """Work out what a file says, of which this was read; and whether it depends on other files."""
+    model = lean.parsed(thin, path)
+    depends = takes_in(model)
+    return _told(path, model, asked), depends
 
 
 def _told(path: Path, model: "ModelProto", asked: Asked) -> Facts:
@@ -106,16 +112,12 @@ def _facts(path: Path, model: "ModelProto", asked: Asked) -> Facts:
     """Work out what a file says; small weights beside it are taken into the model, in place."""
     files = needed(model)
     given = placement.read(placement.prepared(path, model))
-    signature = None
-    with suppress(GraphError):
-        signature = graph.signature(model)
     refusal = placement.refusal(given, asked.release, gpu=asked.may_use_gpu)
     on_cpu, widened = ({}, {}) if refusal else landing(given, asked.release, asked.accelerator)
     if asked.may_use_gpu and asked.accelerator == "cpu":  # a GPU takes what the CPU lacks
         widened = {}
     return Facts(
         has=graph.interface(model, None if given.resolved is None else given.resolved.model),
-        signature=signature,
         refusal=refusal,
         needs=files,
         domains=tuple(sorted(given.opsets.keys() - {each.domain for each in model.functions})),

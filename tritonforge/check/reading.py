@@ -10,13 +10,14 @@ from tritonforge import manifest, pbtxt
 from tritonforge.check import beside
 from tritonforge.check.facts import Asked, Known
 from tritonforge.check.landing import asked
+from tritonforge.check.sheltered import LostError
 from tritonforge.errors import ForgeError, GraphError
 from tritonforge.graph.external import described
 from tritonforge.manifest import Manifest
 from tritonforge.pbtxt import strict
 from tritonforge.release import EMBEDDED, Release, find
 from tritonforge.repository import CONFIG, MODEL, Repository, reading
-from tritonforge.rules import Config, File, Model, Unread, backends
+from tritonforge.rules import Config, Content, File, Model, Unread, backends
 
 MOST_BYTES = 1 << 20  # of a config: the longest ensembles have a tenth of it
 _MOST_MODELS = 1_000_000
@@ -202,14 +203,15 @@ def _file(folder: Path, path: str, release: Release, message: Any, known: Known)
         wished = Asked(release=release, accelerator=asked(message), may_use_gpu=may_use_gpu)
         facts = known.of(folder / path, wished)
     except GraphError as error:
-        return File(path=path, fault=_relative(error.message, folder / path), hint=error.hint)
+        return File(path=path, fault=_relative(error.message, folder / path))
+    except LostError as error:
+        return File(path=path, lost=str(error))
     served = pbtxt.completed(message, facts.has)
-    return File(
+    content = Content(
         path=path,
         has=facts.has,
         served=served,
         misfits=tuple(pbtxt.misfits(served, facts.has, scalars=release.scalars)),
-        signature=facts.signature,
         refusal=facts.refusal,
         externals=tuple(described(folder / path, each) for each in facts.needs),
         domains=facts.domains,
@@ -218,6 +220,7 @@ def _file(folder: Path, path: str, release: Release, message: Any, known: Known)
         on_cpu=facts.on_cpu,
         widened=facts.widened,
     )
+    return File(path=path, content=content)
 
 
 def _relative(said: str, path: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from tritonforge.errors import SpecError, did_you_mean
 from tritonforge.rules import across, comment, config, folder
 from tritonforge.rules.rule import Change, Found, Rule, Severity
-from tritonforge.rules.subjects import Comment, Config, File, Labels, Model, Models, Unread
+from tritonforge.rules.subjects import Comment, Config, Content, File, Labels, Model, Models, Unread
 
 __all__ = [
     "OF_COMMENTS",
@@ -23,6 +23,7 @@ __all__ = [
     "Change",
     "Comment",
     "Config",
+    "Content",
     "File",
     "Found",
     "Labels",

@@ -11,7 +11,7 @@ from tritonforge.pbtxt import Misfit
 from tritonforge.pbtxt.strict import Flaw
 from tritonforge.release import Release
 from tritonforge.rules.backends import ONNX, derived, is_untold
-from tritonforge.tensors import Interface, Signature
+from tritonforge.tensors import Interface
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,33 +46,41 @@ class Config:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """The file of a version that the server loads, by what can be told without loading it.
+    """The file of a version that the server loads; `path` is relative to the model's folder.
 
-    `path` is relative to the model's folder. `fault` says why it cannot be read and `hint` what
-    helps; nothing else is known then; `missing` that nothing is there. Of a file for another
-    backend no more is known. `has` is what it takes and gives, `served` the config with which the
-    server serves it, `misfits` why that does not fit; `signature` is `has` where all of it are
-    tensors that Triton takes. `refusal` says why the release's ONNX Runtime does not load it.
-    `domains` are those of its operators; `inner` counts those with graphs in them, such as loops,
-    `on_cpu` those that a GPU leaves to the CPU, `widened` those that it computes in more bits.
-    `cached_by` is what tells TensorRT's engines of it from others.
+    `missing` says that nothing is there, `fault` why it cannot be read, `lost` what becomes of
+    ONNX's library over it. `content` is None then, and of a file for another backend.
     """
 
     path: str
     missing: bool = False
     fault: str | None = None
-    hint: str | None = None
-    has: Interface | None = None
-    served: Any = None
-    misfits: tuple[Misfit, ...] = ()
-    signature: Signature | None = None
-    refusal: str | None = None
-    externals: tuple[External, ...] = ()
-    domains: tuple[str, ...] = ()
-    inner: Mapping[str, int] = field(default_factory=dict)
-    cached_by: CachedBy | None = None
-    on_cpu: Mapping[str, int] = field(default_factory=dict)
-    widened: Mapping[str, int] = field(default_factory=dict)
+    lost: str | None = None
+    content: "Content | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What a file that can be read says, told without loading it.
+
+    `has` is what it takes and gives, `served` the config with which the server serves it, `misfits`
+    why that does not fit. `refusal` says why the release's ONNX Runtime does not load it.
+    `domains` are those of its operators; `inner` counts those with graphs in them, such as loops,
+    `on_cpu` those that a GPU leaves to the CPU, `widened` those that it computes in more bits.
+    `cached_by` is what tells TensorRT's engines of it from others. `path` is the file's.
+    """
+
+    path: str
+    has: Interface
+    served: Any
+    misfits: tuple[Misfit, ...]
+    refusal: str | None
+    externals: tuple[External, ...]
+    domains: tuple[str, ...]
+    inner: Mapping[str, int]
+    cached_by: CachedBy
+    on_cpu: Mapping[str, int]
+    widened: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +141,12 @@ class Model:
     def message(self) -> Any:
         """Return its config's message, None where it has none that can be read."""
         return None if self.config is None else self.config.message
+
+    @property
+    def contents(self) -> tuple[Content, ...]:
+        """Return what its files say, of those that can be read, by their versions."""
+        files = (file for _, file in sorted(self.files.items()))
+        return tuple(file.content for file in files if file.content is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

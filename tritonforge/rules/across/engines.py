@@ -32,7 +32,7 @@ class _Kept:
     @property
     def name(self) -> str:
         """Return what its engines are called by."""
-        names = "" if self.file.cached_by is None else self.file.cached_by.names
+        names = "" if self.file.content is None else self.file.content.cached_by.names
         return "\0".join((self.path, self.prefix, PurePath(self.file.path).name, names))
 
     @property
@@ -75,7 +75,7 @@ def engines_are_told_apart(models: Models) -> Iterator[Found]:
     first: dict[str, _Kept] = {}
     for each in _kept(models):
         other = first.setdefault(each.name, each)
-        if other is not each and each.file.cached_by is not None and _differ(each, other):
+        if other is not each and each.file.content is not None and _differ(each, other):
             yield Found(
                 model=each.model.name,
                 said=f"{each.told} takes the engines of {other.told} from"
@@ -91,7 +91,8 @@ def _differ(one: _Kept, other: _Kept) -> bool:
     try:
         if sha256(paths[0]) != sha256(paths[1]):
             return True
-        beside = [each.location for each in one.file.externals]
+        externals = one.file.content.externals if one.file.content is not None else ()
+        beside = [each.location for each in externals]
         return any(sha256(paths[0].parent / e) != sha256(paths[1].parent / e) for e in beside)
     except OSError:
         return True
@@ -109,7 +110,7 @@ def engines_of_later_versions_are_told_apart(models: Models) -> Iterator[Found]:
     names, or empty the cache with each new version.
     """
     for each in _kept(models):
-        if each.file.cached_by is not None and not each.file.cached_by.by_weights:
+        if each.file.content is not None and not each.file.content.cached_by.by_weights:
             yield Found(
                 model=each.model.name,
                 said=f"a version after {each.version} would take its engines from the cache"

@@ -79,9 +79,8 @@ def face(model: Model) -> Any:
 
     None where neither tells its tensors.
     """
-    served = [file.served for _, file in sorted(model.files.items()) if file.served is not None]
-    if served:
-        return served[-1]
+    if model.contents:
+        return model.contents[-1].served
     message = model.message
     return message if message is not None and message.input and message.output else None
 

@@ -49,3 +49,20 @@ def a_folder_holds_few_names(model: Model) -> Iterator[Found]:
         if len(held) >= reading.MOST_NAMES:
             said = f"it holds {reading.MOST_NAMES:,} names or more, of which no more are judged"
             yield Found(said=said, file=name.rstrip("/"))
+
+
+@rule("BND203", "wrong")
+def a_file_can_be_judged(model: Model) -> Iterator[Found]:
+    """A model's file can be judged to its end.
+
+    ONNX's library, which infers the types of its values, does not come through each file: it ends,
+    or goes on for minutes. ONNX Runtime holds much of the same code, and of the file nothing is
+    judged.
+
+    Source: onnx, `shape_inference/implementation.cc`; `tritonforge/check/sheltered.py`.
+    Remedy: look for a node with attributes or shapes that make no sense, or export the model again.
+    """
+    for file in model.files.values():
+        if file.lost is not None:
+            said = f"ONNX's library {file.lost}, and nothing of it is judged"
+            yield Found(said=said, file=file.path)

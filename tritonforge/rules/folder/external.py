@@ -58,7 +58,7 @@ def weights_are_not_the_model(model: Model) -> Iterator[Found]:
     Source: onnxruntime, `tensorprotoutils.cc` (GetExternalDataInfo).
     Remedy: export the model again, with its weights in a file of their own.
     """
-    for file in model.files.values():
+    for file in model.contents:
         for each in file.externals:
             if each.fault is None and each.is_itself:
                 yield Found(said="it names itself as the file of its weights", file=file.path)
@@ -66,7 +66,7 @@ def weights_are_not_the_model(model: Model) -> Iterator[Found]:
 
 def _faults(model: Model, is_meant: Callable[[External], bool]) -> Iterator[Found]:
     """Yield what is wrong with files of weights."""
-    for file in model.files.values():
+    for file in model.contents:
         for each in file.externals:
             if each.fault is not None and is_meant(each):
                 yield Found(said=f"it {each.fault}", file=file.path)

@@ -18,7 +18,7 @@ def a_gpu_runs_all(model: Model) -> Iterator[Found]:
     Source: onnxruntime, `kernel_registry.cc`; `tritonforge place` tells node by node.
     Remedy: export the model at an opset that `tritonforge place` shows without such nodes.
     """
-    for file in model.files.values():
+    for file in model.contents:
         if file.on_cpu:
             said = f"the GPU leaves nodes to the CPU: {counted(file.on_cpu)}"
             yield Found(said=said, file=file.path)

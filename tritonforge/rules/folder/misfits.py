@@ -22,7 +22,7 @@ def found(model: Model, kind: Kind) -> Iterator[Found]:
     if kind in _BATCHED and model.config and model.config.message.max_batch_size < 0:
         return  # which GEN101 tells, and nobody knows whether it batches
     seen = set()
-    for file in model.files.values():
+    for file in model.contents:
         for each in file.misfits:
             if each.kind == kind and (each.at, each.said) not in seen:
                 seen.add((each.at, each.said))
@@ -37,9 +37,7 @@ def found(model: Model, kind: Kind) -> Iterator[Found]:
 def served(model: Model) -> Iterator[tuple[str, Value]]:
     """Yield the tensors of the files that requests bring and get, each once, with their file."""
     seen = set()
-    for file in model.files.values():
-        if file.has is None or file.served is None:
-            continue
+    for file in model.contents:
         names = {each.name for each in (*file.served.input, *file.served.output)}
         for each in (*file.has.inputs, *file.has.outputs):
             if each.name in names and each not in seen:

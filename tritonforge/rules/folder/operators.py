@@ -42,7 +42,7 @@ def loaded_by_the_release(model: Model) -> Iterator[Found]:
     `kernel_registry.cc`; `tritonforge place` tells node by node.
     Remedy: choose a newer --target, or export the model at an opset of this one.
     """
-    for file in model.files.values():
+    for file in model.contents:
         if file.refusal is not None and not _foreign(model, file.domains):
             runtime = model.release.onnxruntime
             yield Found(said=f"ONNX Runtime {runtime} refuses it: {file.refusal}", file=file.path)
@@ -57,7 +57,7 @@ def libraries_of_own_operators(model: Model) -> Iterator[Found]:
     Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (RegisterCustomOps).
     Remedy: name the library, or export the model without these operators.
     """
-    for file in model.files.values():
+    for file in model.contents:
         strange = _strange(file.domains)
         if strange and file.refusal is not None and not _foreign(model, file.domains):
             said = f"its domain {strange[0]!r} is none of ONNX Runtime's, and no library is named"
@@ -74,7 +74,7 @@ def loops_are_few(model: Model) -> Iterator[Found]:
     Source: onnxruntime, `core/providers/cpu/controlflow/loop.cc`, `scan_utils.cc`.
     Remedy: export the model with the loop unrolled, or run the steps in requests of a sequence.
     """
-    for file in model.files.values():
+    for file in model.contents:
         if file.inner:
             yield Found(said=f"it has loops: {counted(file.inner)}", file=file.path)
 
@@ -89,7 +89,7 @@ def half_floats_have_kernels(model: Model) -> Iterator[Found]:
     Source: onnxruntime, `insert_cast_transformer.cc`.
     Remedy: serve it on a GPU, or export it as FP32.
     """
-    for file in model.files.values():
+    for file in model.contents:
         if file.widened:
             said = f"the CPU computes half floats as floats: {counted(file.widened)}"
             yield Found(said=said, file=file.path)

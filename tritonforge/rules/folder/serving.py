@@ -63,8 +63,8 @@ def what_is_completed_batches(model: Model) -> Iterator[Found]:
     if model.config is None or pbtxt.is_complete(model.config.message):
         return
     most = model.config.message.max_batch_size
-    for file in model.files.values():
-        if file.has is not None and most > 0 and not capable(file.has):
+    for file in model.contents:
+        if most > 0 and not capable(file.has):
             every = (*file.has.inputs, *file.has.outputs)
             named = next(each.name for each in every if each.sizes[:1] != (-1,))
             said = f"max_batch_size is {most} but the model cannot batch: the first dimension of"

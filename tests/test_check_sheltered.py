@@ -1,0 +1,96 @@
+"""Work that may end whoever does it: nothing of that comes to this process."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tritonforge.check import sheltered
+from tritonforge.check.sheltered import LostError, Shelter
+from tritonforge.errors import GraphError
+
+HERE = os.getpid()
+
+
+def work(what, **more):
+    """Do what is asked for: end this process unless it is the first, raise, or tell who did it."""
+    if isinstance(what, signal.Signals) and os.getpid() != HERE:
+        os.kill(os.getpid(), what)
+    if what == "leave" and os.getpid() != HERE:
+        os._exit(3)
+    if what == "sleep":
+        time.sleep(60)
+    if what == "damaged":
+        raise GraphError("it is damaged", hint="mend it")
+    if what == "unforeseen":
+        raise KeyError(os.getpid())
+    return os.getpid(), what, more
+
+
+@pytest.fixture
+def shelter():
+    made = Shelter(work)
+    yield made
+    made.close()
+
+
+def children():
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+
+
+def test_another_process_does_it_and_goes_on(shelter):
+    first, *said = shelter(b"x" * 1_000_000, wide=True)
+    assert first != HERE
+    assert said == [b"x" * 1_000_000, {"wide": True}]
+    assert shelter("more")[0] == first
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        (signal.SIGSEGV, r"dies of it \(SIGSEGV\)"),
+        (signal.SIGABRT, r"dies of it \(SIGABRT\)"),
+        (signal.SIGKILL, r"dies of it \(SIGKILL\)"),
+        ("leave", "ends at it with code 3"),
+    ],
+)
+def test_an_end_is_told_and_the_next_is_worked_out(shelter, what, said, capfd):
+    shelter("before")
+    with pytest.raises(LostError, match=said):
+        shelter(what)
+    assert shelter("behind")[1] == "behind"
+    assert not capfd.readouterr().err
+
+
+def test_what_takes_too_long_is_given_up(shelter, monkeypatch):
+    monkeypatch.setattr(sheltered, "SECONDS", 0.2)
+    with pytest.raises(LostError, match="takes more than"):
+        shelter("sleep")
+    assert shelter("behind")[1] == "behind"
+
+
+def test_what_is_foreseen_comes_as_it_was_raised(shelter):
+    with pytest.raises(GraphError, match="it is damaged") as raised:
+        shelter("damaged")
+    assert raised.value.hint == "mend it"
+
+
+def test_what_nobody_foresaw_is_raised_here_with_its_place(shelter):
+    with pytest.raises(KeyError) as raised:
+        shelter("unforeseen")
+    assert raised.value.args == (HERE,)
+    assert raised.traceback[-1].name == "work"
+
+
+def test_no_process_is_left(shelter):
+    before = children()
+    shelter("x")
+    assert len(children()) == len(before) + 1
+    shelter.close()
+    assert children() == before
+    other = Shelter(work)
+    other("x")
+    del other
+    assert children() == before
