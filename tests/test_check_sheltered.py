@@ -22,6 +22,8 @@ def work(what, **more):
         os._exit(3)
     if what == "sleep":
         time.sleep(60)
+    if what == "grow":
+        return len(bytearray(sheltered.MEMORY + (1 << 20)))
     if what == "damaged":
         raise GraphError("it is damaged", hint="mend it")
     if what == "unforeseen":
@@ -68,6 +70,13 @@ def test_what_takes_too_long_is_given_up(shelter, monkeypatch):
     monkeypatch.setattr(sheltered, "SECONDS", 0.2)
     with pytest.raises(LostError, match="takes more than"):
         shelter("sleep")
+    assert shelter("behind")[1] == "behind"
+
+
+def test_what_takes_too_much_memory_is_given_up(shelter, monkeypatch):
+    monkeypatch.setattr(sheltered, "MEMORY", 1 << 30)
+    with pytest.raises(LostError, match="takes more than 1 GiB of memory"):
+        shelter("grow")
     assert shelter("behind")[1] == "behind"
 
 

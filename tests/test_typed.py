@@ -70,6 +70,12 @@ def test_a_node_without_an_input_that_it_needs_is_unsound():
         typed.inferred(model)
 
 
+def test_an_einsum_of_no_letters_is_unsound():
+    model = graphs.one("Einsum", [("x", [3, 3])], [("y", [3])], equation=b"i\xff->i")
+    with pytest.raises(UnsoundError, match="Einsum is not ASCII"):
+        typed.inferred(model)
+
+
 def test_sizes_below_zero_are_dynamic_as_onnx_runtime_has_them():
     inputs = [("x", TensorProto.FLOAT, [2, 2]), ("i", TensorProto.INT64, [-100])]
     model = graphs.made([node("GatherND", ["x", "i"], ["y"])], inputs, [("y", 1, None)])

@@ -21,6 +21,7 @@ from typing import Generic, ParamSpec, TypeVar
 from tritonforge.errors import ForgeError
 
 SECONDS = 60.0  # a graph of as many nodes as are looked at takes a third of it
+MEMORY = 4 << 30  # bytes beyond those that this process has
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -98,17 +99,29 @@ def _answer(work: Callable[P, T], line: Connection, other: Connection) -> None:
     other.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit_memory()
     faulthandler.disable()
     with Path(os.devnull).open("wb") as nothing:
         os.dup2(nothing.fileno(), 2)  # where C++ says what did not hold
     with suppress(EOFError, OSError):
         while True:
             given, named = line.recv()
-            answer: tuple[T | None, ForgeError | None, bool]
+            answer: tuple[T | None, ForgeError | LostError | None, bool]
             try:
                 answer = (work(*given, **named), None, True)
             except ForgeError as error:
                 answer = (None, error, True)
+            except MemoryError:
+                said = f"takes more than {MEMORY >> 30} GiB of memory over it"
+                answer = (None, LostError(said), True)
             except Exception:  # noqa: BLE001 - the first process comes to it, too
                 answer = (None, None, False)
             line.send(answer)
+
+
+def _limit_memory() -> None:
+    """Bound what is taken from here on: a file of a hundred bytes may ask for all that there is."""
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+    held, (soft, hard) = pages * resource.getpagesize(), resource.getrlimit(resource.RLIMIT_AS)
+    most = held + MEMORY if soft == resource.RLIM_INFINITY else min(soft, held + MEMORY)
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))

@@ -16,9 +16,9 @@ _ANY_OPSET = 17  # of a model without one
 def infer(model: ModelProto, **options: bool) -> ModelProto:
     """Infer types as `onnx.shape_inference` does, and raise as it; others stand in for some.
 
-    Raises `ValueError` for a node without an input that it needs, of which ONNX's code dies.
+    Raises `ValueError` for a node of which ONNX's code dies, or that it never comes to an end of.
     """
-    _check_inputs(model)
+    _check(model)
     opset = max((each.version for each in model.opset_import if not each.domain), default=0)
     if all(is_told(proto, opset) for proto in _every(model.graph)):
         return onnx.shape_inference.infer_shapes(model, **options)
@@ -44,10 +44,15 @@ def infer(model: ModelProto, **options: bool) -> ModelProto:
     return found
 
 
-def _check_inputs(model: ModelProto) -> None:
-    """Raise `ValueError` where a node lacks what its operator needs, as ONNX Runtime does."""
+def _check(model: ModelProto) -> None:
+    """Raise `ValueError` where a node lacks what its operator needs, as ONNX Runtime does.
+
+    And for the letters of an Einsum that are none.
+    """
     versions = {each.domain or MAIN: each.version for each in model.opset_import}
     for proto in _every(model.graph):
+        if proto.op_type == "Einsum" and not all(each.s.isascii() for each in proto.attribute):
+            raise ValueError("the equation of an Einsum is not ASCII")
         if all(proto.input):
             continue
         domain = proto.domain or MAIN

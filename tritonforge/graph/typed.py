@@ -108,6 +108,8 @@ def inferred(model: ModelProto) -> ModelProto:
             if _OF_A_CONSTANT in str(error):
                 return infer(whole)
             raise
+    except MemoryError:  # which says nothing of the model
+        raise
     except Exception as error:  # InferenceError, and what its checker and inliner raise
         raise UnsoundError(str(error).strip()) from error
 
