@@ -3,6 +3,7 @@
 Each is checked in a child of its own, held to seconds of a processor and to memory by the system.
 """
 
+import ctypes
 import json
 import os
 import random
@@ -20,9 +21,10 @@ from onnx import TensorProto, helper, numpy_helper
 from test_manifest import plain
 
 from tritonforge import manifest
-from tritonforge.check import check, remembering
+from tritonforge.check import check, listing, remembering
 from tritonforge.repository import Repository
 
+PR_CAPBSET_DROP, CAPABILITIES = 24, (1, 2)  # those that let root read everything
 SECONDS, MEMORY = 60, 4 << 30  # of a child; each needs a few seconds on a free machine
 CONFIG = """\
 backend: "onnxruntime"
@@ -103,19 +105,31 @@ def placed(root, *, name="m", config=CONFIG, model=SOUND):
 
 def told(root):
     """Check in a child within limits; return the codes that it tells."""
+    return {each["code"] for each in findings(root)}
+
+
+def findings(root):
+    """Check in a child within limits; return what it finds."""
+    ended = checked(root)
+    assert ended.returncode == 1, ended.stderr.decode()[-2000:]
+    found = json.loads(ended.stdout)
+    assert not found["failures"]
+    return found["findings"]
+
+
+def checked(root):
+    """Check in a child within limits, which permissions bind, whoever runs the tests."""
 
     def limited():
         resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        for each in CAPABILITIES:
+            ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, each, 0, 0, 0)
 
     command = [sys.executable, "-m", "tritonforge", "check", "-r", str(root), "--format", "json"]
-    ended = subprocess.run(
+    return subprocess.run(
         command, capture_output=True, preexec_fn=limited, timeout=600, check=False
     )
-    assert ended.returncode == 1, ended.stderr.decode()[-2000:]
-    found = json.loads(ended.stdout)
-    assert not found["failures"]
-    return {each["code"] for each in found["findings"]}
 
 
 # --- configs -------------------------------------------------------------------------------------
@@ -170,7 +184,6 @@ def test_a_config_that_is_no_short_file(tmp_path, make, code):
     assert code in told(tmp_path / "r")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_config_that_may_not_be_read(tmp_path):
     (placed(tmp_path / "r") / "config.pbtxt").chmod(0)
     assert "BND101" in told(tmp_path / "r")
@@ -250,11 +263,94 @@ def test_an_ensemble_of_models_that_are_not_there(tmp_path):
 # --- folders -------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def closed():
+    """Return a function that takes a permission from a folder or file, for this test."""
+    taken = []
+
+    def take(path, mode):
+        taken.append(path)
+        path.chmod(mode)
+
+    yield take
+    for each in reversed(taken):
+        each.chmod(0o755)
+
+
+WHY = "the folder cannot be read: Permission denied"
+FILE = "cannot read it: Permission denied"
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "config", "codes"),
+    [
+        ("", 0o000, True, {"BND102": WHY}),
+        ("", 0o111, True, {"BND102": WHY}),
+        ("", 0o444, True, {"BND101": "it cannot be read: Permission denied", "BND102": WHY}),
+        ("", 0o000, False, {"BND102": WHY}),
+        ("", 0o111, False, {"BND102": WHY}),
+        ("1", 0o000, True, {"BND102": WHY}),
+        ("1", 0o111, True, {"BND102": WHY}),
+        ("1", 0o444, True, {"OPS101": FILE}),
+        ("1", 0o000, False, {"BND102": WHY}),
+        ("1", 0o111, False, {"BND102": WHY}),
+        ("2", 0o000, True, {"BND102": WHY}),
+        ("2", 0o111, True, {}),
+        ("0notes", 0o000, True, {"BND102": WHY}),
+        ("0notes", 0o444, True, {}),
+        ("notes", 0o000, True, {}),
+        ("1/model.onnx", 0o000, True, {"OPS101": FILE}),
+    ],
+)
+def test_what_may_not_be_read_is_told_as_such(tmp_path, closed, path, mode, config, codes):
+    """Each case as the embedded server has it, which refuses just those that are told."""
+    folder = placed(tmp_path / "r", config=CONFIG + "version_policy { all { } }")
+    if not config:
+        (folder / "config.pbtxt").unlink()
+    for name in ("2", "notes", "0notes"):
+        if path == name:
+            (folder / name).mkdir()
+    if path == "2":
+        (folder / "2" / "model.onnx").write_bytes(SOUND)
+    closed(folder / path, mode)
+    found = {each["code"]: each["message"] for each in findings(tmp_path / "r")}
+    plain = ("BND", "OPS10", "LAY", "PRF", "FIT11")
+    assert {code: said for code, said in found.items() if code.startswith(plain)} == codes
+
+
+def test_a_repository_that_may_not_be_read_is_no_empty_one(tmp_path, closed):
+    placed(tmp_path / "r")
+    closed(tmp_path / "r", 0o000)
+    ended = checked(tmp_path / "r")
+    assert ended.returncode == 2
+    assert f"Error: cannot read {tmp_path}/r: Permission denied" in ended.stderr.decode()
+
+
+def test_a_repository_of_folders_that_may_not_be_gone_into(tmp_path, closed):
+    placed(tmp_path / "r")
+    (tmp_path / "r" / "m" / "link").symlink_to("1")
+    closed(tmp_path / "r", 0o444)
+    assert told(tmp_path / "r") == {"BND102"}
+
+
 def test_very_many_names(tmp_path):
     folder = placed(tmp_path / "r")
     for number in range(10_001):
         (folder / "1" / f"f{number}").touch()
     assert "BND202" in told(tmp_path / "r")
+
+
+def test_many_names_in_many_folders(tmp_path, monkeypatch):
+    monkeypatch.setattr(listing, "_MOST_INSIDE", 100)
+    folder = placed(tmp_path / "r")
+    for number in range(2, 5):
+        (folder / str(number)).mkdir()
+        for name in range(40):
+            (folder / str(number) / f"f{name}").touch()
+    report = check(Repository(tmp_path / "r"))
+    cut = {each.found.file: each.found.said for each in report.findings if "names" in each.sentence}
+    assert [*cut] == ["4"]
+    assert "19 are judged, and there are more" in cut["4"]
 
 
 def test_links_in_circles_and_out(tmp_path):
@@ -444,6 +540,14 @@ def test_branches_in_a_large_graph_cost_what_they_hold(tmp_path):
 def test_a_manifest_of_nonsense(tmp_path, text):
     data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     (placed(tmp_path / "r") / "1" / "manifest.json").write_bytes(data)
+    assert "PRF204" in told(tmp_path / "r")
+
+
+@pytest.mark.parametrize("make", [endless, a_pipe, a_socket, a_folder, of_the_process])
+def test_a_manifest_that_is_no_file(tmp_path, make):
+    path = placed(tmp_path / "r") / "1" / "manifest.json"
+    path.touch()
+    make(path)
     assert "PRF204" in told(tmp_path / "r")
 
 

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import zipfile
 from dataclasses import replace
 
@@ -216,6 +217,17 @@ def test_a_file_that_is_no_manifest_is_told(tmp_path, content):
     with pytest.raises(RepositoryError, match=r"manifest\.json is damaged") as caught:
         manifest.read(tmp_path)
     assert "build the version again" in caught.value.hint
+
+
+def test_what_is_no_file_is_told(tmp_path):
+    os.mkfifo(tmp_path / MANIFEST)
+    with pytest.raises(RepositoryError, match=r"manifest\.json is no regular file") as caught:
+        manifest.read(tmp_path)
+    assert "build the version again" in caught.value.hint
+    (tmp_path / MANIFEST).unlink()
+    (tmp_path / MANIFEST).symlink_to("gone")
+    with pytest.raises(RepositoryError, match="leads to no file: gone"):
+        manifest.read(tmp_path)
 
 
 @given(st.binary(max_size=64))

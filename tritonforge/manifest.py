@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tritonforge import formed
+from tritonforge import formed, presence
 from tritonforge.errors import RepositoryError
 from tritonforge.gate import GateReport, OutputReport, Worst
 from tritonforge.spec import Domain, Range, Tolerance
@@ -93,8 +93,10 @@ def read(version_dir: Path, *, recorded: bool = True) -> Manifest | None:
     Without `recorded` the domains lack what was recorded of inputs.
     """
     path = version_dir / MANIFEST
-    if not path.is_file():
+    if not (path.is_symlink() or path.exists()):
         return None
+    if (fault := presence.no_file(path)) is not None:
+        raise RepositoryError(fault[0], hint="restore it, or build the version again")
     try:
         document = json.loads(_text(path))
         if document["format"] != _FORMAT:

@@ -1,8 +1,9 @@
 """A repository as a server would find it, read without loading a model."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from tritonforge import manifest, pbtxt
 from tritonforge.check import beside
 from tritonforge.check.facts import Asked, Known
 from tritonforge.check.landing import asked
+from tritonforge.check.listing import Listing, listing
 from tritonforge.check.sheltered import LostError
-from tritonforge.errors import ForgeError, GraphError
+from tritonforge.errors import ForgeError, GraphError, RepositoryError
 from tritonforge.graph.external import described
 from tritonforge.manifest import Manifest
 from tritonforge.pbtxt import strict
@@ -21,15 +23,23 @@ from tritonforge.rules import Config, Content, File, Model, Unread, backends
 
 MOST_BYTES = 1 << 20  # of a config: the longest ensembles have a tenth of it
 _MOST_MODELS = 1_000_000
-_MOST_INSIDE = 100_000  # names in all folders of a model
 _STRAY = re.compile("[\udc80-\udcff]")  # how Python writes a byte that is not UTF-8
 
 
 def models(repository: Repository) -> tuple[str, ...]:
-    """Name what the server takes for models: each folder, hidden or not, and each lost link."""
-    every = reading.names(repository.path, _MOST_MODELS)
+    """Name what the server takes for models: each folder, hidden or not, and each lost link.
+
+    Raises `RepositoryError` for a repository that may not be read.
+    """
+    try:
+        every = reading.names(repository.path, _MOST_MODELS)
+        lost = reading.broken(repository.path)
+    except OSError as error:
+        raise RepositoryError(
+            f"cannot read {repository.path}: {error.strerror}",
+            hint="run it as somebody who may read the repository",
+        ) from error
     folders = [each for each in every if each.endswith("/")]
-    lost = reading.broken(repository.path)
     return tuple(sorted({*lost, *(each.removesuffix("/") for each in folders)}))
 
 
@@ -38,12 +48,14 @@ def model(
 ) -> Model:
     """Read one model; without a target for the release that it was built for, else the default."""
     folder = repository.path / name
-    entries = reading.names(folder)
-    manifests, damaged = _manifests(folder, entries)
+    found = listing(folder)
+    entries, inside = found.entries, found.inside
+    if "" in found.closed:
+        return replace(unread(repository, name, target), closed=found.closed)
+    manifests, damaged = _manifests(folder, found)
     release = target or _built_for(manifests)
-    raw, unread = _raw(folder / CONFIG)
+    raw, kept = _raw(folder / CONFIG)
     said = None if raw is None else strict.read(raw, release.triton)
-    inside = _inside(folder, entries)
     content = inside[min(inside)] if inside else ()
     config = None
     if said is not None and said.is_known:
@@ -52,21 +64,23 @@ def model(
     message = pbtxt.ModelConfig() if config is None else config.message
     backend = backends.serving(message, name, content)
     files: Mapping[int, File] = {}
-    if config is not None or (raw is None and unread is None):
+    if config is not None or (raw is None and kept is None):
         files = _files(folder, message, backend, versions, release, known or Known())
     return Model(
         name=name,
         path=folder,
         release=release,
         entries=entries,
-        text=_text(raw or b"") if raw is not None or unread else None,
-        unread=unread,
+        text=_text(raw or b"") if raw is not None or kept else None,
+        unread=kept,
         config=config,
         flaws=() if said is None else said.flaws,
         files=files,
         manifests=manifests,
         inside=inside,
-        broken=reading.broken(folder),
+        broken=found.broken,
+        closed=found.closed,
+        cut=found.cut,
         versions=versions,
         backend=backend,
         damaged=damaged,
@@ -109,39 +123,31 @@ def _raw(path: Path) -> tuple[bytes | None, Unread | None]:
     return held, None
 
 
-def _inside(folder: Path, entries: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """Name what is in each folder of a model; of so many names in all those behind are left out."""
-    left, found = _MOST_INSIDE, {}
-    for each in entries:
-        if each.endswith("/"):
-            found[each] = reading.names(folder / each, min(left, reading.MOST_NAMES))
-            left -= len(found[each])
-    return found
-
-
 def _text(raw: bytes) -> str:
     """Return bytes as text, its line ends as they are, with a sign for each that is not UTF-8."""
     return _STRAY.sub("\ufffd", raw.decode("utf-8", "surrogateescape"))
 
 
-def _manifests(
-    folder: Path, entries: tuple[str, ...]
-) -> tuple[dict[int, Manifest], dict[int, str]]:
+def _manifests(folder: Path, found: Listing) -> tuple[dict[int, Manifest], dict[int, str]]:
     """Read what tritonforge wrote beside the versions that it built; and why it cannot be read."""
-    found, damaged = {}, {}
-    for each in entries:
+    manifests, damaged = {}, {}
+    for each in found.entries:
         number = reading.version_of(each)
         if number is None or each != f"{reading.folder_of(number)}/":
             continue
         try:
             known = manifest.read(folder / each, recorded=False)
-        except (ForgeError, OSError) as error:
+        except ForgeError as error:
             path = folder / each / manifest.MANIFEST
             damaged[number] = _relative(str(error), path)
             continue
+        except OSError as error:
+            if manifest.MANIFEST in found.inside[each]:
+                damaged[number] = f"it cannot be read: {error.strerror}"
+            continue
         if known is not None:
-            found[number] = known
-    return found, damaged
+            manifests[number] = known
+    return manifests, damaged
 
 
 def _built_for(manifests: Mapping[int, Manifest]) -> Release:
@@ -177,9 +183,9 @@ def _files(
     found = {}
     for number in versions:
         path = f"{reading.folder_of(number)}/{name.lstrip('/')}".rstrip("/")
-        if backend == backends.ONNX and _is(folder / path, Path.is_dir):
+        if backend == backends.ONNX and _is_folder(folder / path):
             path = f"{path}/{MODEL}"
-        if not _is(folder / path, Path.exists):
+        if _is_missing(folder / path):
             found[number] = File(path=path, missing=True, fault="it is not there")
         elif backend == backends.ONNX:
             found[number] = _file(folder, path, release, message, known)
@@ -188,12 +194,22 @@ def _files(
     return found
 
 
-def _is(path: Path, what: Callable[[Path], bool]) -> bool:
-    """Ask of a path what a config may name, also one that no file can have."""
+def _is_folder(path: Path) -> bool:
+    """Say whether a folder is there; a config may name what no file can be called."""
     try:
-        return what(path)
+        return path.is_dir()
     except (OSError, ValueError):  # it is too long, or has a NUL
         return False
+
+
+def _is_missing(path: Path) -> bool:
+    """Say whether nothing is there; what may not be looked at may be."""
+    try:
+        return not path.exists()
+    except PermissionError:
+        return False
+    except (OSError, ValueError):  # as above
+        return True
 
 
 def _file(folder: Path, path: str, release: Release, message: Any, known: Known) -> File:

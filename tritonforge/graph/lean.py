@@ -42,8 +42,8 @@ def read(path: Path) -> ModelProto:
 
 def thin(path: Path) -> bytes:
     """Return a file's bytes but for the values of large tensors; raises `GraphError`."""
-    _is_there(path)
     try:
+        _is_there(path)
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
             held.madvise(mmap.MADV_RANDOM)  # read nothing ahead
             if held[: len(_POINTER)] == _POINTER:

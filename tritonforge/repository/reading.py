@@ -5,6 +5,7 @@ Source: triton-inference-server/core, `model_config_utils.cc` (GetModelVersionFr
 Triton 2.51.
 """
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 MOST_VERSION = 2**63 - 1
 _NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")  # what C++'s `std::stoll` reads
 MOST_NAMES = 10_000
+_NOTHING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}  # as of links that lead nowhere
 
 
 def version_of(name: str) -> int | None:
@@ -34,26 +36,39 @@ def folder_of(version: int) -> str:
 def names(folder: Path, most: int = MOST_NAMES) -> tuple[str, ...]:
     """Name what is in a folder, sorted, folders with a slash behind; nothing where it is none.
 
-    Links are followed. A folder with more than so many names is read so far.
+    Links are followed. A folder with more than so many names is read so far. Raises `OSError` for
+    one that may not be read.
     """
     found = []
     try:
         with os.scandir(folder) as entries:
             for entry, _ in zip(entries, range(most), strict=False):
                 found.append(f"{entry.name}{'/' * _is_folder(entry)}")
-    except OSError:
-        return ()
+    except OSError as error:
+        if error.errno in _NOTHING:
+            return ()
+        raise
     return tuple(sorted(found))
 
 
 def broken(folder: Path) -> tuple[str, ...]:
-    """Name the links in a folder that lead nowhere, sorted."""
+    """Name the links in a folder that lead nowhere, sorted; raises as `names`."""
     try:
         with os.scandir(folder) as entries:
             links = [each.name for each in entries if each.is_symlink()]
+    except OSError as error:
+        if error.errno in _NOTHING:
+            return ()
+        raise
+    return tuple(sorted(name for name in links if _leads_nowhere(folder / name)))
+
+
+def _leads_nowhere(link: Path) -> bool:
+    """Say whether nothing is where a link leads; what may not be looked at may be there."""
+    try:
+        return not link.exists()
     except OSError:
-        return ()
-    return tuple(sorted(name for name in links if not (folder / name).exists()))
+        return False
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

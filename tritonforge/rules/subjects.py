@@ -108,7 +108,9 @@ class Model:
 
     `text` is its config's, None where it has none; `config` is None where that cannot be read, and
     `flaws` say what is wrong with it. `entries` are the names in its folder, folders with a slash
-    behind, and `inside` the names in each of those; `broken` are links that lead nowhere.
+    behind, and `inside` the names in each of those; `broken` are links that lead nowhere. `closed`
+    are folders that may not be read, and why, `cut` those of which not all names are read; the
+    model's own is the empty name.
     `versions` are those that the server would load, by its own reading of the folders' names.
     `files` are theirs where a backend of Triton's own serves them, `manifests` what tritonforge
     wrote of those that it built. `backend` is the one that the server takes, None where nothing
@@ -129,6 +131,8 @@ class Model:
     flaws: tuple[Flaw, ...] = ()
     inside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     broken: tuple[str, ...] = ()
+    closed: Mapping[str, str] = field(default_factory=dict)
+    cut: tuple[str, ...] = ()
     versions: tuple[int, ...] = ()
     backend: str | None = "onnxruntime"
     damaged: Mapping[int, str] = field(default_factory=dict)

@@ -68,7 +68,9 @@ def versions_exist(models: Models) -> Iterator[Found]:
     """
     for each in steps(models):
         wanted = each.step.model_version
-        if each.model is not None and wanted > 0 and wanted not in each.model.versions:
+        if each.model is None or "" in each.model.closed:
+            continue
+        if wanted > 0 and wanted not in each.model.versions:
             there = ", ".join(map(str, each.model.versions)) or "none"
             yield Found(
                 model=each.ensemble,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tritonforge.repository import CONFIG, reading
+from tritonforge.repository import CONFIG
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Model
 
@@ -21,6 +21,25 @@ def a_config_can_be_read(model: Model) -> Iterator[Found]:
         yield Found(said=model.unread.said, file=CONFIG)
 
 
+@rule("BND102", "refused")
+def folders_can_be_read(model: Model) -> Iterator[Found]:
+    """The folder of a model can be read, and so can those of its versions.
+
+    The server lists a model's folder, and of those in it the first by its letters, where it looks
+    for what tells the backend; it loads no model where it may not. Of another version it needs the
+    file alone.
+
+    Source: triton-inference-server/core, `model_repository_manager.cc` (Poll) and
+    `model_config_utils.cc` (AutoCompleteBackendFields); each case tried on Triton 2.51.
+    Remedy: let whoever runs the server list the folder and go into it: `chmod a+rx`.
+    """
+    first = min(model.inside, default="")
+    unreached = {file.path.partition("/")[0] for file in model.files.values() if file.fault}
+    for name, why in model.closed.items():
+        if name in {"", first} or name.rstrip("/") in unreached:
+            yield Found(said=f"the folder cannot be read: {why}", file=name.rstrip("/"))
+
+
 @rule("BND201", "wrong")
 def a_config_is_short(model: Model) -> Iterator[Found]:
     """A config has at most 1 MiB.
@@ -36,19 +55,19 @@ def a_config_is_short(model: Model) -> Iterator[Found]:
 
 @rule("BND202", "wrong")
 def a_folder_holds_few_names(model: Model) -> Iterator[Found]:
-    """A folder of a model holds fewer than ten thousand names.
+    """A folder of a model holds no more than ten thousand names, and all of them ten times that.
 
     The server asks each for what it is whenever it looks for changes; here those behind are not
     seen, so that what is told of versions and files may be wrong.
 
     Source: triton-inference-server/core, `model_repository_manager.cc` (Poll);
-    `tritonforge/repository/reading.py`.
+    `tritonforge/check/listing.py`.
     Remedy: move what belongs to no version out of the model's folder.
     """
-    for name, held in {"": model.entries, **model.inside}.items():
-        if len(held) >= reading.MOST_NAMES:
-            said = f"it holds {reading.MOST_NAMES:,} names or more, of which no more are judged"
-            yield Found(said=said, file=name.rstrip("/"))
+    for name in model.cut:
+        held = model.inside.get(name, model.entries)
+        said = f"of the names that it holds {len(held):,} are judged, and there are more"
+        yield Found(said=said, file=name.rstrip("/"))
 
 
 @rule("BND203", "wrong")

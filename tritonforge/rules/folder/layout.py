@@ -158,6 +158,8 @@ def a_backend_is_told(model: Model) -> Iterator[Found]:
     if message is not None and message.HasField("ensemble_scheduling"):
         return  # which ENS101 tells
     first = min(model.inside, default="")
+    if first in model.closed:
+        return
     where = f"in {first}, the first folder," if first else "here"
     said = f"nothing tells the backend: no config does, and nothing {where} is called model.onnx"
     version = f"{reading.folder_of(model.versions[-1])}/" if model.versions else ""

@@ -26,7 +26,8 @@ def readable(model: Model) -> Iterator[Found]:
     Remedy: run `git lfs pull`, or export or download the file again.
     """
     for file in model.files.values():
-        if file.fault is not None and not file.missing:
+        folder = f"{file.path.partition('/')[0]}/"
+        if file.fault is not None and not file.missing and folder not in model.closed:
             yield Found(said=file.fault, file=file.path)
 
 
