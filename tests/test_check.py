@@ -12,6 +12,7 @@ from tritonforge import pbtxt, release
 from tritonforge.check import MOST, Finding, check, fixing, reading, silencing
 from tritonforge.check.clashing import clash, in_order
 from tritonforge.errors import RepositoryError
+from tritonforge.pbtxt.editing import tree
 from tritonforge.repository import Repository
 from tritonforge.rules import Change, Found, Rule
 
@@ -370,6 +371,42 @@ def test_a_change_that_a_release_would_refuse_is_not_made(repository):
     plan = planned(repository, finding(repository, ("max_batch_size", "2")))
     assert "24.10 would then refuse it, by BAT101" in plan.left[0].why
     assert not plan.mended
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_where_one_change_is_not_made_the_others_are(repository, at):
+    rewrite(repository, CONFIG.replace("[ 2, 8 ]", "[ 2, 4 ]"))
+    delay = "dynamic_batching.max_queue_delay_microseconds"
+    sound = [("name", '"m"'), (delay, "7"), ("default_model_filename", '"model.onnx"')]
+    found = [finding(repository, each) for each in sound]
+    found.insert(at, finding(repository, ("max_batch_size", "2")))
+    plan = planned(repository, *found)
+    assert [each.finding for each in plan.left] == [found[at]]
+    assert "24.10 would then refuse it, by BAT101" in plan.left[0].why
+    (mended,) = plan.mended
+    assert [*mended.findings] == [each for each in found if each is not found[at]]
+    for said in ('name: "m"', "max_queue_delay_microseconds: 7", "max_batch_size: 4", "model.onnx"):
+        assert said in mended.after
+
+
+def test_of_changes_none_of_which_is_made_nothing_is_left_changed(repository):
+    rewrite(repository, CONFIG.replace("[ 2, 8 ]", "[ 2, 4 ]"))
+    found = [finding(repository, ("max_batch_size", "2")) for _ in range(3)]
+    plan = planned(repository, *found)
+    assert [each.finding for each in plan.left] == found
+    assert not plan.mended
+
+
+def test_a_long_config_is_read_once_for_each_change(repository):
+    more = "".join(f'output {{ name: "o{each}" dims: [ "4" ] }}\n' for each in range(20))
+    rewrite(repository, CONFIG + more)
+    report = check(repository)
+    fixable = [each for each in report.findings if each.is_fixable]
+    assert len(fixable) >= 20
+    before = tree.read.cache_info().misses
+    for each in fixable:
+        fixing.alone(repository, each, report.releases["m"])
+    assert tree.read.cache_info().misses - before <= len(fixable) + 1
 
 
 @pytest.mark.parametrize("change", [("nonsense", "1"), ("max_batch_size", "many")])

@@ -2,16 +2,15 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 from tritonforge import pbtxt, rules
 from tritonforge.check.clashing import clash, in_order, reaches
 from tritonforge.check.report import Finding, Report
 from tritonforge.errors import ConfigError, ForgeError, RepositoryError
 from tritonforge.pbtxt import strict
-from tritonforge.release import Release
+from tritonforge.release import Release, find
 from tritonforge.repository import CONFIG, Repository
 from tritonforge.repository.configs import ConfigFile
 from tritonforge.rules import Change, Config
@@ -125,18 +124,22 @@ def _sound(text: str, found: Sequence[Finding]) -> tuple[tuple[Finding, ...], li
 def _together(
     before: str, found: Sequence[Finding], release: Release
 ) -> tuple[tuple[Finding, ...], str, list[Unmended]]:
-    """Mend what can be: all at once, else each that goes with those before it."""
-    with suppress(ConfigError):
-        return tuple(found), _changed(before, found, release), []
+    """Mend what can be: all at once, else halves of it that go with those before them."""
     done: list[Finding] = []
     left: list[Unmended] = []
     after = before
-    for each in found:
+    groups = [[*found]] if found else []
+    while groups:
+        group = groups.pop()
         try:
-            after = _changed(before, [*done, each], release)
-            done.append(each)
+            after = _changed(before, [*done, *group], release)
+            done += group
         except ConfigError as error:
-            left.append(Unmended(finding=each, why=error.message))
+            if len(group) > 1:
+                half = len(group) // 2
+                groups += [group[half:], group[:half]]
+            else:
+                left.append(Unmended(finding=group[0], why=error.message))
     return tuple(done), after, left
 
 
@@ -154,35 +157,41 @@ def _changed(before: str, findings: Sequence[Finding], release: Release) -> str:
     """Make all changes and read them back; raise `ConfigError` where more than they changed."""
     changes = [change for each in findings for change in each.found.changes]
     after = _edited(before, changes)
-    was = strict.read(before.encode(), release.triton)
-    now = strict.read(after.encode(), release.triton)
+    was, now = _judged(before, release.tag), _judged(after, release.tag)
     if was.is_known:
         for each in pbtxt.differences(before, after):
             if not any(reaches(change, each.path) for change in changes):
                 raise ConfigError(f"the change would alter {each.path}, too")
-        _check_rules(was.message, now.message, release)
-    new = _flaws(now) - _flaws(was)
-    if new:
+        if new := now.refused - was.refused:
+            raise ConfigError(f"{release.tag} would then refuse it, by {', '.join(sorted(new))}")
+    if new := now.flaws - was.flaws:
         raise ConfigError(f"{release.tag} could then not read it: {'; '.join(sorted(new))}")
     return after
 
 
-def _check_rules(before: Any, after: Any, release: Release) -> None:
-    """Raise `ConfigError` where a release would refuse a config that it did not refuse before."""
-    new = _refused(after, release) - _refused(before, release)
-    if new:
-        raise ConfigError(f"{release.tag} would then refuse it, by {', '.join(sorted(new))}")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """What a release makes of a text: how often which rule refuses it, which flaw keeps it unread.
+
+    Rules judge what can be read to its end.
+    """
+
+    is_known: bool
+    refused: Counter[str]
+    flaws: Counter[str]
 
 
-def _refused(message: Any, release: Release) -> Counter[str]:
-    """Count what keeps a release from loading a config."""
-    found = rules.broken(rules.OF_CONFIGS, Config(message=message, release=release))
-    return Counter(rule.code for rule, _ in found if rule.severity == "refused")
-
-
-def _flaws(reading: strict.Reading) -> Counter[str]:
-    """Count what keeps a text from being read."""
-    return Counter(each.said for each in reading.flaws if not each.is_taken)
+@lru_cache(maxsize=2)  # one text is changed in many ways
+def _judged(text: str, tag: str) -> _Judged:
+    release = find(tag)
+    said = strict.read(text.encode(), release.triton)
+    known = [Config(message=said.message, release=release)] if said.is_known else []
+    found = (pair for each in known for pair in rules.broken(rules.OF_CONFIGS, each))
+    return _Judged(
+        is_known=said.is_known,
+        refused=Counter(rule.code for rule, _ in found if rule.severity == "refused"),
+        flaws=Counter(each.said for each in said.flaws if not each.is_taken),
+    )
 
 
 def _write(mended: Sequence[Mended]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ def differences(
     return tuple(_of_dicts(_read(a, a_file), _read(b, b_file), ()))
 
 
+@lru_cache(maxsize=2)  # one text is compared with what becomes of it in many ways
 def _read(text: str, file: Path | str) -> dict[str, Any]:
     parse_known(text, file)
     return plain(text, tree.read(text, file), is_sparse=True)

@@ -1,6 +1,8 @@
 """From a path to its place: what of it stands in a config already, and what does not."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -104,7 +106,7 @@ def find(text: str, body: Message, way: tuple[Leg, ...], file: Path | str) -> Pl
         rest = way[at + 1 :]
         if rest:
             _check_one(leg, rest[0], len(elements))
-        chosen = _chosen(elements, leg)
+        chosen = _chosen(body, elements, leg)
         if not rest or not chosen:
             _check_rest(leg, rest)
             return Place(body=body, leg=leg, elements=chosen, count=len(elements), rest=rest)
@@ -170,6 +172,7 @@ def _tail(last: Leg) -> tuple[Leg, ...]:
     return (value,) if only is None else (value, Leg(name=only.name, field=only))
 
 
+@lru_cache(maxsize=8)  # of a long list each element is asked for, one after the other
 def _elements(body: Message, name: str) -> tuple[Element, ...]:
     """Return every value of a field: those that stand alone and those in lists, in their order."""
     return tuple(
@@ -179,7 +182,7 @@ def _elements(body: Message, name: str) -> tuple[Element, ...]:
     )
 
 
-def _chosen(elements: tuple[Element, ...], leg: Leg) -> tuple[Element, ...]:
+def _chosen(body: Message, elements: tuple[Element, ...], leg: Leg) -> tuple[Element, ...]:
     """Return those elements that a leg means; none where there is one still to be made."""
     which = leg.which
     if which is None:
@@ -194,11 +197,23 @@ def _chosen(elements: tuple[Element, ...], leg: Leg) -> tuple[Element, ...]:
             )
         return (elements[which.number],)
     if leg.is_map:
-        return tuple(each for each in elements if str(key_of(each.value, leg.field)) == which.text)
-    return _by_name(elements, leg, which.text)
+        return tuple(_called(body, leg.name, leg.field).get(which.text, ()))
+    return _by_name(body, leg, which.text)
 
 
-def _by_name(elements: tuple[Element, ...], leg: Leg, name: str) -> tuple[Element, ...]:
+@lru_cache(maxsize=8)  # as above
+def _called(body: Message, name: str, field: Any) -> Mapping[str, list[Element]]:
+    """Return the elements of a field by their names, of a map by their keys."""
+    found: dict[str, list[Element]] = {}
+    keyed = field is not None and is_map(field)
+    for each in _elements(body, name):
+        called = str(key_of(each.value, field)) if keyed else named(each.value)
+        if called is not None:
+            found.setdefault(called, []).append(each)
+    return found
+
+
+def _by_name(body: Message, leg: Leg, name: str) -> tuple[Element, ...]:
     """Return the element of that name; raise `ConfigError` where two have it, or one nearly."""
     if leg.field is not None and (
         not is_message(leg.field) or "name" not in leg.field.message_type.fields_by_name
@@ -206,11 +221,11 @@ def _by_name(elements: tuple[Element, ...], leg: Leg, name: str) -> tuple[Elemen
         raise ConfigError(
             f"what {leg.name} holds has no names", hint=f"count them from 0: {leg.name}[0]"
         )
-    found = tuple(each for each in elements if named(each.value) == name)
+    called = _called(body, leg.name, leg.field)
+    found = tuple(called.get(name, ()))
     if len(found) > 1:
         raise ConfigError(f"{len(found)} of {leg.name} are named {name!r}", hint="use an index")
-    names = [each for each in (named(one.value) for one in elements) if each is not None]
-    hint = None if found else did_you_mean(name, names)
+    hint = None if found else did_you_mean(name, called)
     if hint is not None:
         raise ConfigError(f"{leg.name} has none named {name!r}", hint=hint)
     return found

@@ -1,7 +1,5 @@
 """Where in a config's text something begins."""
 
-from functools import lru_cache
-
 from tritonforge.errors import ConfigError
 from tritonforge.pbtxt.editing import paths, tree
 from tritonforge.pbtxt.editing.places import Place, find, legs
@@ -15,7 +13,7 @@ def start(text: str, path: str) -> int:
     holds most of the way there, else the beginning.
     Raises `ConfigError` for a text that cannot be read.
     """
-    body = _read(text)
+    body = tree.read(text)
     steps = paths.parse(path) if path else ()
     for length in range(len(steps), 0, -1):
         place = _find(text, body, steps[:length])
@@ -26,11 +24,6 @@ def start(text: str, path: str) -> int:
         last = place.elements[-1]  # of a key that stands twice the last counts
         return last.field.start if last.index is None else last.value.start
     return body.fields[0].start if body.fields else 0
-
-
-@lru_cache(maxsize=1)  # one text is asked for many places, one after the other
-def _read(text: str) -> Message:
-    return tree.read(text)
 
 
 def _find(text: str, body: Message, steps: tuple[paths.Step, ...]) -> Place | None:

@@ -6,16 +6,17 @@ The words are those that protobuf's reader for Python knows, so that what it rea
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tritonforge.errors import ConfigError
 
 Kind = Literal["word", "string", "mark"]
 
 _SPACE = re.compile(r"(?:\s|#[^\n]*)*")
-_WORD = re.compile(r"[a-zA-Z_][0-9a-zA-Z_+-]*|(?:[0-9+-]|\.[0-9])[0-9a-zA-Z_.+-]*")
-_STRING = re.compile(r'"(?:[^"\n\\]|\\.)*"|' + r"'(?:[^'\n\\]|\\.)*'")
-_MARKS = frozenset("{}<>[]:,;./")
+_WORD = r"[a-zA-Z_][0-9a-zA-Z_+-]*|(?:[0-9+-]|\.[0-9])[0-9a-zA-Z_.+-]*"
+_STRING = r'"(?:[^"\n\\]|\\.)*"|' + r"'(?:[^'\n\\]|\\.)*'"
+_MARK = r"[{}<>\[\]:,;./]"
+_TOKEN = re.compile(f"(?P<word>{_WORD})|(?P<string>{_STRING})|(?P<mark>{_MARK})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +34,12 @@ def lex(text: str, file: Path | str) -> tuple[Token, ...]:
     found: list[Token] = []
     at = _gap(text, 0)
     while at < len(text):
-        kind, end = _next(text, at, file)
-        found.append(Token(kind=kind, text=text[at:end], start=at, end=end))
-        at = _gap(text, end)
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise _stray(text, at, file)
+        kind: Any = match.lastgroup
+        found.append(Token(kind=kind, text=match[0], start=at, end=match.end()))
+        at = _gap(text, match.end())
     return tuple(found)
 
 
@@ -52,14 +56,8 @@ def _gap(text: str, at: int) -> int:
     return match.end() if match else at
 
 
-def _next(text: str, at: int, file: Path | str) -> tuple[Kind, int]:
-    """Return the kind and the end of the token that begins at a place."""
-    if match := _WORD.match(text, at):
-        return "word", match.end()
-    if match := _STRING.match(text, at):
-        return "string", match.end()
+def _stray(text: str, at: int, file: Path | str) -> ConfigError:
+    """Return the error of a place where no token begins."""
     if text[at] in "\"'":
-        raise fault(text, at, "this string has no end on its line", file)
-    if text[at] in _MARKS:
-        return "mark", at + 1
-    raise fault(text, at, f"{text[at]!r} means nothing here", file)
+        return fault(text, at, "this string has no end on its line", file)
+    return fault(text, at, f"{text[at]!r} means nothing here", file)

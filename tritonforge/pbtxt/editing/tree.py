@@ -5,6 +5,7 @@ the text; what is between the spans, space and comments, stays in the text alone
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,9 +29,12 @@ class Scalar:
         return self.tokens[0].kind == "string"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Message:
-    """What is between braces, or a whole text: `inside` and `outside` bound its fields."""
+    """What is between braces, or a whole text: `inside` and `outside` bound its fields.
+
+    It is one alone, as what is looked up in it is kept: to compare all that it holds takes long.
+    """
 
     start: int
     end: int
@@ -71,6 +75,7 @@ class Field:
         return self.value.items if isinstance(self.value, Listing) else (self.value,)
 
 
+@lru_cache(maxsize=2)  # a text is asked for many places, and what becomes of it, too
 def read(text: str, file: Path | str = "config.pbtxt") -> Message:
     """Read the syntax of a text; raise `ConfigError` with file, line and column."""
     reader = _Reader(text, file)
@@ -110,7 +115,8 @@ class _Reader:
 
     def is_at(self, *marks: str) -> bool:
         """Say whether one of these marks comes next."""
-        return self.token is not None and self.token.kind == "mark" and self.token.text in marks
+        token = self.token
+        return token is not None and token.kind == "mark" and token.text in marks
 
     def take(self) -> Token:
         """Return the next token and go past it."""

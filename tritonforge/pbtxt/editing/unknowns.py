@@ -1,6 +1,7 @@
 """What a config holds that the schema does not know: a newer Triton's fields, or somebody's own."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,13 @@ def parse_known(text: str, file: Path | str = "config.pbtxt") -> Any:
 
     The rest is blanked, so that lines and columns are those of the text.
     """
+    message = ModelConfig()
+    message.CopyFrom(_parsed(text, file))
+    return message
+
+
+@lru_cache(maxsize=2)  # a text, and what becomes of it, are each asked for several times
+def _parsed(text: str, file: Path | str) -> Any:
     blanked = list(text)
     for each in strange(tree.read(text, file)):
         for at in range(each.start, each.end):
@@ -39,8 +47,8 @@ def parse_known(text: str, file: Path | str = "config.pbtxt") -> Any:
 def check_readable(before: str, after: str, file: Path | str = "config.pbtxt") -> None:
     """Raise `ConfigError` where a text that could be read no longer can be."""
     try:
-        parse_known(before, file)
+        _parsed(before, file)
     except ConfigError:  # it is being mended, perhaps in several steps
         tree.read(after, file)
         return
-    parse_known(after, file)
+    _parsed(after, file)
