@@ -336,8 +336,41 @@ def test_what_lies_in_the_first_folder_tells_the_backend():
     assert judge("model.onnx/").is_onnx
     assert judge("model.pt", "model.py").backend == "pytorch"
     assert judge("model.py").backend == "python"
+    assert judge("model.pt2", "model.py").backend == "python"
+    newer = rules.Config(message=message, release=find("26.03"), content=("model.pt2", "model.py"))
+    assert newer.backend == "pytorch"
     assert judge("model.savedmodel").backend == ""
     assert not judge().is_onnx
+
+
+@pytest.mark.parametrize(
+    ("head", "tag", "backend"),
+    [
+        # Each of 24.10 as the embedded server has it.
+        (
+            'platform: "onnxruntime_onnx" default_model_filename: "model.savedmodel"',
+            "24.10",
+            "onnxruntime",
+        ),
+        (
+            'platform: "onnxruntime_onnx" default_model_filename: "model.graphdef"',
+            "24.10",
+            "onnxruntime",
+        ),
+        ('platform: "onnxruntime_onnx" default_model_filename: "model.plan"', "24.10", "tensorrt"),
+        ('platform: "onnxruntime_onnx" default_model_filename: "model.pt"', "24.10", "onnxruntime"),
+        ('default_model_filename: "model.savedmodel"', "24.10", "tensorflow"),
+        ('platform: "nonsense" default_model_filename: "model.savedmodel"', "24.10", ""),
+        ('platform: "nonsense" default_model_filename: "model.onnx"', "24.10", "onnxruntime"),
+        ('platform: "torch_aoti"', "24.10", ""),
+        ('default_model_filename: "model.pt2"', "24.10", ""),
+        ('platform: "torch_aoti"', "26.03", "pytorch"),
+        ('default_model_filename: "model.pt2"', "26.03", "pytorch"),
+    ],
+)
+def test_platform_and_file_tell_the_backend_in_the_servers_order(head, tag, backend):
+    config = rules.Config(message=pbtxt.parse(head), release=find(tag), content=())
+    assert config.backend == backend
 
 
 # --- mending --------------------------------------------------------------------------------------

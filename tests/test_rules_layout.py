@@ -280,5 +280,9 @@ def test_what_ends_the_whole_server_is_refused(embedded, tmp_path, place, code):
 
 
 def test_a_backend_is_what_is_behind_the_first_dot_of_a_name():
-    named = {name: backends.serving(ModelConfig(), name, ()) for name in ("a.b", "a.lib.net", "a.")}
+    served = release.find(release.EMBEDDED)
+    named = {
+        name: backends.serving(ModelConfig(), name, (), served)
+        for name in ("a.b", "a.lib.net", "a.")
+    }
     assert named == {"a.b": "b", "a.lib.net": "lib.net", "a.": None}

@@ -62,7 +62,7 @@ def model(
         config = Config(message=said.message, release=release, content=content)
     versions = _served(config, entries)
     message = pbtxt.ModelConfig() if config is None else config.message
-    backend = backends.serving(message, name, content)
+    backend = backends.serving(message, name, content, release)
     files: Mapping[int, File] = {}
     if config is not None or (raw is None and kept is None):
         files = _files(folder, message, backend, versions, release, known or Known())

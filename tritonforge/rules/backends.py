@@ -7,6 +7,9 @@ Source: triton-inference-server/core, `model_config_utils.cc` (AutoCompleteBacke
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from tritonforge import knobs
+from tritonforge.release import Release
+
 ONNX, ENSEMBLE = "onnxruntime", "ensemble"
 
 # The platforms that a backend goes with; of others any may be written.
@@ -26,6 +29,10 @@ FILES: Mapping[str, str] = {
     "model.pt": "pytorch",
     "model.py": "python",
 }
+# What torch's AOTInductor writes, and the first tag that may serve it: 25.11 surely does not.
+_COMPILED, _COMPILED_FILE, _COMPILED_SINCE = "torch_aoti", "model.pt2", "25.12"
+_TENSORFLOW = "tensorflow"  # whose files tell only where there is no platform
+_PYTHON = "python"
 _FOLDERS = {"model.savedmodel"}  # what is a folder; a model of ONNX may be either
 _BACKENDS = {platform: name for name, platforms in PLATFORMS.items() for platform in platforms}
 # What the images of NVIDIA bring.
@@ -57,26 +64,32 @@ def is_untold(message: Any) -> bool:
     )
 
 
-def derived(message: Any, content: Collection[str]) -> str:
+def derived(message: Any, content: Collection[str], release: Release) -> str:
     """Return the backend of a config that names none; nothing for none and for an ensemble."""
     platform, file = message.platform, message.default_model_filename
     if platform == ENSEMBLE:
         return ""
+    is_silent = not platform and not file
+    compiled = platform == _COMPILED or file == _COMPILED_FILE
+    compiled = compiled or (is_silent and _lies(_COMPILED_FILE, content))
     for name, backend in FILES.items():
-        if platform in PLATFORMS.get(backend, ()) or file == name:
+        named = file == name and not (backend == _TENSORFLOW and platform)
+        if backend == _PYTHON and compiled and knobs.begun(_COMPILED_SINCE, release):
+            return "pytorch"
+        if platform in PLATFORMS.get(backend, ()) or named:
             return backend
-        if not platform and not file and _lies(name, content):
+        if is_silent and _lies(name, content):
             return backend
     return _BACKENDS.get(platform, "")
 
 
-def serving(message: Any, name: str, content: Collection[str]) -> str | None:
+def serving(message: Any, name: str, content: Collection[str], release: Release) -> str | None:
     """Return what serves a model of a name, None where the server cannot tell.
 
     `content` are the names in the first folder of the model by its letters, version or not. What
     tells nothing, no platform and no file, may tell its backend behind the first dot of its name.
     """
-    found = message.backend or derived(message, content)
+    found = message.backend or derived(message, content, release)
     if found or message.platform == ENSEMBLE:
         return str(found or ENSEMBLE)
     if message.platform or message.default_model_filename:

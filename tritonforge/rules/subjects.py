@@ -36,7 +36,7 @@ class Config:
             return str(self.message.backend)
         if is_untold(self.message) and self.content is None:
             return ONNX
-        return derived(self.message, self.content or ())
+        return derived(self.message, self.content or (), self.release)
 
     @property
     def is_onnx(self) -> bool:
