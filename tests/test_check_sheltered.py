@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -103,3 +105,29 @@ def test_no_process_is_left(shelter):
     other("x")
     del other
     assert children() == before
+
+
+def test_it_ends_with_a_process_that_is_killed(tmp_path):
+    """Whatever it is deep in by then, such as a loop of C++ that minds no line that is closed."""
+    busy = tmp_path / "busy.py"
+    busy.write_text(
+        "import os, signal, time\n"
+        "from tritonforge.check.sheltered import Shelter\n"
+        "def work():\n"
+        "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "    print(os.getpid(), flush=True)\n"
+        "    time.sleep(600)\n"
+        "Shelter(work)()\n"
+    )
+    with subprocess.Popen([sys.executable, busy], stdout=subprocess.PIPE, text=True) as first:
+        copy = int(first.stdout.readline())
+        first.kill()
+    until = time.monotonic() + 10
+    while Path(f"/proc/{copy}").exists() and _state(copy) != "Z" and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{copy}").exists() or _state(copy) == "Z"
+
+
+def _state(pid):
+    """Return what the kernel says that a process does; Z is dead, and not taken notice of."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

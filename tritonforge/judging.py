@@ -38,7 +38,7 @@ def judge(
     will be gone, by relative path.
     """
     with _shown(repository, name, stage, config, version, obsolete) as seen:
-        report = check(seen, target=target)
+        report = check(seen, target=target, sheltered=False)
     others = {str(number) for number in repository.versions(name) if number != version}
     found = [
         each

@@ -81,7 +81,7 @@ def child(
             cwd=cwd,
             pass_fds=tuple(pass_fds),
             start_new_session=True,
-            preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - it only calls prctl
+            preexec_fn=die_with(os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - it only calls prctl
         )
     except OSError as error:
         raise ForgeError(f"cannot run {argv[0]}: {error.strerror or error}") from error
@@ -165,12 +165,12 @@ def has_memory(child: Child) -> bool:
         return False
 
 
-def _die_with(parent: int) -> Callable[[], None]:
-    """Make the function that ties a new child's life to this process."""
+def die_with(parent: int, number: signal.Signals) -> Callable[[], None]:
+    """Make the function that ties a new child's life to this process: the kernel signals it."""
     libc = ctypes.CDLL(None)  # loaded here: after fork only async-signal-safe work is sound
 
     def tie() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        libc.prctl(_PR_SET_PDEATHSIG, number)
         if os.getppid() != parent:  # the parent died before prctl took effect
             os._exit(1)
 

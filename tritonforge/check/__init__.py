@@ -56,18 +56,22 @@ def check(
     target: Release | None = None,
     codes: Collection[str] | None = None,
     cores: int | None = None,
+    sheltered: bool = True,
     progress: Progress = silent,
 ) -> Report:
     """Apply every rule to models of a repository, by default to all.
 
     Without a target each is judged for the release that it was built for, else the default one.
     What has one of `codes` is told, by default everything, of a rule in a model the first `MOST`.
-    `cores` are those of the server. Raises `RepositoryError` where there is nothing to check.
+    `cores` are those of the server. Files are read by a copy of this process, which one may end,
+    unless not `sheltered`: then by this one, which has run them and may have threads. Raises
+    `RepositoryError` where there is nothing to check.
     """
     wanted = select(repository, models)
     names = models_of(repository)
     failures: list[Failure] = []
-    read = _read(repository, names, target, progress, failures)
+    known = Known(sheltered=sheltered)
+    read = _read(repository, names, target, known, progress, failures)
     found = {name: [*_of(read[name], failures)] for name in names}
     for finding in _across(repository, read, found, cores, failures):
         found[finding.model].append(finding)
@@ -90,11 +94,12 @@ def _read(
     repository: Repository,
     names: Sequence[str],
     target: Release | None,
+    known: Known,
     progress: Progress,
     failures: list[Failure],
 ) -> dict[str, Model]:
     """Read models; one that cannot be for a fault of ours is taken down, and known by name."""
-    read, known = {}, Known()
+    read: dict[str, Model] = {}
     with ExitStack() as aside:
         alone = True
         for number, name in enumerate(names):

@@ -61,11 +61,11 @@ class Known:
     They are known again by what was read of a file, so that no date and no name matters.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, sheltered: bool = True) -> None:
         self.new = 0  # files that no check has known yet
         self._found: dict[str, Facts] = {}
         self._disk = remembering.Shelf(remembering.folder(), Facts)
-        self._worked_out = Shelter(_worked_out)
+        self._shelter = Shelter(_worked_out) if sheltered else None
 
     def of(self, path: Path, asked: Asked) -> Facts:
         """Return the facts of a file; raises `GraphError` as `lean.read`, and `LostError`."""
@@ -73,7 +73,7 @@ class Known:
         key = _key(thin, asked)
         found = self._found.get(key) or self._disk.get(key)
         if found is None:
-            found, depends = self._worked_out(path, thin, asked)
+            found, depends = (self._shelter or _worked_out)(path, thin, asked)
             self.new += 1
             if depends:
                 return found
@@ -84,7 +84,8 @@ class Known:
     def close(self) -> None:
         """Forget on disk what is too much, and end what worked facts out."""
         self._disk.sweep()
-        self._worked_out.close()
+        if self._shelter is not None:
+            self._shelter.close()
 
 
 def _worked_out(path: Path, thin: bytes, asked: Asked) -> tuple[Facts, bool]:

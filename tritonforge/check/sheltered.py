@@ -18,6 +18,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Generic, ParamSpec, TypeVar
 
+from tritonforge import process
 from tritonforge.errors import ForgeError
 
 SECONDS = 60.0  # a graph of as many nodes as are looked at takes a third of it
@@ -82,9 +83,10 @@ class Shelter(Generic[P, T]):
     def _started(self) -> Connection:
         """Make the copy, which answers until its line is closed."""
         context = multiprocessing.get_context("fork")
+        tied = process.die_with(os.getpid(), signal.SIGKILL)  # it may be deep in C++ by then
         self._line, other = context.Pipe()
         self._copy = context.Process(
-            target=_answer, args=(self._work, other, self._line), daemon=True
+            target=_answer, args=(self._work, other, self._line, tied), daemon=True
         )
         with warnings.catch_warnings():
             # A thread that draws the progress holds nothing that the copy waits for.
@@ -94,8 +96,11 @@ class Shelter(Generic[P, T]):
         return self._line
 
 
-def _answer(work: Callable[P, T], line: Connection, other: Connection) -> None:
+def _answer(
+    work: Callable[P, T], line: Connection, other: Connection, tied: Callable[[], None]
+) -> None:
     """Do what is asked, one after the other, and say nothing else; ^C is the first process's."""
+    tied()
     other.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
