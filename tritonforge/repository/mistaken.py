@@ -10,7 +10,10 @@ from tritonforge.repository.entry import CONFIG
 
 def mistaken(path: Path) -> RepositoryError | None:
     """Return the error of a model's folder that was named as a repository, None for others."""
-    if not _is_model(path):
+    try:
+        if not _is_model(path):
+            return None
+    except OSError:  # one that may not be read: whoever reads it next tells that
         return None
     whole = path.resolve()
     above = path.parent if path.name not in {"", ".."} else whole.parent

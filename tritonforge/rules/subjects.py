@@ -10,6 +10,7 @@ from tritonforge.manifest import Manifest
 from tritonforge.pbtxt import Misfit
 from tritonforge.pbtxt.strict import Flaw
 from tritonforge.release import Release
+from tritonforge.repository import CONFIG
 from tritonforge.rules.backends import ONNX, derived, is_untold
 from tritonforge.tensors import Interface
 
@@ -145,6 +146,17 @@ class Model:
     def message(self) -> Any:
         """Return its config's message, None where it has none that can be read."""
         return None if self.config is None else self.config.message
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Name the folders in its folder, whether the server takes them for versions or not."""
+        return tuple(each.rstrip("/") for each in self.entries if each.endswith("/"))
+
+    @property
+    def is_nested(self) -> bool:
+        """Say whether it is none, as its folders hold models in the place of versions."""
+        inside = any(CONFIG in names for names in self.inside.values())
+        return inside and CONFIG not in self.entries and not self.versions
 
     @property
     def contents(self) -> tuple[Content, ...]:

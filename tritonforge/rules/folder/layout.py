@@ -5,9 +5,6 @@ from difflib import get_close_matches
 
 from tritonforge.pbtxt.editing import schema
 from tritonforge.repository import CONFIG, reading
-from tritonforge.rules.backends import ENSEMBLE, FILES
-from tritonforge.rules.config.general import serves_none
-from tritonforge.rules.folder.overlooked import renamed
 from tritonforge.rules.rule import Change, Found, rule
 from tritonforge.rules.subjects import Model
 
@@ -29,80 +26,6 @@ def named_as_its_folder(model: Model) -> Iterator[Found]:
             at="name",
             changes=(Change(path="name", value=schema.quote(model.name)),),
         )
-
-
-@rule("LAY102", "refused")
-def a_version_is_served(model: Model) -> Iterator[Found]:
-    """A model has a folder of a version that its policy has served, an ensemble, too.
-
-    Versions lie in folders that begin with a number above 0; of a number with a 0 before it, and
-    of a name that begins otherwise, the server makes no version. Git keeps no empty folder, so that
-    an ensemble's is easily lost.
-
-    Source: triton-inference-server/core, `model_lifecycle.cc` (VersionsToLoad).
-    Remedy: put the model's file into a folder called 1, or mend version_policy.
-    """
-    if (
-        model.versions
-        or model.is_lost
-        or _is_nested(model)
-        or (model.config is None and model.text is not None)
-    ):
-        return
-    numbers = [each for each in map(reading.version_of, _folders(model)) if each is not None]
-    if numbers and model.message is not None and serves_none(model.message):
-        return  # which GEN110 tells of the policy alone
-    if numbers:
-        there = ", ".join(map(str, sorted(numbers)))
-        yield Found(said=f"the policy has no version served: there is {there}", at="version_policy")
-        return
-    meant = next((name for name in _folders(model) if _holds_a_file(model, name)), None)
-    said = "there is no version: a folder called by a number, such as 1"
-    if meant is not None:
-        why = f"the server reads no number in {meant!r}"
-        if meant.isascii() and meant.isdigit():
-            why = f"{meant!r} begins with a 0, and is no number to the server"
-        said = f"there is no version: {why}{renamed(meant, _folders(model))}"
-    yield Found(said=said, file=meant)
-
-
-@rule("LAY103", "refused")
-def called_by_its_number_alone(model: Model) -> Iterator[Found]:
-    """The folder of a version that is served is called by its number and nothing else.
-
-    The server reads the number that a name begins with, so `3.partial` is version 3, and `-1` and
-    `1e3` are versions, too; then it looks for the model in a folder called by that number alone.
-
-    Source: triton-inference-server/core, `model_config_utils.cc` (GetModelVersionFromPath), which
-    reads with `std::stoll`.
-    Remedy: rename the folder; one that is to be passed over begins with a dot.
-    """
-    folders = _folders(model)
-    for number in model.versions if model.backend != ENSEMBLE else ():  # which has no file there
-        if reading.folder_of(number) not in folders:
-            name = next(each for each in folders if reading.version_of(each) == number)
-            yield Found(
-                said=f"the server takes {name!r} for version {number}, and looks for it in"
-                f" {reading.folder_of(number)!r}",
-                file=name,
-            )
-
-
-@rule("LAY104", "refused")
-def a_number_of_64_bits(model: Model) -> Iterator[Found]:
-    """The name of a folder begins with no number beyond 64 bits.
-
-    The server does not catch what `std::stoll` throws at such a number, and ends: with it all other
-    models.
-
-    Source: triton-inference-server/core, `model_config_utils.cc` (GetModelVersionFromPath).
-    Remedy: rename the folder, or take it out of the model's.
-    """
-    for name in _folders(model):
-        number = reading.version_of(name)
-        if number is not None and not -reading.MOST_VERSION <= number <= reading.MOST_VERSION:
-            said = f"{name[:40]!r} begins with a number beyond 64 bits, which ends the server"
-            yield Found(said=said, file=name)
 
 
 @rule("LAY105", "refused")
@@ -146,7 +69,7 @@ def a_backend_is_told(model: Model) -> Iterator[Found]:
     if (
         model.backend is not None
         or model.is_lost
-        or _is_nested(model)
+        or model.is_nested
         or f"{CONFIG}/" in model.entries
     ):
         return
@@ -184,7 +107,7 @@ def the_file_is_there(model: Model) -> Iterator[Found]:
     """
     for number, file in model.files.items():
         folder = reading.folder_of(number)
-        if not file.missing or folder not in _folders(model):
+        if not file.missing or folder not in model.folders:
             continue
         name = file.path.removeprefix(f"{folder}/")
         held = [each for each in model.inside[f"{folder}/"] if not each.endswith("/")]
@@ -206,7 +129,7 @@ def models_lie_right_below_the_repository(model: Model) -> Iterator[Found]:
     Source: triton-inference-server/core, `model_repository_manager.cc` (Poll).
     Remedy: name the inner folder as the repository, or move its models up.
     """
-    if _is_nested(model):
+    if model.is_nested:
         inner = next(each for each, names in model.inside.items() if CONFIG in names)
         yield Found(said=f"it is no model: {inner}{CONFIG} lies a folder too deep", file=inner)
 
@@ -238,23 +161,6 @@ def the_repository_has_no_lost_link(model: Model) -> Iterator[Found]:
     """
     if model.is_lost:
         yield Found(said="the link leads nowhere, and the server loads no model at all", file="")
-
-
-def _folders(model: Model) -> tuple[str, ...]:
-    """Name the folders in a model's folder."""
-    return tuple(each.rstrip("/") for each in model.entries if each.endswith("/"))
-
-
-def _holds_a_file(model: Model, name: str) -> bool:
-    """Say whether a folder holds what may be a model's file."""
-    kinds = {each.rpartition(".")[2] for each in FILES}
-    return any(each.rpartition(".")[2] in kinds for each in model.inside.get(f"{name}/", ()))
-
-
-def _is_nested(model: Model) -> bool:
-    """Say whether a folder holds models in the place of versions."""
-    inside = any(CONFIG in names for names in model.inside.values())
-    return inside and CONFIG not in model.entries and not model.versions
 
 
 def _near(name: str, held: list[str]) -> str | None:
