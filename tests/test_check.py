@@ -130,6 +130,17 @@ def test_what_the_file_mends_is_told_of_it_alone(tmp_path, text, code):
     assert (planned.left, after.findings) == ((), ())
 
 
+def test_what_is_silenced_or_left_out_hides_nothing_else(tmp_path):
+    folder = tiny.double(tmp_path, "m")
+    text = ROWS.replace("dims: 4 }\no", "dims: 0 } # tritonforge: ignore FIT107\no")
+    (folder / "config.pbtxt").write_text(f"{text}\ndynamic_batching {{ }}\n")
+    repository = Repository(tmp_path)
+    assert [each.rule.code for each in check(repository).findings] == ["TEN104"]
+    (folder / "config.pbtxt").write_text(text.partition("#")[0] + text.partition("FIT107")[2])
+    (found,) = check(repository, codes={"TEN104"}).findings
+    assert found.rule.code == "TEN104"
+
+
 def test_a_name_that_no_file_can_have_is_that_of_none(tmp_path):
     folder = tiny.double(tmp_path, "m")
     with (folder / "config.pbtxt").open("a") as file:

@@ -25,7 +25,7 @@ def work(what, **more):
     if what == "sleep":
         time.sleep(60)
     if what == "grow":
-        return len(bytearray(sheltered.MEMORY + (1 << 20)))
+        return len(bytearray(2 * sheltered.MEMORY))
     if what == "damaged":
         raise GraphError("it is damaged", hint="mend it")
     if what == "unforeseen":

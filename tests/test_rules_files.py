@@ -371,7 +371,14 @@ def test_a_config_that_is_not_the_proven_one(model):
     assert of(model) == []
 
 
-def test_an_error_of_what_is_not_as_proven_says_enough(model):
+def test_what_else_is_amiss_with_a_field_does_not_say_that_it_is_not_as_proven(model):
+    path = model / "config.pbtxt"
+    text = re.sub("max_batch_size: [0-9]+", "max_batch_size: 4096", path.read_text())
+    path.write_text(pbtxt.unset(text, "dynamic_batching"))
+    assert of(model) == ["BAT205", "PRF205"]
+
+
+def test_a_refusal_of_what_is_not_as_proven_says_enough(model):
     path, file = model / "config.pbtxt", model / "1" / "model.onnx"
     text = path.read_text()
     path.write_text(text.replace("TYPE_FP32", "TYPE_FP16", 1))

@@ -79,13 +79,13 @@ def check(
     silenced: list[Finding] = []
     for name in wanted:
         left, quiet = _unsilenced(read[name], found[name], failures)
-        told += left
+        told += once(_chosen(left, codes))
         silenced += quiet
     return Report(
         models=wanted,
         releases={name: read[name].release for name in wanted},
-        findings=_chosen(told, codes),
-        silenced=_chosen(silenced, codes),
+        findings=tuple(sorted(told, key=_place)),
+        silenced=tuple(sorted(_chosen(silenced, codes), key=_place)),
         failures=tuple(each for each in failures if each.model in {"", *wanted}),
     )
 
@@ -138,10 +138,9 @@ def _across(
     return [*across, *judged(last, every, "", placed, failures)]
 
 
-def _chosen(findings: list[Finding], codes: Collection[str] | None) -> tuple[Finding, ...]:
-    """Return those of some codes, in the order of their places."""
-    chosen = (each for each in findings if codes is None or each.rule.code in codes)
-    return tuple(sorted(chosen, key=_place))
+def _chosen(findings: Sequence[Finding], codes: Collection[str] | None) -> list[Finding]:
+    """Return those of some codes."""
+    return [each for each in findings if codes is None or each.rule.code in codes]
 
 
 def _unsilenced(
@@ -166,14 +165,12 @@ def _few(findings: list[Finding]) -> Iterator[Finding]:
             yield each
 
 
-def _of(checked: Model, failures: list[Failure]) -> tuple[Finding, ...]:
-    """Return what rules of a lone model find, each fault once."""
+def _of(checked: Model, failures: list[Failure]) -> Iterator[Finding]:
+    """Yield what rules of a lone model find."""
     placed = partial(_finding, checked)
-    own: list[Finding] = []
+    yield from judged(rules.OF_MODELS, checked, checked.name, placed, failures)
     if checked.config is not None:
-        own += judged(rules.OF_CONFIGS, checked.config, checked.name, placed, failures)
-    files = [*judged(rules.OF_MODELS, checked, checked.name, placed, failures)]
-    return once(own, files)
+        yield from judged(rules.OF_CONFIGS, checked.config, checked.name, placed, failures)
 
 
 def _finding(checked: Model, rule: Rule, found: Found) -> Finding:

@@ -51,7 +51,7 @@ class Rule:
     meant, `advice` works and could be better. One that `is_lone` is of its value alone, whatever
     else is set; one that `is_lasting` is of every release and of whichever backend serves; one that
     `is_last` is of what the others refuse, and judged behind them. One that `is_echo` says of a
-    field or a file that it is another than was proven, which an error of that says better.
+    field or a file that it is another than was proven, which a refusal of that says better.
     """
 
     code: str
