@@ -92,7 +92,13 @@ def emptied(folder):
 
 ONLY_THREE = "dynamic_batching { } version_policy { specific { versions: [ 3 ] } }"
 ONE_AND_THREE = "version_policy { specific { versions: [ 1, 3 ] } }"
+
+
 # By name: how the model is placed, and what is found: code and file or place.
+def shared(folder):
+    (folder / "1" / "model.onnx").rename(folder / "model.onnx")
+
+
 CASES = {
     "fine": (placed("fine"), []),
     "link": (placed("link", linked), []),
@@ -151,6 +157,14 @@ CASES = {
     "misnamed": (
         placed("misnamed", more='default_model_filename: "net.onnx"'),
         [("LAY108", "1/net.onnx")],
+    ),
+    "beside_versions": (
+        placed("beside_versions", shared, 'default_model_filename: "../model.onnx"'),
+        [],  # GEN205 tells it
+    ),
+    "not_beside_versions": (
+        placed("not_beside_versions", more='default_model_filename: "../model.onnx"'),
+        [("LAY108", "1/../model.onnx")],
     ),
     "other_name": (
         placed("other_name", config('name: "another"\nbackend: "onnxruntime"')),

@@ -5,21 +5,18 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tritonforge import manifest, pbtxt
 from tritonforge.check import beside
-from tritonforge.check.facts import Asked, Known
-from tritonforge.check.landing import asked
+from tritonforge.check.facts import Known
+from tritonforge.check.files import files_of, relative
 from tritonforge.check.listing import Listing, listing
-from tritonforge.check.sheltered import LostError
-from tritonforge.errors import ForgeError, GraphError, RepositoryError
-from tritonforge.graph.external import described
+from tritonforge.errors import ForgeError, RepositoryError
 from tritonforge.manifest import Manifest
 from tritonforge.pbtxt import strict
 from tritonforge.release import EMBEDDED, Release, find
-from tritonforge.repository import CONFIG, MODEL, Repository, reading
-from tritonforge.rules import Config, Content, File, Model, Unread, backends
+from tritonforge.repository import CONFIG, Repository, reading
+from tritonforge.rules import Config, File, Model, Unread, backends
 
 MOST_BYTES = 1 << 20  # of a config: the longest ensembles have a tenth of it
 _MOST_MODELS = 1_000_000
@@ -65,7 +62,7 @@ def model(
     backend = backends.serving(message, name, content, release)
     files: Mapping[int, File] = {}
     if config is not None or (raw is None and kept is None):
-        files = _files(folder, message, backend, versions, release, known or Known())
+        files = files_of(folder, message, backend, versions, release, known or Known())
     return Model(
         name=name,
         path=folder,
@@ -139,7 +136,7 @@ def _manifests(folder: Path, found: Listing) -> tuple[dict[int, Manifest], dict[
             known = manifest.read(folder / each, recorded=False)
         except ForgeError as error:
             path = folder / each / manifest.MANIFEST
-            damaged[number] = _relative(str(error), path)
+            damaged[number] = relative(str(error), path)
             continue
         except OSError as error:
             if manifest.MANIFEST in found.inside[each]:
@@ -164,81 +161,3 @@ def _served(config: Config | None, entries: tuple[str, ...]) -> tuple[int, ...]:
     numbers = sorted({each for each in read if each is not None and each <= reading.MOST_VERSION})
     message = pbtxt.ModelConfig() if config is None else config.message
     return pbtxt.served(message, numbers)
-
-
-def _files(
-    folder: Path,
-    message: Any,
-    backend: str | None,
-    versions: tuple[int, ...],
-    release: Release,
-    known: Known,
-) -> dict[int, File]:
-    """Read the files of the versions that the server loads."""
-    name = message.default_model_filename or backends.file_of(backend)
-    if not name or backend == backends.ENSEMBLE:  # others may call their file as they like
-        return {}
-    if ".." in name.split("/"):  # it leads to what is no part of the model, and is not looked at
-        return {}
-    found = {}
-    for number in versions:
-        path = f"{reading.folder_of(number)}/{name.lstrip('/')}".rstrip("/")
-        if backend == backends.ONNX and _is_folder(folder / path):
-            path = f"{path}/{MODEL}"
-        if _is_missing(folder / path):
-            found[number] = File(path=path, missing=True, fault="it is not there")
-        elif backend == backends.ONNX:
-            found[number] = _file(folder, path, release, message, known)
-        else:
-            found[number] = File(path=path)
-    return found
-
-
-def _is_folder(path: Path) -> bool:
-    """Say whether a folder is there; a config may name what no file can be called."""
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):  # it is too long, or has a NUL
-        return False
-
-
-def _is_missing(path: Path) -> bool:
-    """Say whether nothing is there; what may not be looked at may be."""
-    try:
-        return not path.exists()
-    except PermissionError:
-        return False
-    except (OSError, ValueError):  # as above
-        return True
-
-
-def _file(folder: Path, path: str, release: Release, message: Any, known: Known) -> File:
-    """Read a file by its graph alone."""
-    try:
-        may_use_gpu = pbtxt.may_use_gpu(message)
-        wished = Asked(release=release, accelerator=asked(message), may_use_gpu=may_use_gpu)
-        facts = known.of(folder / path, wished)
-    except GraphError as error:
-        return File(path=path, fault=_relative(error.message, folder / path))
-    except LostError as error:
-        return File(path=path, lost=str(error))
-    served = pbtxt.completed(message, facts.has)
-    content = Content(
-        path=path,
-        has=facts.has,
-        served=served,
-        misfits=tuple(pbtxt.misfits(served, facts.has, scalars=release.scalars)),
-        refusal=facts.refusal,
-        externals=tuple(described(folder / path, each) for each in facts.needs),
-        domains=facts.domains,
-        inner=facts.inner,
-        cached_by=facts.cached_by,
-        on_cpu=facts.on_cpu,
-        widened=facts.widened,
-    )
-    return File(path=path, content=content)
-
-
-def _relative(said: str, path: Path) -> str:
-    """Name a file as a finding does, whose place is told beside."""
-    return said.replace(str(path), "it")

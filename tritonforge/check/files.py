@@ -1,0 +1,100 @@
+"""The files of a model's versions, by what they say of themselves."""
+
+from pathlib import Path
+from typing import Any
+
+from tritonforge import pbtxt
+from tritonforge.check.facts import Asked, Known
+from tritonforge.check.landing import asked
+from tritonforge.check.sheltered import LostError
+from tritonforge.errors import GraphError
+from tritonforge.graph.external import described
+from tritonforge.release import Release
+from tritonforge.repository import MODEL, reading
+from tritonforge.rules import Content, File, backends
+
+
+def files_of(
+    folder: Path,
+    message: Any,
+    backend: str | None,
+    versions: tuple[int, ...],
+    release: Release,
+    known: Known,
+) -> dict[int, File]:
+    """Read the files of the versions that the server loads."""
+    name = message.default_model_filename or backends.file_of(backend)
+    if not name or backend == backends.ENSEMBLE:  # others may call their file as they like
+        return {}
+    found = {}
+    for number in versions:
+        path = f"{reading.folder_of(number)}/{name.lstrip('/')}".rstrip("/")
+        if ".." in name.split("/") and not _is_within(folder, folder / path):
+            continue  # it leads to what is no part of the model, and is not looked at
+        if backend == backends.ONNX and _is_folder(folder / path):
+            path = f"{path}/{MODEL}"
+        if _is_missing(folder / path):
+            found[number] = File(path=path, missing=True, fault="it is not there")
+        elif backend == backends.ONNX:
+            found[number] = _file(folder, path, release, message, known)
+        else:
+            found[number] = File(path=path)
+    return found
+
+
+def _is_within(folder: Path, path: Path) -> bool:
+    """Say whether a path leads to what is in a folder, whether it is there or not."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # it is too long, has a NUL, or goes in circles
+        return False
+
+
+def _is_folder(path: Path) -> bool:
+    """Say whether a folder is there; a config may name what no file can be called."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # it is too long, or has a NUL
+        return False
+
+
+def _is_missing(path: Path) -> bool:
+    """Say whether nothing is there; what may not be looked at may be."""
+    try:
+        return not path.exists()
+    except PermissionError:
+        return False
+    except (OSError, ValueError):  # as above
+        return True
+
+
+def _file(folder: Path, path: str, release: Release, message: Any, known: Known) -> File:
+    """Read a file by its graph alone."""
+    try:
+        may_use_gpu = pbtxt.may_use_gpu(message)
+        wished = Asked(release=release, accelerator=asked(message), may_use_gpu=may_use_gpu)
+        facts = known.of(folder / path, wished)
+    except GraphError as error:
+        return File(path=path, fault=relative(error.message, folder / path))
+    except LostError as error:
+        return File(path=path, lost=str(error))
+    served = pbtxt.completed(message, facts.has)
+    content = Content(
+        path=path,
+        has=facts.has,
+        served=served,
+        misfits=tuple(pbtxt.misfits(served, facts.has, scalars=release.scalars)),
+        refusal=facts.refusal,
+        externals=tuple(described(folder / path, each) for each in facts.needs),
+        domains=facts.domains,
+        inner=facts.inner,
+        cached_by=facts.cached_by,
+        on_cpu=facts.on_cpu,
+        widened=facts.widened,
+    )
+    return File(path=path, content=content)
+
+
+def relative(said: str, path: Path) -> str:
+    """Name a file as a finding does, whose place is told beside."""
+    return said.replace(str(path), "it")
