@@ -25,7 +25,11 @@ def work(what, **more):
     if what == "sleep":
         time.sleep(60)
     if what == "grow":
-        return len(bytearray(2 * sheltered.MEMORY))
+        held = b"x" * (4 * sheltered.MEMORY)
+        time.sleep(60)
+        return len(held)
+    if what == "little" and os.getpid() != HERE:
+        raise MemoryError
     if what == "damaged":
         raise GraphError("it is damaged", hint="mend it")
     if what == "unforeseen":
@@ -54,10 +58,10 @@ def test_another_process_does_it_and_goes_on(shelter):
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        (signal.SIGSEGV, r"dies of it \(SIGSEGV\)"),
-        (signal.SIGABRT, r"dies of it \(SIGABRT\)"),
-        (signal.SIGKILL, r"dies of it \(SIGKILL\)"),
-        ("leave", "ends at it with code 3"),
+        (signal.SIGSEGV, "was killed by SIGSEGV"),
+        (signal.SIGABRT, "was killed by SIGABRT"),
+        (signal.SIGKILL, "was killed by SIGKILL .out of memory"),
+        ("leave", "ended with exit code 3"),
     ],
 )
 def test_an_end_is_told_and_the_next_is_worked_out(shelter, what, said, capfd):
@@ -70,15 +74,43 @@ def test_an_end_is_told_and_the_next_is_worked_out(shelter, what, said, capfd):
 
 def test_what_takes_too_long_is_given_up(shelter, monkeypatch):
     monkeypatch.setattr(sheltered, "SECONDS", 0.2)
-    with pytest.raises(LostError, match="takes more than"):
+    with pytest.raises(LostError, match="took more than 0 seconds"):
         shelter("sleep")
     assert shelter("behind")[1] == "behind"
 
 
 def test_what_takes_too_much_memory_is_given_up(shelter, monkeypatch):
-    monkeypatch.setattr(sheltered, "MEMORY", 1 << 30)
-    with pytest.raises(LostError, match="takes more than 1 GiB of memory"):
+    monkeypatch.setattr(sheltered, "MEMORY", 1 << 28)
+    with pytest.raises(LostError, match=r"took more than 0\.2 GiB of memory"):
         shelter("grow")
+    assert shelter("behind")[1] == "behind"
+
+
+def test_a_machine_with_too_little_memory_is_told(shelter):
+    with pytest.raises(LostError, match="found too little memory"):
+        shelter("little")
+    assert shelter("behind")[1] == "behind"
+
+
+def test_what_comes_to_nothing_takes_so_long_in_all(shelter, monkeypatch):
+    monkeypatch.setattr(sheltered, "SECONDS", 0.2)
+    monkeypatch.setattr(sheltered, "_LEFT", 0.01)
+    shelter._left = 0.0
+    began = time.monotonic()
+    for _ in range(5):
+        with pytest.raises(LostError, match="took more than"):
+            shelter("sleep")
+    assert time.monotonic() - began < 5
+
+
+def test_a_copy_that_cannot_be_started_is_told(shelter, monkeypatch):
+    def refused():
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refused)
+    with pytest.raises(LostError, match=r"could not be started .*Resource temporarily unavailable"):
+        shelter("x")
+    monkeypatch.undo()
     assert shelter("behind")[1] == "behind"
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -70,8 +70,8 @@ def check(
     wanted = select(repository, models)
     names = models_of(repository)
     failures: list[Failure] = []
-    known = Known(sheltered=sheltered)
-    read = _read(repository, names, target, known, progress, failures)
+    with closing(Known(sheltered=sheltered)) as known:
+        read = _read(repository, names, target, known, progress, failures)
     found = {name: [*_of(read[name], failures)] for name in names}
     for finding in _across(repository, read, found, cores, failures):
         found[finding.model].append(finding)
@@ -112,7 +112,6 @@ def _read(
             except Exception as error:  # noqa: BLE001 - the other models are read nonetheless
                 failures.append(failure(error, name))
                 read[name] = unread(repository, name, target)
-    known.close()
     return read
 
 

@@ -13,7 +13,7 @@ import tritonforge
 from tritonforge import formed, graph, placement
 from tritonforge.check import remembering
 from tritonforge.check.landing import landing
-from tritonforge.check.sheltered import Shelter
+from tritonforge.check.sheltered import LostError, Shelter
 from tritonforge.errors import GraphError
 from tritonforge.graph import lean
 from tritonforge.graph.external import Needed, needed, takes_in
@@ -64,6 +64,7 @@ class Known:
     def __init__(self, *, sheltered: bool = True) -> None:
         self.new = 0  # files that no check has known yet
         self._found: dict[str, Facts] = {}
+        self._lost: dict[str, LostError] = {}
         self._disk = remembering.Shelf(remembering.folder(), Facts)
         self._shelter = Shelter(_worked_out) if sheltered else None
 
@@ -73,13 +74,23 @@ class Known:
         key = _key(thin, asked)
         found = self._found.get(key) or self._disk.get(key)
         if found is None:
-            found, depends = (self._shelter or _worked_out)(path, thin, asked)
+            found, depends = self._new(key, path, thin, asked)
             self.new += 1
             if depends:
                 return found
             self._disk.put(key, found)
         self._found[key] = found
         return found
+
+    def _new(self, key: str, path: Path, thin: bytes, asked: Asked) -> tuple[Facts, bool]:
+        """Work out what no check has known yet, once also where that ends the worker."""
+        if key in self._lost:
+            raise self._lost[key]
+        try:
+            return (self._shelter or _worked_out)(path, thin, asked)
+        except LostError as error:
+            self._lost[key] = error
+            raise
 
     def close(self) -> None:
         """Forget on disk what is too much, and end what worked facts out."""

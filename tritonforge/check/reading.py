@@ -40,9 +40,7 @@ def models(repository: Repository) -> tuple[str, ...]:
     return tuple(sorted({*lost, *(each.removesuffix("/") for each in folders)}))
 
 
-def model(
-    repository: Repository, name: str, target: Release | None, known: Known | None = None
-) -> Model:
+def model(repository: Repository, name: str, target: Release | None, known: Known) -> Model:
     """Read one model; without a target for the release that it was built for, else the default."""
     folder = repository.path / name
     found = listing(folder)
@@ -62,7 +60,7 @@ def model(
     backend = backends.serving(message, name, content, release)
     files: Mapping[int, File] = {}
     if config is not None or (raw is None and kept is None):
-        files = files_of(folder, message, backend, versions, release, known or Known())
+        files = files_of(folder, message, backend, versions, release, known)
     return Model(
         name=name,
         path=folder,

@@ -49,8 +49,8 @@ class Config:
 class File:
     """The file of a version that the server loads; `path` is relative to the model's folder.
 
-    `missing` says that nothing is there, `fault` why it cannot be read, `lost` what becomes of
-    ONNX's library over it. `content` is None then, and of a file for another backend.
+    `missing` says that nothing is there, `fault` why it cannot be read, `lost` what became of
+    the process that read it. `content` is None then, and of a file for another backend.
     """
 
     path: str

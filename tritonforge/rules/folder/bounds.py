@@ -74,14 +74,15 @@ def a_folder_holds_few_names(model: Model) -> Iterator[Found]:
 def a_file_can_be_judged(model: Model) -> Iterator[Found]:
     """A model's file can be judged to its end.
 
-    ONNX's library, which infers the types of its values, does not come through each file: it ends,
-    or goes on for minutes. ONNX Runtime holds much of the same code, and of the file nothing is
-    judged.
+    ONNX's library, which infers the types of its values, does not come through each file: it
+    crashes, goes on for minutes, or takes all memory. ONNX Runtime holds much of the same code. Of
+    such a file nothing is judged, and neither is it where the machine itself has too little.
 
     Source: onnx, `shape_inference/implementation.cc`; `tritonforge/check/sheltered.py`.
-    Remedy: look for a node with attributes or shapes that make no sense, or export the model again.
+    Remedy: check again where there is more memory and less else to do; if it stays, look for a node
+    with attributes or shapes that make no sense, or export the model again.
     """
     for file in model.files.values():
         if file.lost is not None:
-            said = f"ONNX's library {file.lost}, and nothing of it is judged"
+            said = f"nothing of it is judged: the process that read it {file.lost}"
             yield Found(said=said, file=file.path)
