@@ -11,6 +11,7 @@ import tiny
 from tritonforge import pbtxt, release
 from tritonforge.check import MOST, Finding, check, fixing, reading, silencing
 from tritonforge.check.clashing import clash, in_order
+from tritonforge.check.facts import Known
 from tritonforge.errors import RepositoryError
 from tritonforge.pbtxt.editing import tree
 from tritonforge.repository import Repository
@@ -248,7 +249,7 @@ def test_what_is_not_chosen_is_silenced_all_the_same(repository):
 def test_of_other_files_a_comment_for_the_whole_file_counts_alone(repository):
     text = CONFIG.replace("4", "4  # tritonforge: ignore LBL999")
     for comment, count in (("", 1), ("# tritonforge: ignore-file LBL\n", 0)):
-        model = reading.model(repository, "m", None)
+        model = reading.model(repository, "m", None, Known())
         told = Finding(
             rule=Rule(code="LBL999", severity="wrong", judge=list),
             model="m",

@@ -383,6 +383,8 @@ def test_a_refusal_of_what_is_not_as_proven_says_enough(model):
     text = path.read_text()
     path.write_text(text.replace("TYPE_FP32", "TYPE_FP16", 1))
     assert of(model) == ["FIT105"]
+    path.write_text(f"{path.read_text()}\noptimization {{ graph {{ level: -1 }} }}\n")
+    assert of(model) == ["FIT105", "PRF301"]
     path.write_text(text)
     file.write_bytes(b"no model")
     assert of(model) == ["OPS101"]

@@ -70,6 +70,12 @@ def test_a_node_without_an_input_that_it_needs_is_unsound():
         typed.inferred(model)
 
 
+def test_a_matrix_of_ones_is_of_two_dimensions():
+    model = graphs.one("EyeLike", [("x", [2, 3, 4])], [("y", None)])
+    with pytest.raises(UnsoundError, match="2-dimensional"):
+        typed.inferred(model)
+
+
 def test_an_einsum_of_no_letters_is_unsound():
     model = graphs.one("Einsum", [("x", [3, 3])], [("y", [3])], equation=b"i\xff->i")
     with pytest.raises(UnsoundError, match="Einsum is not ASCII"):

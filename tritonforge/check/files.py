@@ -61,11 +61,12 @@ def _is_folder(path: Path) -> bool:
 def _is_missing(path: Path) -> bool:
     """Say whether nothing is there; what may not be looked at may be."""
     try:
-        return not path.exists()
+        path.stat()  # `exists` does not tell what may not be looked at, from Python 3.14 on
     except PermissionError:
         return False
     except (OSError, ValueError):  # as above
         return True
+    return False
 
 
 def _file(folder: Path, path: str, release: Release, message: Any, known: Known) -> File:

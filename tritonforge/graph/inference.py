@@ -8,7 +8,7 @@ from onnx.defs import OpSchema
 
 from tritonforge.graph import contrib
 from tritonforge.graph.schemas import MAIN, every_graph
-from tritonforge.graph.standins import always, is_told, stand_in
+from tritonforge.graph.standins import DEADLY, always, is_told, stand_in
 
 _ANY_OPSET = 17  # of a model without one
 
@@ -30,7 +30,7 @@ def infer(model: ModelProto, **options: bool) -> ModelProto:
         copy.opset_import.add(version=_ANY_OPSET)
     own: dict[int, NodeProto] = {}
     for index, proto in enumerate(_every(copy.graph)):
-        if is_told(proto, opset):
+        if is_told(proto, opset) and proto.op_type not in DEADLY:
             continue
         given = NodeProto.FromString(proto.SerializeToString())
         if stand_in(proto):

@@ -25,7 +25,8 @@ _LABELS = {  # what a LabelEncoder gives, by its attribute
     "values_strings": TensorProto.STRING,
 }
 _NEVER_TOLD = {"GroupNormalization"}  # ONNX infers nothing of it; it gives what it takes
-_DEADLY = {"EyeLike", "RegexFullMatch"}  # ONNX's own code dies where the input has no known type
+# ONNX's own code dies of these where the input's type is not known, as behind what it cannot infer.
+DEADLY = {"EyeLike", "RegexFullMatch"}
 _NUMBERS = {
     **{f"tensor({name.lower()})": number for name, number in TensorProto.DataType.items()},
     "tensor(double)": TensorProto.DOUBLE,
@@ -36,7 +37,7 @@ def is_told(proto: NodeProto, opset: int) -> bool:
     """Say whether ONNX infers what a node gives, so that nothing need stand in for it."""
     if (proto.domain or MAIN) != MAIN:
         return False
-    if proto.op_type in _NEVER_TOLD | _DEADLY:
+    if proto.op_type in _NEVER_TOLD:
         return False
     named = proto.op_type in _OF_ITS_SCALE | _OF_ITS_INPUT
     return not named or schemas.schema(MAIN, proto.op_type, opset) is not None
@@ -68,12 +69,12 @@ def stand_in(proto: NodeProto) -> bool:
     if proto.op_type in _OF_ITS_SCALE and len(proto.input) > 1:
         # is of its base's type, and as large as its exponent
         return _become(proto, "Pow", [proto.input[1], proto.input[0]])
-    if proto.op_type in _DEADLY:
+    if proto.op_type in DEADLY:
         given = [each.i for each in proto.attribute if each.name == "dtype"]
         kind = TensorProto.BOOL if proto.op_type == "RegexFullMatch" else next(iter(given), None)
         if kind is not None:
             return _become(proto, "Cast", proto.input[:1], to=kind)
-    if proto.op_type in _OF_ITS_SCALE | _OF_ITS_INPUT | _NEVER_TOLD | _DEADLY:
+    if proto.op_type in _OF_ITS_SCALE | _OF_ITS_INPUT | _NEVER_TOLD | DEADLY:
         return _become(proto, "Identity", proto.input[:1])
     return False
 

@@ -66,9 +66,12 @@ def broken(folder: Path) -> tuple[str, ...]:
 def _leads_nowhere(link: Path) -> bool:
     """Say whether nothing is where a link leads; what may not be looked at may be there."""
     try:
-        return not link.exists()
-    except OSError:
+        link.stat()
+    except PermissionError:
         return False
+    except OSError:
+        return True
+    return False
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

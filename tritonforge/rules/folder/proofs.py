@@ -133,20 +133,19 @@ def the_config_is_proven(model: Model) -> Iterator[Found]:
     for number in model.versions:
         known = model.manifests.get(number)
         if known is not None and known.config != model.text:
-            changed = _changed(known.config, model.config.message)
-            if changed is not None:
+            for changed in _changed(known.config, model.config.message):
                 said = f"{changed} is not as version {number} was proven with"
                 yield Found(said=said, at=changed)
 
 
-def _changed(proven: str, message: Any) -> str | None:
-    """Return the first field in which a config computes otherwise, None where there is none."""
+def _changed(proven: str, message: Any) -> tuple[str, ...]:
+    """Name the fields in which a config computes otherwise."""
     try:
         before = _unlabelled(pbtxt.parse_known(proven))
     except ConfigError:  # of a newer tritonforge, perhaps
-        return None
+        return ()
     after = _unlabelled(message)
-    return next((each for each in _COMPUTED if getattr(before, each) != getattr(after, each)), None)
+    return tuple(each for each in _COMPUTED if getattr(before, each) != getattr(after, each))
 
 
 def _unlabelled(message: Any) -> Any:
