@@ -195,7 +195,7 @@ CASES = {
         bare("bare.onnxruntime", renamed("model.onnxruntime")),
         [("LAY107", "1/")],
     ),
-    "nothing": (lambda root: (root / "nothing").mkdir(), [("LAY102", ""), ("LAY107", "")]),
+    "nothing": (lambda root: (root / "nothing").mkdir(), [("LAY102", "")]),
     "nested": (nested, [("LAY109", "inner/")]),
     "platform": (placed("platform", config('platform: "onnxruntime_onnx"')), []),
     "by_file": (placed("by_file", config('default_model_filename: "model.onnx"')), []),

@@ -147,6 +147,8 @@ def dims_of_a_sample(config: Config) -> Iterator[Found]:
     """
     for place, given, entry in _fitted(config):
         same = len(given.dims) == len(entry.dims)
+        if any(dim < 1 for dim in given.dims):
+            continue  # which WRM102 tells
         if not same or any(
             want not in {-1, have} for have, want in zip(given.dims, entry.dims, strict=True)
         ):

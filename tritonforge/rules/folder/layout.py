@@ -73,8 +73,8 @@ def a_backend_is_told(model: Model) -> Iterator[Found]:
         or f"{CONFIG}/" in model.entries
     ):
         return
-    if model.config is None and model.text is not None:
-        return
+    if model.config is None and (model.text is not None or not model.versions):
+        return  # LAY102 tells of a folder that has neither a config nor a version
     message = model.message
     if message is not None and (message.platform or message.default_model_filename):
         return  # which GEN106 tells with its place
