@@ -96,6 +96,11 @@ FOUND = {
         "dynamic_batching.max_queue_delay_microseconds",
     ),
     "BAT205": (named('backend: "onnxruntime"', ""), "max_batch_size"),
+    "BAT302": (
+        whole("dynamic_batching { max_queue_delay_microseconds: 1500000 }"),
+        "dynamic_batching.max_queue_delay_microseconds",
+    ),
+    "GEN301": (whole("response_cache { enable: true }"), "response_cache.enable"),
     "BAT301": (
         whole("dynamic_batching { preferred_batch_size: [ 2, 4 ] }"),
         "dynamic_batching.preferred_batch_size",

@@ -201,3 +201,20 @@ def coupled(config: Config) -> Iterator[Found]:
             " requests that are not streamed",
             at="model_transaction_policy.decoupled",
         )
+
+
+@rule("GEN301", "advice", is_lasting=True)
+def cached_by_the_server(config: Config) -> Iterator[Found]:
+    """A response cache is read by a server that has one.
+
+    Without --cache-config the server keeps no responses, and runs the model for each request.
+
+    Source: triton-inference-server/core, `backend_model.cc` (SetConfiguredScheduler); server,
+    `docs/user_guide/response_cache.md`.
+    Remedy: start the server so, as with --cache-config=local,size=67108864; or take response_cache
+    out.
+    """
+    message = config.message
+    is_refused = message.HasField("sequence_batching") or message.model_transaction_policy.decoupled
+    if message.response_cache.enable and not is_refused:
+        yield Found(said="it is read with --cache-config only", at="response_cache.enable")
