@@ -90,6 +90,18 @@ def emptied(folder):
     (folder / "1" / "model.onnx").rename(folder / "2" / "model.onnx")
 
 
+def strayed(folder):
+    """Make the model's file a link that leads nowhere."""
+    (folder / "1" / "model.onnx").unlink()
+    (folder / "1" / "model.onnx").symlink_to("/weights/model.onnx")
+
+
+def strange(root, name, text, file="model.onnx"):
+    """Place a file of ONNX into a model of another backend."""
+    other(root, name, text)
+    (root / name / "1" / file).write_bytes(b"")
+
+
 ONLY_THREE = "dynamic_batching { } version_policy { specific { versions: [ 3 ] } }"
 ONE_AND_THREE = "version_policy { specific { versions: [ 1, 3 ] } }"
 
@@ -218,6 +230,15 @@ CASES = {
         lambda root: other(root, "plan", 'platform: "tensorrt_plan"'),
         [("LAY108", "1/model.plan")],
     ),
+    "strayed": (placed("strayed", strayed), [("LAY108", "1/model.onnx")]),
+    "strange_plan": (
+        lambda root: strange(root, "strange_plan", 'platform: "tensorrt_plan"'),
+        [("LAY108", "1/model.plan")],
+    ),
+    "strange_torch": (
+        lambda root: strange(root, "strange_torch", 'backend: "pytorch"', "net.onnx"),
+        [("LAY108", "1/model.pt")],
+    ),
     "a b": (placed("a b"), [("LAY302", "name")]),
 }
 # The embedded server's backend is one of Python, which takes no blank in a name; for a model.py
@@ -262,6 +283,40 @@ def test_what_is_amiss_is_found_where_it_is(report, name):
 def test_a_folder_that_is_passed_over_is_told_what_it_should_be_called(report, name, said):
     (found,) = [each for each in report.findings if each.model == name]
     assert found.found.said.removeprefix("there is no version: ") == said
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "edits"),
+    [
+        ("strayed", "the link 'model.onnx' leads nowhere: to '/weights/model.onnx'", []),
+        (
+            "strange_plan",
+            "version 1 has no 'model.plan', which the server loads;"
+            " 'model.onnx' is a file of ONNX, which the backend onnxruntime serves",
+            [],
+        ),
+        (
+            "strange_torch",
+            "version 1 has no 'model.pt', which the server loads;"
+            " 'net.onnx' is a file of ONNX, which the backend onnxruntime serves",
+            [],
+        ),
+        (
+            "capital",
+            "version 1 has no 'model.onnx', which the server loads; 'Model.onnx' is there",
+            [("default_model_filename", '"Model.onnx"')],
+        ),
+        (
+            "empty",
+            "version 2 has no 'model.onnx', which the server loads; the folder is empty",
+            [],
+        ),
+    ],
+)
+def test_a_file_that_is_not_there_is_told_with_what_is(report, name, said, edits):
+    (found,) = [each.found for each in report.findings if each.model == name]
+    assert found.said == said
+    assert [(each.path, each.value) for each in found.changes] == edits
 
 
 def test_the_server_refuses_what_is_refused_and_nothing_else(embedded, repository, report):

@@ -34,7 +34,8 @@ def files_of(
         if backend == backends.ONNX and _is_folder(folder / path):
             path = f"{path}/{MODEL}"
         if _is_missing(folder / path):
-            found[number] = File(path=path, missing=True, fault="it is not there")
+            strayed = _strayed((folder / path).parent)
+            found[number] = File(path=path, missing=True, fault="it is not there", strayed=strayed)
         elif backend == backends.ONNX:
             found[number] = _file(folder, path, release, message, known)
         else:
@@ -67,6 +68,14 @@ def _is_missing(path: Path) -> bool:
     except (OSError, ValueError):  # as above
         return True
     return False
+
+
+def _strayed(folder: Path) -> dict[str, str]:
+    """Say of the links in a folder that lead nowhere where they say; nothing where none may."""
+    try:
+        return {each: str((folder / each).readlink()) for each in reading.broken(folder)}
+    except (OSError, ValueError):  # as above
+        return {}
 
 
 def _file(folder: Path, path: str, release: Release, message: Any, known: Known) -> File:

@@ -50,11 +50,13 @@ class File:
     """The file of a version that the server loads; `path` is relative to the model's folder.
 
     `missing` says that nothing is there, `fault` why it cannot be read, `lost` what became of
-    the process that read it. `content` is None then, and of a file for another backend.
+    the process that read it. `content` is None then, and of a file for another backend. `strayed`
+    are the links beside one that is missing which lead nowhere, and where they say.
     """
 
     path: str
     missing: bool = False
+    strayed: Mapping[str, str] = field(default_factory=dict)
     fault: str | None = None
     lost: str | None = None
     content: "Content | None" = None

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from difflib import get_close_matches
+from pathlib import PurePosixPath
 
 from tritonforge.pbtxt.editing import schema
 from tritonforge.repository import CONFIG, reading
+from tritonforge.rules.backends import ONNX
 from tritonforge.rules.rule import Change, Found, rule
 from tritonforge.rules.subjects import Model
 
 _PYTHON = "python"
+_ENDING = ".onnx"
 
 
 @rule("LAY101", "refused")
@@ -103,18 +106,25 @@ def the_file_is_there(model: Model) -> Iterator[Found]:
 
     Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (LoadModel); core,
     `model_config_utils.cc` (AutoCompleteBackendFields).
-    Remedy: rename the file, or say its name as default_model_filename.
+    Remedy: rename the file, or say its name as default_model_filename; mend a link that leads
+    nowhere.
     """
     for number, file in model.files.items():
         folder = reading.folder_of(number)
         if not file.missing or folder not in model.folders:
             continue
         name = file.path.removeprefix(f"{folder}/")
+        if (link := PurePosixPath(name).name) in file.strayed:
+            said = f"the link {link!r} leads nowhere: to {file.strayed[link]!r}"
+            yield Found(said=said, file=file.path)
+            continue
         held = [each for each in model.inside[f"{folder}/"] if not each.endswith("/")]
-        near = _near(name, held)
-        there = f", {near!r} is" if near else ", the folder is empty" if not held else ""
+        near, said = _instead(
+            model.backend, name, [each for each in held if each not in file.strayed]
+        )
         yield Found(
-            said=f"version {number} has no {name!r}, which the server loads{there}",
+            said=f"version {number} has no {name!r}, which the server loads"
+            f"{said if held else '; the folder is empty'}",
             file=file.path,
             changes=_named(model, near) if near else (),
         )
@@ -163,6 +173,16 @@ def the_repository_has_no_lost_link(model: Model) -> Iterator[Found]:
         yield Found(said="the link leads nowhere, and the server loads no model at all", file="")
 
 
+def _instead(backend: str | None, name: str, held: list[str]) -> tuple[str | None, str]:
+    """Return the file that is probably meant, if any, and what is said of it."""
+    near = _near(name, held)
+    strange = [each for each in held if each.endswith(_ENDING)]
+    if backend != ONNX and not name.endswith(_ENDING) and near in {None, *strange} and strange:
+        file = near or strange[0]
+        return None, f"; {file!r} is a file of ONNX, which the backend {ONNX} serves"
+    return near, f"; {near!r} is there" if near else ""
+
+
 def _near(name: str, held: list[str]) -> str | None:
     """Return the file that is probably meant, None where that is not plain."""
     ending = name[name.rfind(".") :] if "." in name else ""
@@ -175,7 +195,9 @@ def _near(name: str, held: list[str]) -> str | None:
 def _named(model: Model, name: str) -> tuple[Change, ...]:
     """Say the name of the file in the config, where each version that is served holds it."""
     folders = [f"{reading.folder_of(number)}/" for number in model.versions]
-    if model.config is None or not name.endswith(".onnx") or '"' in name or "\\" in name:
+    if model.config is None or model.backend != ONNX:
+        return ()  # other backends load no such file, whatever it is called
+    if not name.endswith(_ENDING) or '"' in name or "\\" in name:
         return ()
     if not all(name in model.inside.get(each, ()) for each in folders):
         return ()
