@@ -1,6 +1,7 @@
 """What a check finds of a repository, where, what silences it and what mends it."""
 
 import resource
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -325,7 +326,27 @@ def test_a_config_outside_the_repository_is_left(repository, tmp_path_factory):
     path.symlink_to(outside)
     plan, _ = fixed(repository)
     assert outside.read_text("utf-8") == CONFIG
-    assert "out of the repository" in plan.left[0].why
+    assert plan.left[0].why == f"a link leads from here to {str(outside)!r}: mend that file"
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_a_config_that_is_a_link_to_another_models_is_left(repository, is_whole):
+    place(repository.path, "linked", CONFIG)
+    folder = repository.path / "linked"
+    path = folder / "config.pbtxt"
+    if is_whole:
+        shutil.rmtree(folder)
+        folder.symlink_to("m")
+    else:
+        path.unlink()
+        path.symlink_to("../m/config.pbtxt")
+    plan, report = fixed(repository)
+    assert read(repository) == CONFIG.replace('"other"', '"m"')
+    assert [(each.finding.model, each.why) for each in plan.left] == [
+        ("linked", "a link leads from here to 'm/config.pbtxt': mend that file")
+    ]
+    assert path.is_symlink() is not is_whole
+    assert "linked" in {each.model for each in report.findings}
 
 
 def test_all_files_are_written_or_none(repository):

@@ -102,6 +102,7 @@ def strange(root, name, text, file="model.onnx"):
     (root / name / "1" / file).write_bytes(b"")
 
 
+STRANGE = "is a file of ONNX, which the backend onnxruntime serves"
 ONLY_THREE = "dynamic_batching { } version_policy { specific { versions: [ 3 ] } }"
 ONE_AND_THREE = "version_policy { specific { versions: [ 1, 3 ] } }"
 
@@ -291,14 +292,12 @@ def test_a_folder_that_is_passed_over_is_told_what_it_should_be_called(report, n
         ("strayed", "the link 'model.onnx' leads nowhere: to '/weights/model.onnx'", []),
         (
             "strange_plan",
-            "version 1 has no 'model.plan', which the server loads;"
-            " 'model.onnx' is a file of ONNX, which the backend onnxruntime serves",
+            f"version 1 has no 'model.plan', which the server loads; 'model.onnx' {STRANGE}",
             [],
         ),
         (
             "strange_torch",
-            "version 1 has no 'model.pt', which the server loads;"
-            " 'net.onnx' is a file of ONNX, which the backend onnxruntime serves",
+            f"version 1 has no 'model.pt', which the server loads; 'net.onnx' {STRANGE}",
             [],
         ),
         (

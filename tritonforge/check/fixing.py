@@ -94,8 +94,10 @@ def _file(repository: Repository, model: str) -> ConfigFile:
     path = repository.model_dir(model) / CONFIG
     if not path.is_file():
         raise RepositoryError(f"there is no {CONFIG}")
-    if not path.resolve().is_relative_to(repository.path.resolve()):
-        raise RepositoryError(f"{CONFIG} leads out of the repository")
+    root, real = repository.path.resolve(), path.resolve()
+    if real != root / model / CONFIG:  # it is of another model, or shared
+        shown = real.relative_to(root) if real.is_relative_to(root) else real
+        raise RepositoryError(f"a link leads from here to {str(shown)!r}: mend that file")
     return ConfigFile(path=path, model=model, repository=repository)
 
 
