@@ -296,6 +296,37 @@ def test_what_is_refused_or_passed_over_of_an_onnx_model(more, path, severity):
     assert found(whole(more)) == {(path, severity)}
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "number"),
+    [
+        ("gpu_mem_limit", "2GB", "2"),
+        ("gpu_mem_limit", "1.5", "1"),
+        ("gpu_mem_limit", "1e9", "1"),
+        ("gpu_mem_limit", " 2048 ", None),
+        ("intra_op_thread_count", "4 # four", "4"),
+        ("intra_op_thread_count", "4.0", None),
+        ("intra_op_thread_count", "4", None),
+        ("execution_mode", "1, say", "1"),
+        ("enable_mem_arena", "1", None),
+    ],
+)
+def test_a_number_with_more_behind_it_is_read_in_part(name, text, number):
+    told = said(whole(ON_GPU + parameter(name, text)))
+    sentence = f"{text!r} is read as {number}, without what is behind it"
+    assert told == ([] if number is None else [sentence])
+
+
+def test_what_is_read_for_instances_on_a_gpu_is_misread_for_them_alone():
+    assert found(whole(parameter("gpu_mem_limit", "2GB"))) == set()
+
+
+@pytest.mark.parametrize(("text", "moves"), [("2147483648", 2), ("2GB", 0), ("1.5", 0), ("", 0)])
+def test_a_cuda_option_is_moved_to_where_it_is_read_whole(text, moves):
+    more = accelerated("cuda", gpu_mem_limit=text)
+    (each,) = [each for rule, each in broken(pbtxt.parse(whole(more))) if rule.code == "CUD201"]
+    assert len(each.changes) == moves
+
+
 def test_parameters_of_cuda_are_read_for_instances_on_a_gpu():
     assert found(whole(parameter("gpu_mem_limit", "much"))) == set()
     assert found(whole(parameter("cudnn_conv_algo_search", "3"))) == set()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from tritonforge import knobs
 from tritonforge.release import Release
 from tritonforge.rules.config.accelerators import parameters
-from tritonforge.rules.config.values import unreadable
+from tritonforge.rules.config.values import unreadable, wanted
 from tritonforge.rules.places import keyed, moved, near, renamed
 from tritonforge.rules.rule import Change, Found, rule
 from tritonforge.rules.subjects import Config
@@ -15,7 +15,7 @@ _AS_PARAMETERS = {
     "cudnn_conv_algo_search": {"EXHAUSTIVE": "0", "HEURISTIC": "1", "DEFAULT": "2"},
     "arena_extend_strategy": {"kNextPowerOfTwo": "0", "kSameAsRequested": "1"},
 }
-_NUMBERED = {"gpu_mem_limit", "do_copy_in_default_stream"}
+_AS_THEY_ARE = {"gpu_mem_limit", "do_copy_in_default_stream"}
 
 
 def _given(config: Config) -> Iterator[tuple[str, str, str]]:
@@ -110,7 +110,10 @@ def kept(config: Config) -> Iterator[Found]:
 
 def _moved(config: Config, place: str, name: str, text: str) -> tuple[Change, ...]:
     """Write an option as the parameter of the model that it is, unless there is one."""
-    values = _AS_PARAMETERS.get(name, {text: text} if name in _NUMBERED else {})
+    values = _AS_PARAMETERS.get(name, {text: text} if name in _AS_THEY_ARE else {})
+    key = knobs.parameters(config.release).get(name)
+    if key is not None and name in _AS_THEY_ARE and wanted(text, key, whole=True) is not None:
+        return ()  # there it is read in part, or not at all
     if name in config.message.parameters or text not in values:
         return ()
     return moved(place, keyed("parameters", name), values[text])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tritonforge import knobs, pbtxt
 from tritonforge.knobs import Key
-from tritonforge.rules.config.values import is_off, newer, unreadable
+from tritonforge.rules.config.values import is_off, misread, newer, unreadable, wanted
 from tritonforge.rules.places import keyed, near, renamed
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
@@ -38,6 +38,15 @@ def _is_unset(key: Key) -> bool:
     return key.kind == "text" and bool(key.values)
 
 
+def _read(config: Config) -> Iterator[tuple[str, str, Key]]:
+    """Yield the parameters of which the backend reads the value: place, text and key."""
+    taken = knobs.parameters(config.release)
+    unread = () if pbtxt.may_use_gpu(config.message) else knobs.reset()
+    for place, name, text in _given(config):
+        if name in taken and name not in unread and not _is_unset(taken[name]):
+            yield place, text, taken[name]
+
+
 @rule("PRM101", "refused")
 def readable(config: Config) -> Iterator[Found]:
     """The value of a parameter is one that the backend reads.
@@ -48,11 +57,8 @@ def readable(config: Config) -> Iterator[Found]:
     Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ModelState).
     Remedy: write a value as the sentence says.
     """
-    taken = knobs.parameters(config.release)
-    unread = () if pbtxt.may_use_gpu(config.message) else knobs.reset()
-    for place, name, text in _given(config):
-        if name in taken and name not in unread and not _is_unset(taken[name]):
-            yield from unreadable(place, text, taken[name], config.release, whole=False)
+    for place, text, key in _read(config):
+        yield from unreadable(place, text, key, config.release, whole=False)
 
 
 @rule("PRM102", "refused")
@@ -147,3 +153,20 @@ def heeded(config: Config) -> Iterator[Found]:
         if name in taken and _is_unset(taken[name]) and text not in taken[name].values:
             either = " or ".join(taken[name].values)
             yield Found(said=f"{text!r} is taken for unset; it should be {either}", at=place)
+
+
+@rule("PRM204", "wrong")
+def read_whole(config: Config) -> Iterator[Found]:
+    """The value of a parameter is read whole.
+
+    Of a number the backend reads the digits and passes over what is behind them in silence: a
+    gpu_mem_limit of 2GB is one of 2 bytes.
+
+    Source: triton-inference-server/backend, `backend_common.cc` (ParseIntValue,
+    ParseUnsignedLongLongValue).
+    Remedy: write the number alone, of memory in bytes.
+    """
+    for place, text, key in _read(config):
+        number = misread(text, key)
+        if number is not None and wanted(text, key, whole=False) is None:
+            yield Found(said=f"{text!r} is read as {number}, without what is behind it", at=place)

@@ -18,6 +18,8 @@ _OFF = {"false", "off", "0"}
 _ONNX_SWITCHES = {"0", "1", "true", "True", "false", "False"}
 # What C's `strtol` reads: blanks before a number, anything behind it.
 _NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
+_NOTHING = re.compile(r"(\.0*)?\s*")
+_NUMERIC = {"integer", "size"}
 _LONGEST = 400  # digits of a number that are worth reading
 _ARENA = re.compile(r"(cpu|gpu)(:[0-9]+)?")
 
@@ -34,6 +36,17 @@ def wanted(text: str, key: Key, *, whole: bool) -> str | None:
         return None if found in key.values else " or ".join(key.values)
     read, said = _READ[key.kind]
     return None if read(text, whole) else said
+
+
+def misread(text: str, key: Key) -> str | None:
+    """Return the number for which the backend takes a text that says more, None for any other.
+
+    It reads as far as there are digits, so `2GB` are 2 bytes. A rest that says nothing, such as
+    blanks, is no matter.
+    """
+    numeric = key.kind == "choice" and all(value.isdigit() for value in key.values)
+    match = _NUMBER.match(text) if numeric or key.kind in _NUMERIC else None
+    return None if match is None or _NOTHING.fullmatch(text, match.end()) else match[1]
 
 
 def newer(
