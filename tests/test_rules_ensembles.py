@@ -91,6 +91,8 @@ def test_what_does_not_go_together_is_refused(tmp_path, second, steps, batch, co
         (["text_encoder", "Text_Encoder"], "text-encoder", None),
         (["text_decoder"], "text_encoder", None),
         (["net_v1"], "net_v2", None),
+        (["net_v11"], "net_v1.1", None),
+        (["net_v1.1"], "net-v1_1", "net_v1.1"),
         (["one"], "BOTH", None),
     ],
 )

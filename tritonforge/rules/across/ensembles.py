@@ -4,6 +4,7 @@ Source: triton-inference-server/core, `ensemble_utils.cc` (ValidateEnsembleConfi
 `model_repository_manager.cc` (dependencies, circles).
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -53,8 +54,9 @@ def _alike(name: str, models: Iterable[str]) -> str | None:
 
 
 def _letters(name: str) -> str:
-    """Return letters and digits, small."""
-    return "".join(filter(str.isalnum, name)).lower()
+    """Return letters and digits, small, with a point where numbers are parted: 1.1 is not 11."""
+    parted = re.sub(r"[\W_]+", ".", name.lower())
+    return re.sub(r"(?<!\d)\.|\.(?!\d)", "", parted)
 
 
 @rule("ENS202", "refused")
