@@ -303,6 +303,18 @@ def test_a_misspelt_input_gets_the_name_that_the_file_has(tmp_path):
     assert config.read_text() == text
 
 
+def test_a_misspelt_input_is_silenced_where_its_name_stands(tmp_path):
+    config = tiny.double(tmp_path, "m") / "config.pbtxt"
+    text = config.read_text().replace('name: "x"', '\n    name: "xx"')
+    config.write_text(text)
+    (found,) = check(Repository(tmp_path), codes={"FIT101"}).findings
+    line = next(number for number, each in enumerate(text.split("\n"), 1) if '"xx"' in each)
+    assert (found.found.at, found.line, found.column) == ("input[xx].name", line, 5)
+    config.write_text(text.replace('name: "xx"', 'name: "xx" # tritonforge: ignore FIT101\n'))
+    report = check(Repository(tmp_path), codes={"FIT101"})
+    assert (report.findings, len(report.silenced)) == ((), 1)
+
+
 def test_a_plan_writes_nothing(repository):
     plan = fixing.plan(repository, check(repository))
     assert 'name: "m"' in plan.mended[0].after

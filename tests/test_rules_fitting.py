@@ -92,13 +92,21 @@ RAGGED = "allow_ragged_batch: true"
 CASES = {
     "fine": (tiny.config(4, "x FP32 4", "y FP32 4"), (ADD, *ROW), {}),
     "narrowed": (tiny.config(0, "x FP32 2,4", "y FP32 -1,4", ""), (ADD, *ROW), {}),
-    "input_name": (tiny.config(4, "xx FP32 4", "y FP32 4"), (ADD, *ROW), {"FIT101": "input[xx]"}),
+    "input_name": (
+        tiny.config(4, "xx FP32 4", "y FP32 4"),
+        (ADD, *ROW),
+        {"FIT101": "input[xx].name"},
+    ),
     "input_strange": (
         tiny.config(4, "other FP32 4", "y FP32 4"),
         (ADD, *ROW),
-        {"FIT101": "input[other]", "FIT103": "input"},
+        {"FIT101": "input[other].name", "FIT103": "input"},
     ),
-    "input_case": (tiny.config(4, "X FP32 4", "y FP32 4"), (ADD, *ROW), {"FIT101": "input[X]"}),
+    "input_case": (
+        tiny.config(4, "X FP32 4", "y FP32 4"),
+        (ADD, *ROW),
+        {"FIT101": "input[X].name"},
+    ),
     "input_unnamed": (
         tiny.config(4, "x FP32 4", "y FP32 4").replace('input { name: "x"', "input {"),
         (ADD, *ROW),
@@ -121,7 +129,11 @@ CASES = {
     ),
     "negative": (tiny.config(-1, "x FP32 4", "y FP32 4", ""), (ADD, *ROW), {}),  # but GEN101
     "bfloat16_listed": (tiny.config(4, "x FP32 4", "y BF16 4"), HALF, {}),  # but TEN109
-    "output_name": (tiny.config(4, "x FP32 4", "z FP32 4"), (ADD, *ROW), {"FIT102": "output[z]"}),
+    "output_name": (
+        tiny.config(4, "x FP32 4", "z FP32 4"),
+        (ADD, *ROW),
+        {"FIT102": "output[z].name"},
+    ),
     "unlisted": (tiny.config(4, "x FP32 4", "y FP32 4"), TWO, {"FIT103": "input"}),
     "twice": (
         tiny.config(4, "x FP32 4;x FP32 4", "y FP32 4"),

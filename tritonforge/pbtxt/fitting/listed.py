@@ -60,7 +60,7 @@ def _unknown(
             continue
         said = f"the model has no {kind} {entry.name!r}, only {together(known.values())}"
         said += "" if meant is None else f": did you mean {meant!r}?"
-        yield Misfit(kind=kind, at=place, said=said, mends=mends)
+        yield Misfit(kind=kind, at=f"{place}.name", said=said, mends=mends)
 
 
 def _only(names: Collection[str]) -> str | None:
