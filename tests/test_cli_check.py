@@ -127,6 +127,14 @@ def test_nothing_found_is_told():
     assert (result.output, result.exit_code) == ("1 model for 24.10: nothing found\n", 0)
 
 
+def test_a_string_without_an_end_is_marked_behind_its_line(repository):
+    config = repository / "m" / "config.pbtxt"
+    config.write_text('name: "m\nbackend: "onnxruntime"\n', "utf-8")
+    lines = run("--select", "SYN").output.splitlines()
+    assert lines[0].startswith("model_repository/m/config.pbtxt:1:9: SYN101")
+    assert lines[1:3] == ['  1 | name: "m', "    |         ^"]
+
+
 def test_a_field_that_nobody_knows_is_marked_and_not_what_is_behind_it(repository):
     (repository / "m" / "config.pbtxt").write_text(f"{CONFIG}\tdinamic : 3\n", "utf-8")
     lines = run("--select", "FLD").output.splitlines()
@@ -390,11 +398,22 @@ def test_the_fix_of_a_sarif_result_is_that_of_fix():
 def test_fix_tells_what_it_mended_and_what_is_left(repository):
     result = run("--select", TOLD, "--fix")
     place = "model_repository/m/config.pbtxt"
-    assert f"fixed {place}:1:1: LAY101: the name is 'other', the folder's 'm'" in result.output
+    said = "the name is 'other', the folder's 'm' (name: \"other\" → \"m\")"
+    assert f"fixed {place}:1:1: LAY101: {said}\n" in result.output
     assert f"\n{place}:5:36: BAT101 refused: " in result.output
     assert "1 model for 24.10: 1 refused; 1 fixed\n" in result.output
     assert result.exit_code == 1
     assert (repository / "m/config.pbtxt").read_text("utf-8") == CONFIG.replace("other", "m")
+
+
+def test_fix_tells_what_it_wrote_anew_and_what_it_took_out(repository):
+    wrong = 'parameters { key: "intra_op_threadcount" value { string_value: "4" } }'
+    config = repository / "m" / "config.pbtxt"
+    config.write_text(f'name: "{"a" * 80}"\nbackend: "onnxruntime"\n{wrong}', "utf-8")
+    output = run("--select", "PRM201,LAY101", "--fix").output
+    assert f'(name: "{"a" * 59}… → "m")\n' in output
+    assert '(parameters.intra_op_thread_count: nothing → "4", ' in output
+    assert 'parameters.intra_op_threadcount: "4" → nothing)\n' in output
 
 
 def test_a_diff_is_one_that_patch_takes_and_writes_nothing(repository):

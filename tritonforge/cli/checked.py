@@ -5,16 +5,19 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tritonforge import pbtxt
 from tritonforge.check import MOST, Finding, Report
 from tritonforge.check.fixing import Plan
 from tritonforge.cli import annotated, output, sarif
 from tritonforge.cli.excerpt import excerpt
+from tritonforge.errors import ConfigError
 from tritonforge.repository import Repository
 from tritonforge.rules import Severity
 
@@ -22,6 +25,7 @@ _SEVERITIES: tuple[Severity, ...] = ("refused", "wrong", "advice")
 _COLOURS: Mapping[Severity, str] = {"refused": "red", "wrong": "yellow", "advice": "cyan"}
 _MARK = "[*]"  # of a finding that --fix mends, as linters have it
 _NARROWEST = 40
+_LONGEST = 60  # of a value that a fix writes or replaces
 _PIPE = 120  # columns of an excerpt where there is no terminal
 
 
@@ -29,7 +33,8 @@ def table(repository: Repository, report: Report, plan: Plan | None) -> None:
     """Print what was mended, then each finding with the line that it is about, then the sums."""
     for mended in () if plan is None else plan.mended:
         for each in mended.findings:
-            click.echo(f"fixed {_head(repository, each)}: {output.line(each.sentence)}")
+            said = f"{each.sentence} ({_edits(mended.before, each)})"
+            click.echo(f"fixed {_head(repository, each)}: {output.line(said)}")
     for left in () if plan is None else plan.left:
         click.echo(f"not fixed {_head(repository, left.finding)}: {output.line(left.why)}")
     if plan is not None and (plan.mended or plan.left) and report.findings:
@@ -43,6 +48,27 @@ def table(repository: Repository, report: Report, plan: Plan | None) -> None:
         click.echo()
     for line in _sums(report, plan):
         click.echo(line)
+
+
+def _edits(before: str, finding: Finding) -> str:
+    """Say what a fix wrote in the place of what."""
+    return ", ".join(
+        f"{each.path}: {_short(_stood(before, each.path))} → {_short(each.value)}"
+        for each in finding.found.changes
+    )
+
+
+def _stood(before: str, path: str) -> str | None:
+    """Return what a config said somewhere, None for nothing."""
+    with suppress(ConfigError):
+        return pbtxt.get(before, path)
+    return None
+
+
+def _short(value: str | None) -> str:
+    """Write a value as a sentence can hold it."""
+    text = "nothing" if value is None else value
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _of_file(repository: Repository, findings: Sequence[Finding]) -> Iterator[str]:
