@@ -14,7 +14,10 @@ _CUT = "…"
 def excerpt(finding: Finding, columns: int) -> list[str]:
     """Return the line and the mark below it; nothing where the line is not what it is about."""
     written, line, column = finding.written, finding.line, finding.character
-    if written is None or line is None or column is None or not 1 <= column <= len(written):
+    if written is None or line is None or column is None:
+        return []
+    end = len(written) + bool(written.strip())  # what is missing there is marked behind a line
+    if not 1 <= column <= end:
         return []
     word = _WORD.match(written, column - 1)
     marked = "" if word is None else word.group()
@@ -37,7 +40,7 @@ def _is_elsewhere(finding: Finding, word: str) -> bool:
 
 def _cut(written: str, at: int, room: int) -> tuple[str, str]:
     """Return what goes before a place and the whole line, both as shown, cut around the place."""
-    begin = 0 if len(written) <= room else max(0, at - room // 2)
+    begin = 0 if max(len(written), at + 1) <= room else max(0, at - room // 2)
     end = len(written) if len(written) - begin <= room else begin + max(room - 2, 1)
     head = _CUT if begin else ""
     before = head + _plain(written[begin:at])
