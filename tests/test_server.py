@@ -289,6 +289,11 @@ USAGE = "Usage: tritonserver [options]\n  --help\n\tPrint usage\n\nServer:\n  --
         (f"{USAGE}Bad option\nno such mode\n", "Bad option; no such mode"),
         (f"no such option\n{USAGE}", "no such option"),
         (f'E{STAMP} main.cc:241] "Unavailable: no socket"\nI{STAMP} a.cc:1] "bye"', "no socket"),
+        (
+            f"E{STAMP} a.cc:1] other\nterminate called after\n  what(): x",
+            "terminate called after; what(): x",
+        ),
+        (f"E{STAMP} a.cc:1] {'long ' * 100}", f"{'long ' * 60} …"),
     ],
 )
 def test_the_reason_is_found_in_the_log(log, reason):

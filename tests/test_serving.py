@@ -325,6 +325,55 @@ def test_an_ensemble_that_keeps_all_models_from_loading_is_explained(embedded, t
     assert f"tritonforge serve -r {tmp_path} double; " in caught.value.hint
 
 
+def test_ensembles_in_a_circle_are_explained(embedded, tmp_path):
+    del embedded
+    tiny.double(tmp_path)
+    for name, step in (("there", "back"), ("back", "there")):
+        (tmp_path / name / "1").mkdir(parents=True)
+        (tmp_path / name / "config.pbtxt").write_text(ENSEMBLE.format(step=step))
+    with pytest.raises(ServerError, match="circular dependency") as caught, serving(tmp_path):
+        pass
+    assert "\nENS203 back/config.pbtxt:" in caught.value.message
+    assert "\nENS203 there/config.pbtxt:" in caught.value.message
+
+
+def test_what_ends_the_server_at_its_start_is_explained(embedded, tmp_path):
+    del embedded
+    for number in range(12):
+        tags = f'metric_tags {{ key: "team-{number}" value: "a" }}'
+        tiny.double(tmp_path, f"m{number:02}", tags)
+    with pytest.raises(ServerError, match="killed by SIGABRT") as caught, serving(tmp_path):
+        pass
+    _, *told = caught.value.message.splitlines()
+    assert [line[:6] for line in told[:-1]] == ["GEN111"] * 10
+    assert told[0] == (
+        "GEN111 m00/config.pbtxt:7:1: Prometheus has no label 'team-0', and the server ends itself."
+        f" {remedied('GEN111')}"
+    )
+    assert told[-1] == "2 lines more, which tritonforge check tells"
+
+
+def test_what_a_slow_server_will_refuse_is_told_while_it_is_waited_for(
+    embedded, tmp_path, monkeypatch
+):
+    del embedded
+    monkeypatch.setattr("tritonforge.server._LATE_SECONDS", 1.0)
+    tiny.double(tmp_path)
+    (tmp_path / "slow" / "1").mkdir(parents=True)
+    (tmp_path / "slow" / "1" / "Model.py").write_text("")
+    (tmp_path / "slow" / "config.pbtxt").write_text(
+        'backend: "python"\noutput { name: "y" data_type: TYPE_FP32 dims: [ 4 ] }\n'
+    )
+    said = []
+    with (
+        pytest.raises(ServerError, match=r"not ready within 8 s\nLAY108 slow/1/model\.py: "),
+        serving(tmp_path, noted=said.append, timeout=8.0),
+    ):
+        pass
+    (told,) = said
+    assert told.startswith("not ready yet, and this is refused:\nLAY108 slow/1/model.py: ")
+
+
 def test_a_foreign_model_is_served_under_its_own_name(embedded, tmp_path):
     del embedded
     tiny.double(tmp_path, "_pre")

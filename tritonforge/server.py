@@ -9,7 +9,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,11 +26,12 @@ _ATTEMPTS = 3  # a free port may be taken between finding it and the server's ta
 _METRICS_TAKEN = "failed to start Metrics service"
 _EXIT_SECONDS = 5  # the server waits so long for requests in flight
 _GRACE_SECONDS = 10.0
+_LATE_SECONDS = 10.0  # most models have loaded by then
 _SMALL_BYTES = 64 << 20  # docker's default size of /dev/shm
 
 
 class UnloadedError(ServerError):
-    """Models that did not load, named by `models`."""
+    """Models that did not load, named by `models` where the server tells which they are."""
 
     models: tuple[str, ...] = ()
 
@@ -68,15 +69,17 @@ def serving(
     metrics_port: int | None = None,
     arguments: Sequence[str] = (),
     show: serverlog.Show | None = None,
+    late: Callable[[], None] | None = None,
     progress: Progress = silent,
     timeout: float = 600.0,
 ) -> Iterator[Endpoint]:
     """Serve a repository while the block runs; every model has loaded when it begins.
 
     A port that is None is a free one; `arguments` go to the server as they are; `show` gets each
-    line that it prints. Raises `ServerError` with the server's own reasons: for each model that
-    does not load, when it is not ready within `timeout` seconds, and at the end of the block if
-    the server died meanwhile. Call it from a thread that outlives the block.
+    line that it prints; `late` is called once where it takes long to be ready. Raises `ServerError`
+    with the server's own reasons: for each model that does not load, when it is not ready within
+    `timeout` seconds, and at the end of the block if the server died meanwhile. Call it from a
+    thread that outlives the block.
     """
     wanted = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
     serverflags.check(arguments, own=isinstance(toolchain, Toolchain))
@@ -90,7 +93,7 @@ def serving(
                     chosen = ports.choose(wanted)
                     command = _started(repository, toolchain, chosen, arguments, show)
                     server = starting.enter_context(command)
-                    _wait(server, timeout)
+                    _wait(server, timeout, late)
                     stack.push(starting.pop_all())
                 break
             except _PortTakenError:
@@ -188,12 +191,15 @@ def _command(
     ]
 
 
-def _wait(server: _Server, timeout: float) -> None:
+def _wait(server: _Server, timeout: float, late: Callable[[], None] | None) -> None:
     """Return when every model has loaded; raise `ServerError` when that will not happen."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < timeout:
         if process.wait(server.child, 0.05):
-            raise _died(server)
+            raise _died(server, starting=True)
+        if late is not None and waited >= _LATE_SECONDS:
+            late()
+            late = None
         # it listens when all models have been tried, so what it is now is final
         if health.name(server.address) != server.name:
             continue  # not yet, or another server was faster to take the port
@@ -203,7 +209,7 @@ def _wait(server: _Server, timeout: float) -> None:
             raise _PortTakenError(f"port {server.ports['metrics']} is in use on {ports.HOST}")
         if ports.is_held(server.ports["metrics"], server.child.pid):
             return
-    raise ServerError(
+    raise UnloadedError(
         f"the server was not ready within {timeout:.0f} s",
         hint=f"its whole log: {serverlog.keep(server.log)}",
     )
@@ -228,11 +234,12 @@ def _unloaded(server: _Server) -> ServerError:
     return error
 
 
-def _died(server: _Server) -> ServerError:
-    """Tell why the server ended by itself."""
+def _died(server: _Server, *, starting: bool = False) -> ServerError:
+    """Tell why the server ended by itself; what kills it at the start is mostly a model."""
     said = serverlog.reason(_text(server))
-    kind = _PortTakenError if "already in use" in said else ServerError
     code = server.child.returncode
+    kind = UnloadedError if starting and code < 0 else ServerError
+    kind = _PortTakenError if "already in use" in said else kind
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     return kind(f"the server ended by itself ({how}): {said}", hint=_hint(server.log))
 

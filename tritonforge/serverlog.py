@@ -27,7 +27,9 @@ _UNLOADED = re.compile(
 _UNREADABLE = re.compile(r"^\[libprotobuf ERROR .*ModelConfig: (?P<where>\d+:\d+: .*)$")
 _INCOMPLETE = "failed to load all models"
 _DRAINED = "All models are stopped, unloading models"
+_LAST_WORDS = "terminate called"  # the C++ runtime's, which what ends the program follows
 _KEPT_LINES = 5
+_KEPT_WIDTH = 300
 _KEPT_LOGS = 10
 
 
@@ -42,6 +44,9 @@ def reason(log: str) -> str:
     matches = [_LINE.match(line) for line in lines]
     errors = [match["said"] for match in matches if match and match["level"] in "EF"]
     others = [line for line, match in zip(lines, matches, strict=True) if _speaks(line, match)]
+    last = [index for index, line in enumerate(others) if line.startswith(_LAST_WORDS)]
+    if last:  # errors before it are those of models that it lived on without
+        errors, others = [], others[last[0] :]
     return _joined(errors or others) or "it said nothing"
 
 
@@ -92,7 +97,8 @@ def _speaks(line: str, match: re.Match[str] | None) -> bool:
 
 def _joined(lines: Iterable[str]) -> str:
     """Join the last lines, each once."""
-    return "; ".join(list(dict.fromkeys(map(sentence, lines)))[-_KEPT_LINES:])
+    kept = list(dict.fromkeys(map(sentence, lines)))[-_KEPT_LINES:]
+    return "; ".join(f"{each[:_KEPT_WIDTH]} …" if each[_KEPT_WIDTH:] else each for each in kept)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tritonforge import manifest, mirror, release, served, server, toolchain
@@ -28,6 +29,7 @@ _CACHES = re.compile("--(cache-config|response-cache-byte-size)")
 _ENSEMBLE = re.compile(r"\bensemble '?([^\s',:]+)")
 Told = Callable[[str], None]
 _NAMED = 5  # models in a sentence
+_LINES = 10  # of what rules know, where the server names no model
 _LIMITS = ("opset", "ir", "ml_opset", "cuda_opset")  # of a release, by its ONNX Runtime
 # what ONNX Runtime says of a file of a newer IR or opset: its `model.cc` and `model_load_utils.h`
 _NEWER = re.compile(r"Unsupported model IR version|Opset \d+ is under development")
@@ -64,7 +66,8 @@ def serving(
     Where a config asks for a GPU that the server does not see, the model is served on the CPU:
     `rehearsed` gets the unified diff of each such config, and the endpoint says `rehearsal`.
     With `cached` there is a response cache where a config asks for one: no good for a measurement.
-    `noted` gets a sentence for each model that was built for another ONNX Runtime than serves it.
+    `noted` gets a sentence for each model that was built for another ONNX Runtime than serves it,
+    and where the server is slow to be ready what rules say that it refuses.
     Raises `RepositoryError` for a model that is not there, `ConfigError` for a config that does
     not parse, `ToolchainError`, `ServerError`.
     """
@@ -87,13 +90,14 @@ def serving(
             metrics_port=metrics_port,
             arguments=(*_cache(configs, arguments, noted), *arguments) if cached else arguments,
             show=show,
+            late=None if noted is _unheard else partial(_late, configs, tools, noted),
             progress=progress,
             timeout=timeout,
         )
         try:
             endpoint = stack.enter_context(starting)
         except server.UnloadedError as error:
-            told = _explained(error, entries, tools)
+            told = _explained(error, entries, configs, tools)
             message = told.message.replace(str(shown), str(repository.absolute()))
             raise ServerError(message, hint=told.hint) from error
         yield replace(endpoint, rehearsal=bool(rehearsals))
@@ -184,9 +188,31 @@ def _targets(entries: Sequence[Entry]) -> dict[str, Release]:
     return found
 
 
+def _late(
+    configs: Sequence[mirror.Config],
+    tools: toolchain.Toolchain | toolchain.Installation,
+    noted: Told,
+) -> None:
+    """Tell what rules know of a server that is slow: it waits minutes for some faults."""
+    if told := _known(configs, tools):
+        noted("\n".join(("not ready yet, and this is refused:", *told)))
+
+
+def _known(
+    configs: Sequence[mirror.Config], tools: toolchain.Toolchain | toolchain.Installation
+) -> tuple[str, ...]:
+    """Say what rules know of all that is served, of many models what concerns the first."""
+    repository = Repository(configs[0].entry.model_dir.parent)
+    told = explain(repository, [each.entry.model for each in configs], _release(tools))
+    if len(told) <= _LINES:
+        return told
+    return (*told[:_LINES], f"{len(told) - _LINES} lines more, which tritonforge check tells")
+
+
 def _explained(
     error: server.UnloadedError,
     entries: Sequence[Entry],
+    configs: Sequence[mirror.Config],
     tools: toolchain.Toolchain | toolchain.Installation,
 ) -> ServerError:
     """Say what models that do not load were built for, and how the others are served."""
@@ -206,7 +232,7 @@ def _explained(
         serve = f"tritonforge serve -r {where} {_names(others)}"
         hint = f"name the others to leave it out: {serve}; {hint}"
     repository = Repository(entries[0].model_dir.parent)
-    told = explain(repository, models, _release(tools))
+    told = explain(repository, models, _release(tools)) if models else _known(configs, tools)
     return ServerError("\n".join((said, *told)), hint=hint)
 
 
