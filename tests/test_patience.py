@@ -1,9 +1,11 @@
 """What takes long is told where no terminal shows it, and nothing else."""
 
 import io
+import os
 import re
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -56,6 +58,17 @@ def test_what_stands_in_for_stderr_is_told_too(monkeypatch):
         progress("reading")
         time.sleep(0.15)
     assert steps(sys.stderr.getvalue()) == {"reading"}
+
+
+def test_where_nobody_reads_it_the_work_goes_on(monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with suppress(OSError), os.fdopen(writer, "w") as file:
+        monkeypatch.setattr(sys, "stderr", file)
+        with output.progress() as progress:
+            progress("reading")
+            time.sleep(0.15)
+        progress("done")
 
 
 def test_of_several_each_is_told_until_it_ends(capfd):

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import TextIO
@@ -55,8 +55,9 @@ class Patience:
                 lasted = time.monotonic() - step.began
                 if lasted >= step.due:
                     step.due *= 2
-                    file.write(f"{output.line(step.what)}: {lasted:.0f} s so far\n")
-                    file.flush()
+                    with suppress(OSError):  # nobody reads it any more, which ends nothing
+                        file.write(f"{output.line(step.what)}: {lasted:.0f} s so far\n")
+                        file.flush()
 
 
 @contextmanager
@@ -81,5 +82,9 @@ def _stderr() -> Iterator[TextIO]:
     except io.UnsupportedOperation:  # what stands in for it has no descriptor
         yield sys.stderr
         return
-    with os.fdopen(handle, "w") as file:
+    file = os.fdopen(handle, "w")
+    try:
         yield file
+    finally:
+        with suppress(OSError):  # of what could not be written
+            file.close()
