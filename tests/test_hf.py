@@ -20,6 +20,7 @@ from tritonforge import graph, release, sources
 from tritonforge.build import build
 from tritonforge.errors import SourceError
 from tritonforge.repository import Repository
+from tritonforge.sources.hub import reached
 from tritonforge.spec import Domain, ModelSpec, Range, parse_input
 from tritonforge.tensors import DType, TensorSpec
 
@@ -409,6 +410,34 @@ def test_a_hub_that_cannot_be_reached_is_not_waited_for(hub):
     assert "cannot read the config of net" in str(refusal("hf:net", weights="random"))
     assert time.monotonic() - began < 5
     assert not huggingface_hub.constants.HF_HUB_OFFLINE
+
+
+class ConnectError(Exception):
+    """No way, by the name that the hub's library has for it."""
+
+
+class Lost:
+    """A session that finds no way to the hub, after some seconds."""
+
+    def __init__(self, seconds):
+        self.seconds, self.asked = seconds, 0
+
+    def head(self, address, timeout):
+        del address, timeout
+        self.asked += 1
+        time.sleep(self.seconds)
+        raise ConnectError("Temporary failure in name resolution")
+
+
+@pytest.mark.parametrize(("seconds", "asked"), [(0, 2), (0.3, 1)])
+def test_a_hub_whose_name_is_looked_up_for_long_is_asked_once(monkeypatch, seconds, asked):
+    lost = Lost(seconds)
+    monkeypatch.setattr("tritonforge.sources.hub._PATIENCE", 0.2)
+    monkeypatch.setattr("tritonforge.sources.hub._PAUSE", 0.01)
+    monkeypatch.setattr("huggingface_hub.get_session", lambda: lost)
+    with reached():
+        assert huggingface_hub.constants.HF_HUB_OFFLINE
+    assert lost.asked == asked
 
 
 class Slow(BaseHTTPRequestHandler):

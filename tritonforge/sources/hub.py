@@ -19,11 +19,17 @@ def reached() -> Iterator[None]:
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = before or not (_answers() or _answers(after=_PAUSE))
+    constants.HF_HUB_OFFLINE = before or not _is_there()
     try:
         yield
     finally:
         constants.HF_HUB_OFFLINE = before
+
+
+def _is_there() -> bool:
+    """Ask the hub, and once more where that was told soon: looking up its name knows no bound."""
+    began = time.monotonic()
+    return _answers() or (time.monotonic() - began < _PATIENCE and _answers(after=_PAUSE))
 
 
 def _answers(*, after: float = 0.0) -> bool:
