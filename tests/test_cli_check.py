@@ -143,6 +143,20 @@ def test_a_field_that_nobody_knows_is_marked_and_not_what_is_behind_it(repositor
     assert lines[2].split("|")[1] == "     ^^^^^^^"
 
 
+def test_a_model_may_be_named_with_the_slash_of_its_folder(repository):
+    del repository
+    assert run("m/").stdout == run("m").stdout != ""
+    assert run("./m/").exit_code == 2
+
+
+def test_of_many_models_the_first_are_listed(repository):
+    for number in range(20):
+        (repository / f"a{number:02}").mkdir()
+    assert "the models are a00, a01, a02, a03, a04, a05, a06, a07, a08, a09 and 11 more\n" in (
+        run("quite_another").stderr
+    )
+
+
 # --- exit codes ---------------------------------------------------------------------------------
 
 

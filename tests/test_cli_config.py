@@ -183,7 +183,7 @@ def test_ends_of_lines_and_letters_are_kept(models):
     ("words", "said", "hint"),
     [
         (["get", "resnet5"], "no model 'resnet5' in model_repository", "did you mean 'resnet50'?"),
-        (["get", "other"], "no model 'other'", "the models are bare, bert, resnet50"),
+        (["get", "other/"], "no model 'other'", "the models are bare, bert, resnet50"),
         (["get", "bare"], "model 'bare' has no config.pbtxt", ""),
         (["get", "./nothing"], "no file nothing", ""),
         (["get", "model_repository/bert"], "is a folder", "model_repository/bert/config.pbtxt"),

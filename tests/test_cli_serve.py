@@ -91,7 +91,7 @@ def test_a_response_cache_is_there_where_a_config_asks_for_it(embedded, tmp_path
 def test_a_server_that_dies_is_an_error_with_its_reason(embedded, tmp_path):
     del embedded
     tiny.double(tmp_path)
-    child = command("serve", "-r", tmp_path, "double", *FREE, "--verbose")
+    child = command("serve", "-r", tmp_path, "double/", *FREE, "--verbose")
     urls(child)
     for task in Path(f"/proc/{child.pid}/task").iterdir():
         for pid in (task / "children").read_text().split():
@@ -125,6 +125,7 @@ def test_what_has_no_version_is_left_out_and_told(embedded, tmp_path):
     del embedded
     tiny.double(tmp_path)
     (tmp_path / "later").mkdir()
+    (tmp_path / "zero" / "0").mkdir(parents=True)
     child = command("serve", "-r", tmp_path, *FREE)
     http, *_ = urls(child)
     with client.remote(endpoint.parse((http,)), "double") as run:
@@ -132,7 +133,10 @@ def test_what_has_no_version_is_left_out_and_told(embedded, tmp_path):
     child.send_signal(signal.SIGINT)
     _, errors = child.communicate(timeout=30)
     assert child.returncode == 0, errors
-    assert errors.splitlines()[0] == "Left out, without a version: later"
+    assert errors.splitlines()[:2] == [
+        "Left out, without a version: later",
+        "Left out, tritonforge does not serve version 0 (rename the folder to 1): zero",
+    ]
 
 
 def test_a_model_that_is_not_there(tmp_path):

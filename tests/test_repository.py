@@ -229,6 +229,13 @@ def test_models_without_a_version_are_left_out_where_none_is_named(repository):
             repository.select(wanted)
         assert caught.value.hint.endswith(f"from 1 up: rename {misnamed}")
     (misnamed / "model.onnx").unlink()
+    zero = repository.path / "built" / "0"
+    zero.mkdir()
+    for wanted in ((), ("built",)):
+        with pytest.raises(RepositoryError, match=r"has (a|no) version") as caught:
+            repository.select(wanted)
+        assert caught.value.hint == f"tritonforge serves versions from 1 up: rename {zero} to 1"
+    zero.rmdir()
     with pytest.raises(RepositoryError, match=r"no model in .* has a version") as caught:
         repository.select(())
     assert "build one of built, config_only" in caught.value.hint

@@ -17,11 +17,12 @@
         └── GateError           the numbers differ by more than the tolerance
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from os.path import commonprefix
 from typing import ClassVar
 
 _MOST_COMPARED = 500  # names
+_LISTED = 10  # names in a sentence
 
 
 class ForgeError(Exception):
@@ -104,6 +105,12 @@ def _likely(name: str, known: list[str]) -> list[str]:
         return len(commonprefix((name, each)))  # noqa: RUF071 - of letters, not of folders
 
     return sorted(known, key=alike, reverse=True)[:_MOST_COMPARED]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Name the first of many, and say how many more there are."""
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"{', '.join(names[:_LISTED])}{more}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:

@@ -17,7 +17,7 @@ from tritonforge.check.placing import position
 from tritonforge.check.reading import model, unread
 from tritonforge.check.reading import models as models_of
 from tritonforge.check.report import Failure, Finding, Report
-from tritonforge.errors import RepositoryError, did_you_mean
+from tritonforge.errors import RepositoryError, did_you_mean, listed
 from tritonforge.progress import Progress, silent
 from tritonforge.release import Release
 from tritonforge.repository import CONFIG, Repository
@@ -44,7 +44,7 @@ def select(repository: Repository, models: Sequence[str] = ()) -> tuple[str, ...
         if each not in names:
             raise RepositoryError(
                 f"no model {each!r} in {repository.path}",
-                hint=did_you_mean(each, names) or f"the models are {', '.join(names)}",
+                hint=did_you_mean(each, names) or f"the models are {listed(names)}",
             )
     return tuple(dict.fromkeys(models)) or names
 

@@ -105,8 +105,8 @@ def unset(model: str, path: str, model_repository: "Repository", *, dry_run: boo
 
 
 @command.command()
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", callback=options.named)
+@click.argument("b", callback=options.named)
 @options.repository_of_configs
 @options.output_format
 @click.pass_context

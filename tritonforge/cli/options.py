@@ -14,7 +14,18 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 def split(arguments: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Part model names from what follows `--`, which begins with the first option."""
     models = tuple(takewhile(lambda argument: not argument.startswith("-"), arguments))
-    return models, arguments[len(models) :]
+    return tuple(map(_named, models)), arguments[len(models) :]
+
+
+def _named(model: str) -> str:
+    """Take the slash off the name of a model that a shell has completed as a folder's."""
+    name = model.removesuffix("/")
+    return model if "/" in name else name
+
+
+def named(_context: click.Context, _option: click.Parameter, models: str | tuple[str, ...]) -> Any:
+    """Take what is given for one model, or for several."""
+    return _named(models) if isinstance(models, str) else tuple(map(_named, models))
 
 
 def of_our_own(target: Any, urls: tuple[str, ...]) -> None:
@@ -105,7 +116,7 @@ def once(
     return pairs
 
 
-model = click.argument("model")
+model = click.argument("model", callback=named)
 size = click.option(
     "--size",
     "sizes",
@@ -159,7 +170,7 @@ served_by = click.option(
     "without it the one that they were built for, or 24.10. The server itself is Triton 2.51 "
     "whatever it is.",
 )
-models = click.argument("models", metavar="[MODEL]...", nargs=-1)
+models = click.argument("models", metavar="[MODEL]...", nargs=-1, callback=named)
 model_version = click.option(
     "-x",
     "--model-version",

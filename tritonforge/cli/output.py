@@ -119,5 +119,11 @@ def aside(line: str) -> None:
 def left_out(repository: "Repository", models: tuple[str, ...]) -> None:
     """Say which models have no version, where all of them were asked for."""
     missing = () if models else repository.unbuilt()
-    if missing and len(missing) < len(repository.models()):
-        aside(f"Left out, without a version: {', '.join(missing)}")
+    if not missing or len(missing) == len(repository.models()):
+        return
+    zero = [each for each in missing if repository.has_zero(each)]
+    if without := [each for each in missing if each not in zero]:
+        aside(f"Left out, without a version: {', '.join(without)}")
+    if zero:
+        why = "tritonforge does not serve version 0 (rename the folder to 1)"
+        aside(f"Left out, {why}: {', '.join(zero)}")

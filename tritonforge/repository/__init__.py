@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tritonforge.errors import RepositoryError, SpecError, did_you_mean
+from tritonforge.errors import RepositoryError, SpecError, did_you_mean, listed
 from tritonforge.repository import publishing
 from tritonforge.repository import stage as stages
 from tritonforge.repository.entry import CONFIG, MODEL, Entry
@@ -92,7 +92,7 @@ class Repository:
         if not names:
             self._check()
         if not names and every:
-            hint = self._misnamed(*every) or f"build one of {', '.join(every)}"
+            hint = self._misnamed(*every) or f"build one of {listed(every)}"
             raise RepositoryError(f"no model in {self.path} has a version", hint=hint)
         if not names:
             raise RepositoryError(f"no models in {self.path}", hint=self._hint())
@@ -102,9 +102,16 @@ class Repository:
         """Name the models that have no version, such as configs tracked without their files."""
         return tuple(model for model in self.models() if not self.versions(model))
 
+    def has_zero(self, model: str) -> bool:
+        """Say whether there is a version 0, which Triton serves and tritonforge does not."""
+        return (self.model_dir(model) / "0").is_dir()
+
     def _misnamed(self, *models: str) -> str | None:
         """Say what to do where a folder that holds a file is not called by a number."""
         for model in models:
+            if self.has_zero(model):
+                place = self.model_dir(model) / "0"
+                return f"tritonforge serves versions from 1 up: rename {place} to 1"
             for path in sorted(self.model_dir(model).glob("*/*.onnx")):
                 place = path.parent
                 if not (place.name.startswith(".") or _is_version(place.name)):
@@ -120,7 +127,7 @@ class Repository:
         """Say what to do about a repository that lacks the model."""
         if not self.models():
             return "run `tritonforge build resnet50` first, or name another -r"
-        return "the models are " + ", ".join(self.models())
+        return f"the models are {listed(self.models())}"
 
     def is_in_use(self) -> bool:
         """Say whether it has been locked before, which is where a build has been."""

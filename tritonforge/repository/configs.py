@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tritonforge.errors import RepositoryError, SpecError, did_you_mean
+from tritonforge.errors import RepositoryError, SpecError, did_you_mean, listed
 from tritonforge.repository import CONFIG, Repository
 
 
@@ -78,10 +78,10 @@ def find(model: str, repository: Repository) -> ConfigFile:
         return _at(Path(model), repository)
     names = repository.models()
     if model not in names:
-        listed = f"the models are {', '.join(names)}" if names else "name another -r"
+        those = f"the models are {listed(names)}" if names else "name another -r"
         raise RepositoryError(
             f"no model {model!r} in {repository.path}",
-            hint=did_you_mean(model, names) or listed,
+            hint=did_you_mean(model, names) or those,
         )
     path = repository.model_dir(model) / CONFIG
     if not path.is_file():
