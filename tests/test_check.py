@@ -225,6 +225,20 @@ def test_comments_that_silence_nothing_are_told(repository, comment, found):
     assert comments(check(repository)) == ([(found, 5)] if found else [])
 
 
+@pytest.mark.parametrize(
+    ("comment", "written"),
+    [
+        ("ignore[FIT107]", "ignore FIT107"),
+        ("ignore[FIT107, bat101] as it was", "ignore FIT107 BAT101"),
+        ("Ignore-File(FIT107)", "ignore-file FIT107"),
+    ],
+)
+def test_a_comment_with_brackets_is_told_how_it_is_written(repository, comment, written):
+    rewrite(repository, CONFIG.replace("[ 2, 8 ]", f"[ 2, 8 ]  # tritonforge: {comment}"))
+    said = [each.sentence for each in check(repository).findings if each.rule.code == "SIL303"]
+    assert [each.partition(": ")[2] for each in said] == [f"write {written}, without brackets"]
+
+
 def test_what_a_comment_says_of_comments_is_silenced_too(repository):
     rewrite(repository, f"# tritonforge: ignore-file SIL\n{CONFIG}# tritonforge: ignore SEQ999\n")
     report = check(repository)

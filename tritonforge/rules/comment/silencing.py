@@ -1,5 +1,6 @@
 """Rules of comments that silence others."""
 
+import re
 from collections.abc import Iterator
 
 from tritonforge.errors import did_you_mean
@@ -7,6 +8,7 @@ from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Comment
 
 _WORDS = ("ignore", "ignore-file")
+_BRACKETED = re.compile(r"(?P<word>ignore|ignore-file)[\[(](?P<codes>[^\])]*)")
 
 
 @rule("SIL301", "advice")
@@ -55,13 +57,20 @@ def is_understood(comment: Comment) -> Iterator[Found]:
     `# tritonforge: ignore-file BAT101` at the top.
     """
     if comment.word not in _WORDS:
-        near = did_you_mean(comment.word, _WORDS)
-        hint = near or "write ignore or ignore-file, and codes"
+        hint = _as_written(comment)
         yield _found(comment, f"{comment.word!r} means nothing here: {hint}")
     elif not comment.codes:
         yield _found(comment, f"{comment.word!r} names no code, and silences nothing")
     elif not comment.is_understood:
         yield _found(comment, "ignore-file stands below the first field, and silences nothing")
+
+
+def _as_written(comment: Comment) -> str:
+    """Say how a comment is written whose word is none; other tools have codes in brackets."""
+    if found := _BRACKETED.match(" ".join((comment.word, *comment.codes))):
+        codes = (each.upper() for each in found["codes"].split())
+        return f"write {' '.join((found['word'], *codes))}, without brackets"
+    return did_you_mean(comment.word, _WORDS) or "write ignore or ignore-file, and codes"
 
 
 def _is_known(comment: Comment, code: str) -> bool:
