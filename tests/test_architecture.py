@@ -40,6 +40,7 @@ DOORS = {
     "google": {"pbtxt"},
     "huggingface_hub": {"sources"},
     "jinja2": {"pbtxt"},
+    "multiprocessing": {"check", "jobs"},
     "onnx": {"graph", "placement"},
     "onnxruntime": {"graph"},
     "platformdirs": {"check", "toolchain"},

@@ -57,7 +57,7 @@ def the_gate_passed(model: Model) -> Iterator[Found]:
 
     The gate compares what it computes with the model that it was made from.
 
-    Source: `tritonforge/gate.py`; a build publishes nothing else.
+    Source: `tritonforge/gate/report.py`; a build publishes nothing else.
     Remedy: build the version again.
     """
     for number in model.versions:
