@@ -62,6 +62,40 @@ def test_a_sound_text_has_no_flaw(tmp_path, more):
     assert not found(tmp_path, more)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        'backend: "${triton_backend}"',
+        'backend: "{{ backend }}"',
+        'platform: "<platform>"',
+        'backend: "onnxruntime" runtime: "lib${x}.so"',
+        'backend: "python" default_model_filename: "%file%"',
+        'backend: "python" default_model_filename: "${stem}.onnx"',
+        'backend: "python" name: "@name@"',
+    ],
+)
+def test_what_names_something_is_filled_in(tmp_path, line):
+    version = tmp_path / "m" / "1"
+    version.mkdir(parents=True)
+    (version / "net.onnx").touch()
+    (version / "model.onnx").touch()
+    (version.parent / "config.pbtxt").write_text(line)
+    findings = check(Repository(tmp_path)).findings
+    assert "SYN107" in [each.rule.code for each in findings]
+    assert not {each.rule.code for each in findings} & {"GEN102", "GEN106", "GEN108", "LAY101"}
+    assert not [each for each in findings if each.found.changes]
+
+
+def test_what_is_really_called_like_a_place_is_let_be(tmp_path):
+    version = tmp_path / "$m" / "1"
+    version.mkdir(parents=True)
+    (version / "$f.onnx").touch()
+    text = 'name: "$m"\nbackend: "onnxruntime"\ndefault_model_filename: "$f.onnx"\n'
+    (version.parent / "config.pbtxt").write_text(text)
+    codes = [each.rule.code for each in check(Repository(tmp_path)).findings]
+    assert "SYN107" not in codes
+
+
 def test_what_is_newer_is_told_once(tmp_path):
     assert [code for code, _, _ in found(tmp_path, b"model_metrics { }")] == ["FLD101"]
 

@@ -13,9 +13,10 @@ from tritonforge.pbtxt.reading import ModelConfig
 from tritonforge.pbtxt.strict.cursor import Stop
 from tritonforge.pbtxt.strict.flaw import Flaw
 from tritonforge.pbtxt.strict.reader import Reader
+from tritonforge.pbtxt.strict.templates import unfilled
 from tritonforge.pbtxt.strict.words import character, place
 
-__all__ = ["Flaw", "Reading", "character", "place", "read"]
+__all__ = ["Flaw", "Reading", "character", "place", "read", "unfilled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

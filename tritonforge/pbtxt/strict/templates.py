@@ -15,6 +15,12 @@ def marked(text: bytes, at: int) -> bytes:
     return found[0] if found else b""
 
 
+def unfilled(value: str) -> str:
+    """Return the first place to be filled in within a string, nothing where there is none."""
+    found = _MARKED.search(value.encode("utf-8", "replace"))
+    return found[0].decode("utf-8", "replace") if found else ""
+
+
 def lacking(text: bytes, end: int) -> bytes:
     """Return what is to be filled in behind a name that ends at a byte, such as TYPE_."""
     hidden = _HIDDEN.match(text, end) if text[end - 1 : end] == b"_" else None

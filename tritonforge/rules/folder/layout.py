@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from pathlib import PurePosixPath
 
 from tritonforge.pbtxt.editing import schema
+from tritonforge.pbtxt.strict import unfilled
 from tritonforge.repository import CONFIG, reading
 from tritonforge.rules.backends import ONNX
 from tritonforge.rules.rule import Change, Found, rule
@@ -23,9 +24,10 @@ def named_as_its_folder(model: Model) -> Iterator[Found]:
     Source: triton-inference-server/core, `model_repository_manager.cc`.
     Remedy: rename the folder or the model; a config without a name takes the folder's.
     """
-    if model.config is not None and model.config.message.name not in {"", model.name}:
+    name = "" if model.config is None else model.config.message.name
+    if name not in {"", model.name} and not unfilled(name):  # which SYN107 tells
         yield Found(
-            said=f"the name is {model.config.message.name!r}, the folder's {model.name!r}",
+            said=f"the name is {name!r}, the folder's {model.name!r}",
             at="name",
             changes=(Change(path="name", value=schema.quote(model.name)),),
         )
@@ -199,6 +201,8 @@ def _named(model: Model, name: str) -> tuple[Change, ...]:
         return ()  # other backends load no such file, whatever it is called
     if not name.endswith(_ENDING) or '"' in name or "\\" in name:
         return ()
+    if unfilled(model.config.message.default_model_filename):
+        return ()  # the rest of a template is to be filled in, too
     if not all(name in model.inside.get(each, ()) for each in folders):
         return ()
     return (Change(path="default_model_filename", value=f'"{name}"'),)

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
-from tritonforge.pbtxt.strict import Flaw
+from tritonforge.pbtxt.strict import Flaw, unfilled
 from tritonforge.rules.rule import Change, Found, rule
 from tritonforge.rules.subjects import Model
+
+_NAMES = ("name", "backend", "platform", "runtime", "default_model_filename")
 
 
 def of(model: Model, kind: str) -> Iterator[Found]:
@@ -106,12 +108,27 @@ def filled_in(model: Model) -> Iterator[Found]:
     """A config is no template: what is to be filled in is filled in.
 
     Configs of TensorRT-LLM and others come as templates, with places such as ${max_batch_size}, of
-    which protobuf makes nothing. In strings they may stay: what they mean is the backend's matter.
+    which protobuf makes nothing. In strings they may stay, as what they mean is the backend's
+    matter; but what names the model, its backend or a file has to be a name that there is.
 
-    Source: protobuf, `text_format.cc` (ConsumeFieldValue).
+    Source: protobuf, `text_format.cc` (ConsumeFieldValue); triton-inference-server/core,
+    `backend_model.cc` (ResolveBackendPaths).
     Remedy: fill the template in with the tool that comes with it, such as fill_template.py.
     """
     yield from of(model, "unfilled")
+    for field in _NAMES if model.config is not None else ():
+        value = str(getattr(model.message, field))
+        place = unfilled(value)
+        if place and not _is_there(model, field, value):
+            said = f"{field} still says {place!r}: fill the template in"
+            yield Found(said=said, at=field)
+
+
+def _is_there(model: Model, field: str, value: str) -> bool:
+    """Say whether a model, or a file in its folder, is really called so."""
+    if field == "name":
+        return value == model.name
+    return any(value in names for names in model.inside.values())
 
 
 @rule("SYN201", "wrong")
