@@ -116,7 +116,7 @@ def test_three_gigabytes_beside_the_file_take_no_memory(tmp_path):
     [
         (b"", "is empty", "download it again"),
         (b"version https://git-lfs.github.com/spec/v1\n", "pointer of Git LFS", "git lfs pull"),
-        (b"<html><body>404</body></html>", "not a sound ONNX file", "truncated"),
+        (b"<html><body>404</body></html>", "is a page of HTML", "download it again"),
         (b"\xff" * 99, "not a sound ONNX file: it breaks off at byte 10", "truncated"),
         (b"\x08\x08", "is not an ONNX model", "truncated"),
         (b"\x3a\x02\xff\xff", "not a sound ONNX file", "truncated"),

@@ -143,6 +143,15 @@ CASES = {
     "labels": (labelled("l.txt", lines(4)), []),
     "labels_below": (labelled("/1/l.txt", lines(4, "1/l.txt")), []),
     "labels_gone": (labelled("l.txt"), ["LBL101"]),
+    "labels_windows": (
+        labelled("l.txt", lambda f: (f / "l.txt").write_bytes(b"a\r\n" * 4)),
+        ["LBL202"],
+    ),
+    "labels_pointer": (labelled("l.txt", lambda f: (f / "l.txt").write_bytes(POINTER)), ["LBL203"]),
+    "weights_pointer": (
+        outside("w.bin", lambda f: (f / "1" / "w.bin").write_bytes(POINTER)),
+        ["EXT203"],  # 16 bytes of it are four values to ONNX Runtime
+    ),
     "labels_few": (labelled("l.txt", lines(3)), ["LBL301"]),
     "labels_above": (
         labelled("../../l.txt", lambda f: (f.parent.parent / "l.txt").write_text("a\n")),

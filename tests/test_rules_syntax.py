@@ -71,7 +71,7 @@ def test_a_sound_text_has_no_flaw(tmp_path, more):
         'backend: "onnxruntime" runtime: "lib${x}.so"',
         'backend: "python" default_model_filename: "%file%"',
         'backend: "python" default_model_filename: "${stem}.onnx"',
-        'backend: "python" name: "@name@"',
+        'backend: "onnxruntime" name: "@name@"',
     ],
 )
 def test_what_names_something_is_filled_in(tmp_path, line):

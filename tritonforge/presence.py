@@ -3,7 +3,23 @@
 from difflib import get_close_matches
 from pathlib import Path
 
+POINTER = b"version https://git-lfs.github.com/spec/v1"
+_LARGEST_POINTER = 1024  # bytes, which Git LFS writes fewer than
 _NAMED = 5  # files of a folder
+
+
+def is_pointer(path: Path) -> bool:
+    """Say whether a file is what Git LFS puts in the place of one that it has not fetched.
+
+    Source: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md.
+    """
+    try:
+        if not path.is_file() or path.stat().st_size >= _LARGEST_POINTER:
+            return False
+        with path.open("rb") as file:
+            return file.read(len(POINTER)) == POINTER
+    except (OSError, ValueError):  # it may not be read, or has a NUL in its name
+        return False
 
 
 def no_file(path: Path, suffix: str = ".onnx") -> tuple[str, str] | None:

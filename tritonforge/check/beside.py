@@ -3,6 +3,7 @@
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from tritonforge import presence
 from tritonforge.manifest import Manifest
 from tritonforge.rules import Labels
 from tritonforge.stamp import Stamp, sha256
@@ -25,11 +26,14 @@ def _labels(folder: Path, file: str) -> Labels:
         inside = path.resolve().is_relative_to(folder.resolve())
         if not path.is_file():
             return Labels(file=file, lines=None, is_folder=path.is_dir(), is_outside=not inside)
-        lines = None
+        if inside and presence.is_pointer(path):
+            return Labels(file=file, lines=None, is_there=True, is_pointer=True)
+        lines, returns = None, 0
         if inside and path.stat().st_size <= _LARGEST_COUNTED:
             data = path.read_bytes()
             lines = data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
-        return Labels(file=file, lines=lines, is_there=True, is_outside=not inside)
+            returns = data.count(b"\r\n")
+        return Labels(file=file, lines=lines, is_there=True, is_outside=not inside, returns=returns)
     except (OSError, ValueError):  # a loop of links, a name too long or with a NUL
         return Labels(file=file, lines=None)
 

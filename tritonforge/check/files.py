@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from tritonforge import pbtxt
+from tritonforge import pbtxt, presence
+from tritonforge.check import scripts
 from tritonforge.check.facts import Asked, Known
 from tritonforge.check.landing import asked
 from tritonforge.check.sheltered import LostError
@@ -39,8 +40,15 @@ def files_of(
         elif backend == backends.ONNX:
             found[number] = _file(folder, path, release, message, known)
         else:
-            found[number] = File(path=path)
+            found[number] = _of_another(folder / path, path, backend)
     return found
+
+
+def _of_another(file: Path, path: str, backend: str | None) -> File:
+    """Look at how a file of another backend begins, and at what a model of Python defines."""
+    if presence.is_pointer(file) and backend in backends.FILES.values():
+        return File(path=path, fault="it is a pointer of Git LFS, not the model")
+    return File(path=path, script=scripts.script(file) if backend == backends.PYTHON else None)
 
 
 def _is_within(folder: Path, path: Path) -> bool:

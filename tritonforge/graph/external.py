@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from onnx import ModelProto, NodeProto, TensorProto
 
+from tritonforge import presence
 from tritonforge.errors import GraphError
 from tritonforge.graph import cost, lean
 
@@ -34,7 +35,8 @@ class External:
     `bytes` is None where the file is missing or was not looked at. `fault` says what is wrong with
     it and `hint` what helps, both None where all is well. One that `is_outside` lies not in the
     model's folder, and `is_there` only tells whether it is a file;
-    one that `is_itself` is the model's.
+    one that `is_itself` is the model's. Of one that `is_mistaken` the fault is that ONNX Runtime
+    takes for weights what Git LFS puts in their place, as it is long enough.
     """
 
     location: str
@@ -46,6 +48,7 @@ class External:
     is_outside: bool = False
     is_there: bool = True
     is_itself: bool = False
+    is_mistaken: bool = False
 
 
 def external_files(path: Path) -> tuple[str, ...]:
@@ -200,7 +203,7 @@ def _worst(ends: Iterable[tuple[int, str | None]]) -> tuple[int, str | None]:
 def described(path: Path, asked: Needed) -> External:
     """Look at one file, unless it lies outside the model's folder."""
     location, fault = asked.location, asked.fault
-    held, hint = None, "export the model again"
+    held, hint, mistaken = None, "export the model again", False
     outside = not _is_beside(path.parent, location)
     if outside:
         fault = f"keeps weights outside its folder, at {location!r}"
@@ -212,6 +215,9 @@ def described(path: Path, asked: Needed) -> External:
         fault, hint = f"needs {location!r} beside it, which is missing", "copy the weights file too"
         if _exists(path.parent / location):
             fault, hint = f"needs {location!r} beside it, which is no file", "copy a file there"
+    elif presence.is_pointer(path.parent / location):
+        fault = f"needs {location!r} beside it, which is a pointer of Git LFS"
+        hint, mistaken = "run `git lfs pull`", asked.fault is None and asked.end <= held
     elif fault is None and asked.end > held:
         fault = f"needs more weights than {location!r} holds: {asked.end} bytes, not {held}"
         hint = "it may be truncated; copy or download it again"
@@ -225,6 +231,7 @@ def described(path: Path, asked: Needed) -> External:
         is_outside=outside,
         is_there=_size(path.parent / location) is not None,
         is_itself=not outside and held is not None and path.samefile(path.parent / location),
+        is_mistaken=mistaken,
     )
 
 

@@ -6,6 +6,7 @@ their pages are never read.
 """
 
 import mmap
+import re
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
@@ -19,8 +20,9 @@ from tritonforge.graph.bounds import DamagedError
 from tritonforge.graph.file import holding_a_graph, unsound
 from tritonforge.graph.schemas import every_graph
 
+_BEGINNING = 64  # bytes that tell what a file is
 LARGE = 1024  # bytes: values that no shape is read from
-_POINTER = b"version https://git-lfs"
+_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|\?xml)\b", re.IGNORECASE)
 _BYTES = 2  # the wire type of texts, messages and packed numbers
 # By message: its fields that are messages in which tensors may lie. Source: onnx.proto.
 _INTO: Mapping[str, Mapping[int, str]] = {
@@ -46,10 +48,7 @@ def thin(path: Path) -> bytes:
         _is_there(path)
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
             held.madvise(mmap.MADV_RANDOM)  # read nothing ahead
-            if held[: len(_POINTER)] == _POINTER:
-                raise GraphError(
-                    f"{path} is a pointer of Git LFS, not the model", hint="run `git lfs pull`"
-                )
+            _check_kind(path, held[:_BEGINNING])
             with memoryview(held) as data:
                 found = _thinned(data, 0, len(data), "model", count(1))
                 kept = bytes(data) if found is None else found
@@ -87,6 +86,19 @@ def _is_there(path: Path) -> None:
         raise GraphError(fault[0], hint=fault[1])
     if not path.stat().st_size:
         raise GraphError(f"{path} is empty", hint="export or download it again")
+
+
+def _check_kind(path: Path, begins: bytes) -> None:
+    """Raise `GraphError` for what often lies in the place of a model."""
+    if begins.startswith(presence.POINTER):
+        raise GraphError(
+            f"{path} is a pointer of Git LFS, not the model", hint="run `git lfs pull`"
+        )
+    if _PAGE.match(begins):
+        raise GraphError(
+            f"{path} is a page of HTML or XML, not the model",
+            hint="download it again; what answered was perhaps a page of an error",
+        )
 
 
 def _thinned(

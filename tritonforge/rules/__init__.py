@@ -12,7 +12,17 @@ from typing import Any
 from tritonforge.errors import SpecError, did_you_mean
 from tritonforge.rules import across, comment, config, folder
 from tritonforge.rules.rule import Change, Found, Rule, Severity
-from tritonforge.rules.subjects import Comment, Config, Content, File, Labels, Model, Models, Unread
+from tritonforge.rules.subjects import (
+    Comment,
+    Config,
+    Content,
+    File,
+    Labels,
+    Model,
+    Models,
+    Script,
+    Unread,
+)
 
 __all__ = [
     "OF_COMMENTS",
@@ -30,6 +40,7 @@ __all__ = [
     "Model",
     "Models",
     "Rule",
+    "Script",
     "Severity",
     "Unread",
     "broken",

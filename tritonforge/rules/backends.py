@@ -10,7 +10,7 @@ from typing import Any
 from tritonforge import knobs
 from tritonforge.release import Release
 
-ONNX, ENSEMBLE = "onnxruntime", "ensemble"
+ONNX, ENSEMBLE, PYTHON = "onnxruntime", "ensemble", "python"
 
 # The platforms that a backend goes with; of others any may be written.
 PLATFORMS: Mapping[str, tuple[str, ...]] = {
@@ -32,7 +32,6 @@ FILES: Mapping[str, str] = {
 # What torch's AOTInductor writes, and the first tag that may serve it: 25.11 surely does not.
 _COMPILED, _COMPILED_FILE, _COMPILED_SINCE = "torch_aoti", "model.pt2", "25.12"
 _TENSORFLOW = "tensorflow"  # whose files tell only where there is no platform
-_PYTHON = "python"
 _FOLDERS = {"model.savedmodel"}  # what is a folder; a model of ONNX may be either
 _BACKENDS = {platform: name for name, platforms in PLATFORMS.items() for platform in platforms}
 # What the images of NVIDIA bring.
@@ -74,7 +73,7 @@ def derived(message: Any, content: Collection[str], release: Release) -> str:
     compiled = compiled or (is_silent and _lies(_COMPILED_FILE, content))
     for name, backend in FILES.items():
         named = file == name and not (backend == _TENSORFLOW and platform)
-        if backend == _PYTHON and compiled and knobs.begun(_COMPILED_SINCE, release):
+        if backend == PYTHON and compiled and knobs.begun(_COMPILED_SINCE, release):
             return "pytorch"
         if platform in PLATFORMS.get(backend, ()) or named:
             return backend

@@ -46,12 +46,25 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """What a model.py says: why Python cannot read it, and whether it may have a model's class.
+
+    `python` is the version whose grammar was asked.
+    """
+
+    python: tuple[int, int]
+    broken: str | None = None
+    may_have_class: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class File:
     """The file of a version that the server loads; `path` is relative to the model's folder.
 
     `missing` says that nothing is there, `fault` why it cannot be read, `lost` what became of
-    the process that read it. `content` is None then, and of a file for another backend. `strayed`
-    are the links beside one that is missing which lead nowhere, and where they say.
+    the process that read it. `content` is None then, and of a file for another backend; `script` is
+    what one of Python's backend says. `strayed` are the links beside one that is missing which lead
+    nowhere, and where they say.
     """
 
     path: str
@@ -60,6 +73,7 @@ class File:
     fault: str | None = None
     lost: str | None = None
     content: "Content | None" = None
+    script: Script | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,13 +110,19 @@ class Unread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
-    """A file of labels, as an output names it; `lines` is None where they were not counted."""
+    """A file of labels, as an output names it; `lines` is None where they were not counted.
+
+    `returns` are lines that end as in Windows, with a carriage return before the line feed. One
+    that `is_pointer` is what Git LFS puts in the place of a file.
+    """
 
     file: str
     lines: int | None
     is_there: bool = False
     is_folder: bool = False
     is_outside: bool = False
+    returns: int = 0
+    is_pointer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

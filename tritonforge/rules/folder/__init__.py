@@ -13,6 +13,7 @@ from tritonforge.rules.folder import (
     operators,
     overlooked,
     proofs,
+    scripts,
     serving,
     syntax,
     versions,
@@ -22,5 +23,5 @@ from tritonforge.rules.folder import (
 FAMILIES = (
     *(bounds, syntax, fields, layout, versions, overlooked),
     *(fitting, filling, serving, labels, given, written),
-    *(operators, landing, external, proofs),
+    *(operators, landing, external, proofs, scripts),
 )

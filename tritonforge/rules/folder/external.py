@@ -18,7 +18,9 @@ def weights_are_there(model: Model) -> Iterator[Found]:
     Source: onnxruntime, `tensorprotoutils.cc` (GetExtDataFromTensorProto).
     Remedy: copy the file too; it may lie where the model was exported.
     """
-    yield from _faults(model, lambda each: not (each.is_outside and each.is_there))
+    yield from _faults(
+        model, lambda each: not (each.is_outside and each.is_there) and not each.is_mistaken
+    )
 
 
 @rule("EXT102", "refused")
@@ -62,6 +64,18 @@ def weights_are_not_the_model(model: Model) -> Iterator[Found]:
         for each in file.externals:
             if each.fault is None and each.is_itself:
                 yield Found(said="it names itself as the file of its weights", file=file.path)
+
+
+@rule("EXT203", "wrong")
+def weights_are_fetched(model: Model) -> Iterator[Found]:
+    """No file of weights is a pointer of Git LFS.
+
+    ONNX Runtime refuses it where it is too short, and else takes its text for values.
+
+    Source: onnxruntime, `tensorprotoutils.cc` (GetExtDataFromTensorProto); tried on 1.19.
+    Remedy: run `git lfs pull`.
+    """
+    yield from _faults(model, lambda each: each.is_mistaken)
 
 
 def _faults(model: Model, is_meant: Callable[[External], bool]) -> Iterator[Found]:

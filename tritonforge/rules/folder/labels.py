@@ -41,6 +41,37 @@ def labels_lie_inside(model: Model) -> Iterator[Found]:
             yield Found(said=said, at=_at(output))
 
 
+@rule("LBL202", "wrong")
+def labels_end_with_their_line(model: Model) -> Iterator[Found]:
+    r"""The lines of a file of labels end with a line feed alone.
+
+    The server parts them there and keeps the carriage return that Windows writes before it, so that
+    clients are told `cat\r`, which equals no `cat`.
+
+    Source: triton-inference-server/core, `label_provider.cc` (AddLabels, std::getline).
+    Remedy: save the file with line ends of Unix, as `dos2unix` does.
+    """
+    for output, each in model.labels.items():
+        if each.returns:
+            said = f"{each.file!r} has line ends of Windows, whose \\r stays in the labels"
+            yield Found(said=said, at=_at(output))
+
+
+@rule("LBL203", "wrong")
+def labels_are_fetched(model: Model) -> Iterator[Found]:
+    """A file of labels is no pointer of Git LFS.
+
+    The server takes the three lines of it for labels.
+
+    Source: triton-inference-server/core, `label_provider.cc` (AddLabels).
+    Remedy: run `git lfs pull`.
+    """
+    for output, each in model.labels.items():
+        if each.is_pointer:
+            said = f"{each.file!r} is a pointer of Git LFS, not the labels: run `git lfs pull`"
+            yield Found(said=said, at=_at(output))
+
+
 @rule("LBL301", "advice")
 def labels_are_as_many(model: Model) -> Iterator[Found]:
     """There is a label for each value of the output, one a line.

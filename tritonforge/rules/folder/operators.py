@@ -17,10 +17,10 @@ _OWN = {
 
 @rule("OPS101", "refused")
 def readable(model: Model) -> Iterator[Found]:
-    """The file of a model is whole, and an ONNX model.
+    """The file of a model is whole, and an ONNX model where ONNX Runtime serves it.
 
     A pointer of Git LFS, a page of an error in place of a download and a file that was copied while
-    it was written are none.
+    it was written are no model, of no backend.
 
     Source: onnxruntime, `model.cc` (Model::Load).
     Remedy: run `git lfs pull`, or export or download the file again.
