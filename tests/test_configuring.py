@@ -316,7 +316,7 @@ def test_labels_of_ones_own_are_held_against_the_output(made, stage, tmp_path):
     assert (stage.path / "labels.txt").read_text() == "a\nb\nc\n"
     for name, text, said in (
         ("z", "a\nb\nc", "output 'z', which the model does not have"),
-        ("y", "a\n", "names 1 classes, and the output y:FP32:batch,3 has 3"),
+        ("y", "a\n", "names 1 class, and the output y:FP32:batch,3 has 3"),
         ("y", "", "names 0 classes"),
         ("y", b"\xff\n", "cannot be read"),
         ("y", None, "No such file"),

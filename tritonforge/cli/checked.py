@@ -20,6 +20,7 @@ from tritonforge.cli.excerpt import excerpt
 from tritonforge.errors import ConfigError
 from tritonforge.repository import Repository
 from tritonforge.rules import Severity
+from tritonforge.rules.places import several
 
 _SEVERITIES: tuple[Severity, ...] = ("refused", "wrong", "advice")
 _COLOURS: Mapping[Severity, str] = {"refused": "red", "wrong": "yellow", "advice": "cyan"}
@@ -121,7 +122,7 @@ def _told(head: str, styled: str, said: str, columns: int | None) -> Iterator[st
 def _sums(report: Report, plan: Plan | None) -> Iterator[str]:
     """Yield what was looked at and how much was found, and what helps."""
     tags = sorted({release.tag for release in report.releases.values()})
-    models = _several(len(report.models), "model")
+    models = several(len(report.models), "model")
     counts = {kind: report.count(kind) for kind in _SEVERITIES}
     said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
     told = [f"{models} for {', '.join(tags)}: {said or 'nothing found'}"]
@@ -136,10 +137,6 @@ def _sums(report: Report, plan: Plan | None) -> Iterator[str]:
     if report.findings:
         first = report.findings[0].rule.code
         yield f"tritonforge check --explain {first} tells why, and what to do"
-
-
-def _several(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _watched() -> bool:
@@ -161,7 +158,7 @@ def changes(repository: Repository, plan: Plan) -> None:
     for left in plan.left:
         output.aside(f"not fixed {_head(repository, left.finding)}: {output.line(left.why)}")
     fixed = sum(len(each.findings) for each in plan.mended)
-    output.aside(f"{_several(fixed, 'finding')} would be fixed")
+    output.aside(f"{several(fixed, 'finding')} would be fixed")
 
 
 def as_json(repository: Repository, report: Report, plan: Plan | None) -> None:

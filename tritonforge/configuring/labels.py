@@ -59,7 +59,7 @@ def _copied(
     count, dims = len(text.splitlines()), outputs[name].dims
     if not count or (dims and isinstance(dims[-1], int) and dims[-1] != count):
         raise SpecError(
-            f"{path} names {count} classes, and the output {outputs[name]} has"
+            f"{path} names {count} class{'es' * (count != 1)}, and the output {outputs[name]} has"
             f" {dims[-1] if dims else 1}",
             hint="write one class a line",
             at=("labels", name),

@@ -35,6 +35,11 @@ def shown(dims: Sequence[int]) -> str:
     return f"[{listed}, ...]" if len(dims) > _MOST_DIMS else f"[{listed}]"
 
 
+def several(count: int, what: str, more: str = "") -> str:
+    """Count things: `1 class`, `2 classes` where `more` is `classes`, else with an s behind."""
+    return f"{count} {what if count == 1 else more or what + 's'}"
+
+
 def near(name: str, known: Iterable[str]) -> str:
     """Ask whether a known name is meant, in words that end a sentence; nothing for none.
 

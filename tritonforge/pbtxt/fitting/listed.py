@@ -101,7 +101,8 @@ def _counted(message: Any, has: Interface) -> Iterator[Misfit]:
             mends = ((f"{place}.optional", "true"),) if message.max_batch_size <= 0 else ()
             yield Misfit(kind="count", at=place, said=said, mends=mends)
             return
-    said = f"the config gives {count} inputs and the model has {len(inputs)}: each counts once"
+    given = f"{count} input{'s' * (count != 1)}"
+    said = f"the config gives {given} and the model has {len(inputs)}: each counts once"
     yield Misfit(kind="count", at="input", said=said)
 
 

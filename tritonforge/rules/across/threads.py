@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tritonforge.pbtxt import THREADS
-from tritonforge.rules.places import keyed, value_of
+from tritonforge.rules.places import keyed, several, value_of
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Model, Models
 
@@ -52,10 +52,11 @@ def threads_fit_the_cores(models: Models) -> Iterator[Found]:
     for model, message in _on_cpu(models):
         threads, count = _threads(message), _instances(message)
         if models.cores is not None and threads is not None and count * threads > models.cores:
+            each = f" each are {count * threads}" if count > 1 else ""
             yield Found(
                 model=model.name,
-                said=f"{count} instances of {threads} threads each are {count * threads} on"
-                f" {models.cores} cores",
+                said=f"{several(count, 'instance')} of {several(threads, 'thread')}{each} on"
+                f" {several(models.cores, 'core')}",
                 at=keyed("parameters", THREADS),
             )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tritonforge import knobs
 from tritonforge.rules.config.accelerators import parameters
-from tritonforge.rules.places import keyed
+from tritonforge.rules.places import keyed, several
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
 
@@ -99,8 +99,8 @@ def of_all_dimensions(config: Config) -> Iterator[Found]:
         for name, dims in bounds[0]:
             if len(dims) != ranks.get(name, len(dims)):
                 yield Found(
-                    said=f"the profile of {name} has {len(dims)} dimensions where the file has"
-                    f" {ranks[name]}{batched}",
+                    said=f"the profile of {name} has {several(len(dims), 'dimension')} where"
+                    f" the file has {ranks[name]}{batched}",
                     at=keyed(prefix, _KEYS[0]),
                 )
 

@@ -7,7 +7,7 @@ from typing import Any
 from tritonforge.errors import SpecError
 from tritonforge.pbtxt import dtype
 from tritonforge.pbtxt.editing.paths import told_apart
-from tritonforge.rules.places import keyed, shown, value_of
+from tritonforge.rules.places import keyed, several, shown, value_of
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Model
 from tritonforge.tensors import DType
@@ -57,8 +57,8 @@ def _short(files: Iterator[tuple[str, Any, Path]]) -> Iterator[Found]:
         size, wanted = _size(path), _bytes(given)
         if size is not None and size < wanted:
             yield Found(
-                said=f"{path.name} holds {size} bytes, and {value_of(given, 'data_type')}"
-                f" {shown(given.dims)} needs {wanted}",
+                said=f"{path.name} holds {several(size, 'byte')}, and"
+                f" {value_of(given, 'data_type')} {shown(given.dims)} needs {wanted}",
                 at=place,
             )
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from math import prod
 
 from tritonforge.pbtxt.editing.paths import Key
+from tritonforge.rules.places import several
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Model
 
@@ -88,8 +89,9 @@ def labels_are_as_many(model: Model) -> Iterator[Found]:
         if known is None or known.lines is None or not dims or min(dims) < 1:
             continue
         if known.lines != prod(dims):
-            said = f"{known.file!r} names {known.lines} classes, and {entry.name!r} has"
-            yield Found(said=f"{said} {prod(dims)} values", at=_at(entry.name))
+            named = several(known.lines, "class", "classes")
+            said = f"{known.file!r} names {named}, and {entry.name!r} has"
+            yield Found(said=f"{said} {several(prod(dims), 'value')}", at=_at(entry.name))
 
 
 def _at(output: str) -> str:
