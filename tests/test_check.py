@@ -324,6 +324,7 @@ def test_a_misspelt_input_is_silenced_where_its_name_stands(tmp_path):
     (found,) = check(Repository(tmp_path), codes={"FIT101"}).findings
     line = next(number for number, each in enumerate(text.split("\n"), 1) if '"xx"' in each)
     assert (found.found.at, found.line, found.column) == ("input[xx].name", line, 5)
+    assert found.sentence.startswith("the model has no input 'xx', only x")
     config.write_text(text.replace('name: "xx"', 'name: "xx" # tritonforge: ignore FIT101\n'))
     report = check(Repository(tmp_path), codes={"FIT101"})
     assert (report.findings, len(report.silenced)) == ((), 1)
@@ -352,7 +353,10 @@ def test_a_config_outside_the_repository_is_left(repository, tmp_path_factory):
     path.symlink_to(outside)
     plan, _ = fixed(repository)
     assert outside.read_text("utf-8") == CONFIG
-    assert plan.left[0].why == f"a link leads from here to {str(outside)!r}: mend that file"
+    assert (
+        plan.left[0].why
+        == f"a link leads from here to {str(outside)!r}: mend that file, or write one here"
+    )
 
 
 @pytest.mark.parametrize("is_whole", [False, True])
@@ -369,7 +373,7 @@ def test_a_config_that_is_a_link_to_another_models_is_left(repository, is_whole)
     plan, report = fixed(repository)
     assert read(repository) == CONFIG.replace('"other"', '"m"')
     assert [(each.finding.model, each.why) for each in plan.left] == [
-        ("linked", "a link leads from here to 'm/config.pbtxt': mend that file")
+        ("linked", "a link leads from here to 'm/config.pbtxt': mend that file, or write one here")
     ]
     assert path.is_symlink() is not is_whole
     assert "linked" in {each.model for each in report.findings}

@@ -97,7 +97,9 @@ def _file(repository: Repository, model: str) -> ConfigFile:
     root, real = repository.path.resolve(), path.resolve()
     if real != root / model / CONFIG:  # it is of another model, or shared
         shown = real.relative_to(root) if real.is_relative_to(root) else real
-        raise RepositoryError(f"a link leads from here to {str(shown)!r}: mend that file")
+        raise RepositoryError(
+            f"a link leads from here to {str(shown)!r}: mend that file, or write one here"
+        )
     return ConfigFile(path=path, model=model, repository=repository)
 
 

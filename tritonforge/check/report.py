@@ -41,7 +41,7 @@ class Finding:
     def sentence(self) -> str:
         """Return what was found as it can be read without the config: with the field it is of."""
         said, at = self.found.said.removesuffix("."), self.found.at
-        names = _NAME.findall(at)
+        names = _NAME.findall(at.removesuffix(".name"))  # of what bears the name
         return said if not names or names[-1] in said else f"{at}: {said}"
 
     @property
