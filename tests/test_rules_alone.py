@@ -11,6 +11,7 @@ from test_rules_config import accelerated, broken, parameter, profile, tensor_te
 from tritonforge import pbtxt, rules, server
 from tritonforge.errors import ServerError
 from tritonforge.release import find
+from tritonforge.rules import spelling
 
 IO = (
     'input { name: "x" data_type: TYPE_FP32 dims: 4 }'
@@ -70,6 +71,7 @@ FOUND = {
     "GEN106 file": (named('default_model_filename: "net.onnx"'), "default_model_filename"),
     "GEN107": (named('backend: "PyTorch"'), "backend"),
     "GEN207": (named('backend: "onnxruntim"'), "backend"),
+    "GEN207 python3": (named('backend: "python3"'), "backend"),
     "GEN107 alias": (named('backend: "onnx"'), "backend"),
     "GEN108": (whole('runtime: "libmine.so"'), "runtime"),
     "GEN109": (
@@ -329,6 +331,48 @@ def test_a_parameter_that_nothing_reads_is_shown_its_place(name, hint):
     ((rule, found),) = broken(pbtxt.parse(whole(parameter(name, "1"))))
     assert rule.code == "PRM201"
     assert found.said.endswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("py", "python"),
+        ("python3", "python"),
+        ("triton_python", "python"),
+        ("python_backend", "python"),
+        ("onnxrt", "onnxruntime"),
+        ("ONNX-Runtime", "onnxruntime"),
+        ("onnxruntime_backend", "onnxruntime"),
+        ("tensorrt_llm", "tensorrtllm"),
+        ("open_vino", "openvino"),
+        ("pythn", "python"),
+        ("pytorch2", None),
+        ("tensorflow2", None),  # GEN208 tells it of releases without
+        ("triton", None),
+        ("backend", None),
+        ("mine", None),
+        ("_", None),
+    ],
+)
+def test_a_backend_is_known_by_what_is_written_for_it(name, meant):
+    assert spelling.meant_by(name) == meant
+
+
+@pytest.mark.parametrize(
+    ("head", "tag", "at"),
+    [
+        ('backend: "tensorflow"', "25.02", None),
+        ('backend: "tensorflow"', "25.03", "backend"),
+        ('backend: "tensorflow2"', "25.03", "backend"),
+        ('platform: "tensorflow_savedmodel"', "26.04", "platform"),
+        ('backend: "tensorflow"', "ort:1.23.2", None),
+        ('backend: "pytorch"', "26.04", None),
+    ],
+)
+def test_a_backend_that_has_left_the_images_is_told(head, tag, at):
+    told = [found for rule, found in broken(pbtxt.parse(named(head)), tag) if rule.code == "GEN208"]
+    assert [each.at for each in told] == ([] if at is None else [at])
+    assert all("25.02" in each.said for each in told)
 
 
 def test_what_lies_in_the_first_folder_tells_the_backend():

@@ -6,12 +6,15 @@ from difflib import get_close_matches
 from pathlib import PurePosixPath
 
 from tritonforge.pbtxt.editing import schema
+from tritonforge.release import RUNTIME
 from tritonforge.rules.backends import ALIASES, ENSEMBLE, ONNX, PLATFORMS, SHIPPED
 from tritonforge.rules.places import near
 from tritonforge.rules.rule import Change, Found, rule
+from tritonforge.rules.spelling import last_with, meant_by
 from tritonforge.rules.subjects import Config
 
 _LIBRARY, _PYTHON = "libtriton_onnxruntime.so", "model.py"
+_TELLING = ("backend", "platform", "default_model_filename")
 _AGENTS = ("checksum",)
 
 
@@ -116,11 +119,29 @@ def spelt_backend(config: Config) -> Iterator[Found]:
     name = config.message.backend
     if not name or name in SHIPPED or name.lower() in {*SHIPPED, *ALIASES}:
         return
-    found = get_close_matches(name.lower(), SHIPPED, n=2, cutoff=0.85)
-    if len(found) == 1 and not any(each.isdigit() for each in name):  # as python3 has
+    meant = meant_by(name)
+    if meant is not None:
         yield Found(
-            said=f"no image brings a backend {name!r}; did you mean {found[0]!r}?", at="backend"
+            said=f"no image brings a backend {name!r}; did you mean {meant!r}?", at="backend"
         )
+
+
+@rule("GEN208", "wrong")
+def backend_of_the_release(config: Config) -> Iterator[Found]:
+    """A backend is one that the release's image still brings.
+
+    That of TensorFlow was in the images up to 25.02. A server with a backend of one's own build, in
+    --backend-directory, may have it still.
+
+    Source: triton-inference-server/server, `build.py` of r25.02 and r25.03, which names it no more.
+    Remedy: choose --target 25.02 or older, or export the model to ONNX, with tf2onnx for one.
+    """
+    tag, backend = config.release.tag, config.backend
+    last = last_with(backend)
+    if last is not None and tag > last and not tag.startswith(RUNTIME):
+        at = next((field for field in _TELLING if getattr(config.message, field)), "")
+        said = f"the image of {tag} brings no backend {backend!r}, that of {last} is the last"
+        yield Found(said=said, at=at)
 
 
 @rule("GEN108", "refused")
