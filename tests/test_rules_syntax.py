@@ -6,6 +6,7 @@ from tritonforge.check import check, fixing
 from tritonforge.release import EMBEDDED, find
 from tritonforge.repository import Repository
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 SOUND = b'name: "m"\nbackend: "onnxruntime"\nmax_batch_size: 8\n'
 
 
@@ -94,6 +95,32 @@ def test_what_is_really_called_like_a_place_is_let_be(tmp_path):
     (version.parent / "config.pbtxt").write_text(text)
     codes = [each.rule.code for each in check(Repository(tmp_path)).findings]
     assert "SYN107" not in codes
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (POINTER, "it is a pointer of Git LFS, not the config: run `git lfs pull` (1:9)"),
+        (
+            SOUND.decode().encode("utf-16"),
+            "it is UTF-16, as PowerShell writes it: save it as UTF-8",
+        ),
+        (b"<!DOCTYPE html>\n<html></html>", "it is a page of HTML or XML, not the config"),
+        (SOUND + b"<<<<<<< HEAD\ninput { }\n", "Git left the mark of a conflict, <<<<<<<"),
+        (SOUND + b"input {\n=======\n}", "Git left the mark of a conflict, ======="),
+        (SOUND + b">>>>>>> branch", "Git left the mark of a conflict, >>>>>>>"),
+    ],
+)
+def test_what_is_no_config_is_named(tmp_path, text, said):
+    (tmp_path / "m" / "1").mkdir(parents=True)
+    (tmp_path / "m" / "config.pbtxt").write_bytes(text)
+    (told,) = [
+        each
+        for each in check(Repository(tmp_path)).findings
+        if each.rule.code[:3] in {"SYN", "FLD"}
+    ]
+    assert told.rule.code == "SYN101"
+    assert f"{told.sentence} ({told.line}:{told.column})".startswith(said)
 
 
 def test_what_is_newer_is_told_once(tmp_path):

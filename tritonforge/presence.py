@@ -1,9 +1,12 @@
 """Whether a path leads to a file, and what is there where it does not."""
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 
 POINTER = b"version https://git-lfs.github.com/spec/v1"
+# What a download brings in place of a file, of an error mostly.
+PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|\?xml)\b", re.IGNORECASE)
 _LARGEST_POINTER = 1024  # bytes, which Git LFS writes fewer than
 _NAMED = 5  # files of a folder
 

@@ -6,7 +6,6 @@ their pages are never read.
 """
 
 import mmap
-import re
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
@@ -22,7 +21,6 @@ from tritonforge.graph.schemas import every_graph
 
 _BEGINNING = 64  # bytes that tell what a file is
 LARGE = 1024  # bytes: values that no shape is read from
-_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|\?xml)\b", re.IGNORECASE)
 _BYTES = 2  # the wire type of texts, messages and packed numbers
 # By message: its fields that are messages in which tensors may lie. Source: onnx.proto.
 _INTO: Mapping[str, Mapping[int, str]] = {
@@ -94,7 +92,7 @@ def _check_kind(path: Path, begins: bytes) -> None:
         raise GraphError(
             f"{path} is a pointer of Git LFS, not the model", hint="run `git lfs pull`"
         )
-    if _PAGE.match(begins):
+    if presence.PAGE.match(begins):
         raise GraphError(
             f"{path} is a page of HTML or XML, not the model",
             hint="download it again; what answered was perhaps a page of an error",

@@ -12,6 +12,7 @@ from typing import Any
 from tritonforge.pbtxt.reading import ModelConfig
 from tritonforge.pbtxt.strict.cursor import Stop
 from tritonforge.pbtxt.strict.flaw import Flaw
+from tritonforge.pbtxt.strict.mistaken import named
 from tritonforge.pbtxt.strict.reader import Reader
 from tritonforge.pbtxt.strict.templates import unfilled
 from tritonforge.pbtxt.strict.words import character, place
@@ -38,7 +39,7 @@ def read(text: bytes, triton: str | None = None) -> Reading:
     message = ModelConfig()
     with suppress(Stop):
         reader.whole(message)
-    return Reading(message=message, flaws=_safe(reader.flaws))
+    return Reading(message=message, flaws=_safe(named(text, reader.flaws)))
 
 
 def _safe(flaws: Sequence[Flaw]) -> tuple[Flaw, ...]:
