@@ -210,6 +210,13 @@ def test_a_second_target_is_refused():
 # --- rules explained ----------------------------------------------------------------------------
 
 
+def test_rules_and_families_are_explained_between_commas():
+    told = json.loads(run("--explain", "lbl, BAT101,BAT1", "--format", "json").output)["rules"]
+    codes = [each["code"] for each in told]
+    assert codes == sorted(set(codes))
+    assert {each[:3] for each in codes} == {"BAT", "LBL"}
+
+
 def test_a_rule_is_explained_without_a_repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tritonforge.toml").write_text("broken [", "utf-8")

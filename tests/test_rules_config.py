@@ -358,6 +358,13 @@ def test_a_library_for_batching_may_read_any_parameter():
     assert found(whole(more)) == set()
 
 
+def test_an_option_of_the_provider_is_called_as_the_backend_calls_it():
+    (told,) = [
+        each for each in said(whole(accelerated("tensorrt", trt_fp16_enable="1"))) if "fp16" in each
+    ]
+    assert told.endswith("a parameter trt_fp16_enable; it is precision_mode with the value FP16")
+
+
 def test_of_another_backend_only_what_holds_for_all_is_told():
     more = parameter("EXECUTION_ENV_PATH", "x") + "optimization { cuda { graphs: true } }"
     text = whole(more).replace('"onnxruntime"', '"python"')

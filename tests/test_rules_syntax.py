@@ -123,6 +123,33 @@ def test_what_is_no_config_is_named(tmp_path, text, said):
     assert f"{told.sentence} ({told.line}:{told.column})".startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            b'parameters: { intra_op_thread_count: "4" inter_op_thread_count: "4" }',
+            """parameters has no field 'intra_op_thread_count': an entry is key: "..." value""",
+        ),
+        (
+            b'model_warmup { batch_size: 1 inputs { name: "x" dims: 4 zero_data: true } }',
+            "inputs has no field 'name': an entry is key: \"...\" value { ... }",
+        ),
+        (
+            b'metric_tags { a: "b" }',
+            "metric_tags has no field 'a': an entry is key: \"...\" value: ...",
+        ),
+        (b'parameters { keys: "a" }', "parameters has no field 'keys': did you mean 'key'?"),
+    ],
+)
+def test_an_entry_of_a_map_has_key_and_value(tmp_path, text, said):
+    (tmp_path / "m" / "1").mkdir(parents=True)
+    (tmp_path / "m" / "config.pbtxt").write_bytes(SOUND + text)
+    found = check(Repository(tmp_path)).findings
+    (told,) = [each.sentence for each in found if each.rule.code == "FLD103"]
+    assert told.startswith(said)
+    assert not [each for each in found if each.sentence.endswith("reads no parameter ")]
+
+
 def test_what_is_newer_is_told_once(tmp_path):
     assert [code for code, _, _ in found(tmp_path, b"model_metrics { }")] == ["FLD101"]
 

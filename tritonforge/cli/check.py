@@ -54,8 +54,8 @@ def _one(
 @click.option(
     "--explain",
     metavar="CODE",
-    help="Tell of a rule: why, where it is written and what to do; of a family, as BAT, or of all, "
-    "a line each.",
+    help="Tell of a rule: why, where it is written and what to do; of a family, as BAT, of several "
+    "between commas, or of all, a line each.",
 )
 @click.option(
     "--format",

@@ -15,12 +15,9 @@ _WIDEST = 88  # columns in which a paragraph reads well
 
 
 def explain(code: str, output_format: str) -> None:
-    """Print one rule, those of a family, or all of them."""
-    whole = len(code) == len(rules.RULES[0].code)
-    if code.lower() == "all":
-        chosen: Sequence[Rule] = sorted(rules.RULES, key=lambda rule: rule.code)
-    else:
-        chosen = (rules.find(code),) if whole else rules.starting(code)
+    """Print one rule, those of a family, several between commas, or all of them."""
+    chosen = _chosen(code)
+    whole = len(chosen) == 1 and len(code) == len(rules.RULES[0].code)
     if output_format == "json":
         output.as_json({"rules": [_document(each) for each in chosen]})
     elif whole:
@@ -28,6 +25,20 @@ def explain(code: str, output_format: str) -> None:
     else:
         rows = [(each.code, each.severity, each.title) for each in chosen]
         output.table(("code", "severity", "what holds"), rows, left=3, wrap=True)
+
+
+def _chosen(code: str) -> Sequence[Rule]:
+    """Return the rules of a code, a family or several of them, by code."""
+    if code.lower() == "all":
+        return sorted(rules.RULES, key=lambda rule: rule.code)
+    named = [each.strip() for each in code.split(",")]
+    length = len(rules.RULES[0].code)
+    found = [(rules.find(each),) if len(each) == length else rules.starting(each) for each in named]
+    return sorted({each.code: each for some in found for each in some}.values(), key=_code)
+
+
+def _code(rule: Rule) -> str:
+    return rule.code
 
 
 def _tell(rule: Rule) -> None:

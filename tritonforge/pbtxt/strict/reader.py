@@ -67,6 +67,9 @@ class Reader(Cursor):
         """Take down a field that nobody knows, and read it as the one that was surely meant."""
         known = fields(body.descriptor, self.triton)
         guess = guesses.near(said, [each.name for each in known.values() if each.since is None])
+        if body.is_entry and not (guess and guess.is_sure):
+            self._no_entry(body, name, said)
+            return
         hint = "" if guess and guess.is_sure else _elsewhere(said)
         hint = f"did you mean {guess.name!r}?" if guess and not hint else hint
         text = f"{owner(body.descriptor)} has no field {said!r}{f': {hint}' if hint else ''}"
@@ -86,6 +89,17 @@ class Reader(Cursor):
             before = f"{body.path}." if body.path else ""
             edits = ((f"{before}{said}", None), (f"{before}{guess.name}", value))
             self.flaws[number] = replace(self.flaws[number], edits=edits)
+
+    def _no_entry(self, body: Body, name: Word, said: str) -> None:
+        """Take down once a field that is written where an entry of a map has key and value."""
+        inside = body.descriptor.fields_by_name["value"].message_type
+        only = "string_value" if inside and "string_value" in inside.fields_by_name else ""
+        value = f"value {{ {f'{only}: ' if only else ''}... }}" if inside else 'value: "..."'
+        text = f'{owner(body.descriptor)} has no field {said!r}: an entry is key: "..." {value}'
+        if all(each in {"key", "value"} for each in body.given):
+            self.flaw("unknown", text, name.start, self.word.start)
+        body.given[said] += 0
+        self.skip(has_colon=self.takes(b":"))
 
     def _field(self, body: Body, field: Known, name: Word) -> None:
         """Read the value, or the values, of a field that is known."""
@@ -165,7 +179,10 @@ class Reader(Cursor):
         """Read an entry of a map; one that comes later takes the place of its key's."""
         entry = GetMessageClass(field.message)()
         flaws = len(self.flaws)
-        self._fields(Body(entry, path, is_entry=True), opening)
+        body = Body(entry, path, is_entry=True)
+        self._fields(body, opening)
+        if "key" not in body.given and len(self.flaws) > flaws:
+            return  # what it is of nobody knows
         if entry.key in held and held[entry.key] != entry.value and len(self.flaws) == flaws:
             said = f"{field.name} has the key {entry.key!r} twice, of which the last counts"
             self.flaw("key", said, opening.start)

@@ -12,6 +12,12 @@ from tritonforge.rules.subjects import Config
 # The first release that hands TensorRT's options on as text, which ONNX Runtime reads strictly.
 _OPTIONS_AS_TEXT = "24.02"
 _HEURISTICS = "trt_build_heuristics_enable"
+# What ONNX Runtime's provider calls the backend's own parameters, which it hands on.
+_OWN = {
+    "trt_fp16_enable": "precision_mode with the value FP16",
+    "trt_int8_enable": "precision_mode with the value INT8",
+    "trt_max_workspace_size": "max_workspace_size_bytes",
+}
 # Switches without which a parameter is not read.
 _SWITCHES = {
     "trt_engine_cache_prefix": "trt_engine_cache_enable",
@@ -46,10 +52,15 @@ def known(config: Config) -> Iterator[Found]:
             if name not in named:
                 yield Found(
                     said=f"the accelerator tensorrt of release {release.tag} refuses the load for"
-                    f" a parameter {name}{near(name, taken)}",
+                    f" a parameter {name}{_meant(name) or near(name, taken)}",
                     at=keyed(prefix, name),
                     changes=renamed(prefix, name, given[name], taken, given),
                 )
+
+
+def _meant(name: str) -> str:
+    """Say how the backend calls an option of ONNX Runtime, in words that end a sentence."""
+    return f"; it is {_OWN[name]}" if name in _OWN else ""
 
 
 @rule("TRT102", "refused")
