@@ -136,7 +136,7 @@ def test_what_is_no_config_is_named(tmp_path, text, said):
         ),
         (
             b'metric_tags { a: "b" }',
-            "metric_tags has no field 'a': an entry is key: \"...\" value: ...",
+            'metric_tags has no field \'a\': an entry is key: "..." value: "..."',
         ),
         (b'parameters { keys: "a" }', "parameters has no field 'keys': did you mean 'key'?"),
     ],
