@@ -4,6 +4,7 @@ import re
 import shutil
 
 import backend
+import onnxfiles
 import pytest
 import rulecases
 import tiny
@@ -96,22 +97,23 @@ def strayed(folder):
     (folder / "1" / "model.onnx").symlink_to("/weights/model.onnx")
 
 
-def strange(root, name, text, file="model.onnx"):
+def strange(root, name, text, file="model.onnx", content=b""):
     """Place a file of ONNX into a model of another backend."""
     other(root, name, text)
-    (root / name / "1" / file).write_bytes(b"")
+    (root / name / "1" / file).write_bytes(content)
 
 
+STRANGELY_CALLED = 'backend: "pytorch" default_model_filename: "net.onnx"'
 STRANGE = "is a file of ONNX, which the backend onnxruntime serves"
 ONLY_THREE = "dynamic_batching { } version_policy { specific { versions: [ 3 ] } }"
 ONE_AND_THREE = "version_policy { specific { versions: [ 1, 3 ] } }"
 
 
-# By name: how the model is placed, and what is found: code and file or place.
 def shared(folder):
     (folder / "1" / "model.onnx").rename(folder / "model.onnx")
 
 
+# By name: how the model is placed, and what is found: code and file or place.
 CASES = {
     "fine": (placed("fine"), []),
     "link": (placed("link", linked), []),
@@ -239,6 +241,12 @@ CASES = {
     "strange_torch": (
         lambda root: strange(root, "strange_torch", 'backend: "pytorch"', "net.onnx"),
         [("LAY108", "1/model.pt")],
+    ),
+    "strange_name": (
+        lambda root: strange(
+            root, "strange_name", STRANGELY_CALLED, "net.onnx", onnxfiles.double()
+        ),
+        [("OPS101", "1/net.onnx")],
     ),
     "a b": (placed("a b"), [("LAY302", "name")]),
 }

@@ -14,6 +14,9 @@ from tritonforge.release import Release
 from tritonforge.repository import MODEL, reading
 from tritonforge.rules import Content, File, backends
 
+_OF_OTHER_FORMATS = {backends.PYTHON, "pytorch", "tensorrt"}
+_BEGINNING = b"\x08"  # of ONNX: the first field's tag
+
 
 def files_of(
     folder: Path,
@@ -48,7 +51,20 @@ def _of_another(file: Path, path: str, backend: str | None) -> File:
     """Look at how a file of another backend begins, and at what a model of Python defines."""
     if presence.is_pointer(file) and backend in backends.FILES.values():
         return File(path=path, fault="it is a pointer of Git LFS, not the model")
+    if backend in _OF_OTHER_FORMATS and _is_onnx(file):
+        return File(path=path, fault=f"it is a file of ONNX, which {backend} does not serve")
     return File(path=path, script=scripts.script(file) if backend == backends.PYTHON else None)
+
+
+def _is_onnx(file: Path) -> bool:
+    """Say whether a file is called one of ONNX and begins as one: with the field of its IR."""
+    try:
+        if file.suffix != ".onnx" or not file.is_file():
+            return False
+        with file.open("rb") as held:
+            return held.read(1) == _BEGINNING
+    except OSError:
+        return False
 
 
 def _is_within(folder: Path, path: Path) -> bool:

@@ -111,7 +111,9 @@ def known(config: Config) -> Iterator[Found]:
     if _STRATEGY in given:
         return
     for place, name, text in _given(config):
-        if name not in {*knobs.known("parameters"), *_FOR_CLIENTS}:
+        if not name:
+            yield Found(said="an entry without a key is read by nobody", at=place)
+        elif name not in {*knobs.known("parameters"), *_FOR_CLIENTS}:
             yield Found(
                 said=f"the ONNX Runtime backend of release {release.tag} reads no parameter"
                 f" {name}{_home(name) or near(_OWN.get(name, name), taken)}",
