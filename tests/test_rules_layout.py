@@ -104,6 +104,7 @@ def strange(root, name, text, file="model.onnx", content=b""):
 
 
 STRANGELY_CALLED = 'backend: "pytorch" default_model_filename: "net.onnx"'
+PLAN = 'platform: "tensorrt_plan"'
 STRANGE = "is a file of ONNX, which the backend onnxruntime serves"
 ONLY_THREE = "dynamic_batching { } version_policy { specific { versions: [ 3 ] } }"
 ONE_AND_THREE = "version_policy { specific { versions: [ 1, 3 ] } }"
@@ -247,6 +248,10 @@ CASES = {
             root, "strange_name", STRANGELY_CALLED, "net.onnx", onnxfiles.double()
         ),
         [("OPS101", "1/net.onnx")],
+    ),
+    "strange_content": (
+        lambda root: strange(root, "strange_content", PLAN, "model.plan", onnxfiles.double()),
+        [("OPS101", "1/model.plan")],
     ),
     "a b": (placed("a b"), [("LAY302", "name")]),
 }

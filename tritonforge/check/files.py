@@ -1,5 +1,6 @@
 """The files of a model's versions, by what they say of themselves."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from tritonforge.repository import MODEL, reading
 from tritonforge.rules import Content, File, backends
 
 _OF_OTHER_FORMATS = {backends.PYTHON, "pytorch", "tensorrt"}
-_BEGINNING = b"\x08"  # of ONNX: the first field's tag
+# How a file of ONNX begins: its IR version, then the tag of another field of its message.
+_ONNX = re.compile(rb"\x08[\x01-\x1f][\x12\x1a\x22\x28\x32\x3a\x42]")
 
 
 def files_of(
@@ -57,12 +59,12 @@ def _of_another(file: Path, path: str, backend: str | None) -> File:
 
 
 def _is_onnx(file: Path) -> bool:
-    """Say whether a file is called one of ONNX and begins as one: with the field of its IR."""
+    """Say whether a file begins as one of ONNX."""
     try:
-        if file.suffix != ".onnx" or not file.is_file():
+        if not file.is_file():
             return False
         with file.open("rb") as held:
-            return held.read(1) == _BEGINNING
+            return _ONNX.match(held.read(3)) is not None
     except OSError:
         return False
 
