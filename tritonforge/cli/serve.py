@@ -1,5 +1,6 @@
 """`tritonforge serve`: the real server on this machine until it is told to stop."""
 
+import sys
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -93,4 +94,6 @@ def _wait(endpoint: "Endpoint") -> None:
 
 
 def _on_stderr(line: str) -> None:
-    click.echo(line, err=True)
+    """Say something above a progress bar, which stands in for stderr; click would pass it by."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
