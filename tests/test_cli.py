@@ -190,3 +190,11 @@ def test_wishes_that_contradict(run, words):
     result = run("build", f"{NETS}:mlp", *words)
     assert result.exit_code == 2
     assert "contradict" in result.stderr or "name one" in result.stderr
+
+
+def test_a_closed_stderr_keeps_no_answer_back(tmp_path):
+    (tmp_path / "r" / "m" / "1").mkdir(parents=True)
+    command = ["/bin/sh", "-c", '"$@" 2>&-', "sh", *PROGRAM, "check", "-r", str(tmp_path / "r")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert "LAY107" in ended.stdout

@@ -74,6 +74,8 @@ class Forge(click.Group):
         """Run; help and version are printed before there is a command to invoke."""
         if not args and not extra:  # as a program of its own, not by another's call
             atexit.register(self._leave)
+            if sys.stderr is None:  # closed, as by `2>&-`: what is told there is for nobody
+                sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
         try:
             return super().main(*args, **extra)
         except SystemExit as left:
