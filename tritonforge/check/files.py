@@ -39,7 +39,7 @@ def files_of(
             continue  # it leads to what is no part of the model, and is not looked at
         if backend == backends.ONNX and _is_folder(folder / path):
             path = f"{path}/{MODEL}"
-        if _is_missing(folder / path):
+        if reading.is_missing(folder / path):
             strayed = _strayed((folder / path).parent)
             found[number] = File(path=path, missing=True, fault="it is not there", strayed=strayed)
         elif backend == backends.ONNX:
@@ -85,22 +85,11 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _is_missing(path: Path) -> bool:
-    """Say whether nothing is there; what may not be looked at may be."""
-    try:
-        path.stat()  # `exists` does not tell what may not be looked at, from Python 3.14 on
-    except PermissionError:
-        return False
-    except (OSError, ValueError):  # as above
-        return True
-    return False
-
-
 def _strayed(folder: Path) -> dict[str, str]:
     """Say of the links in a folder that lead nowhere where they say; nothing where none may."""
     try:
         return {each: str((folder / each).readlink()) for each in reading.broken(folder)}
-    except (OSError, ValueError):  # as above
+    except (OSError, ValueError):  # it is too long, or has a NUL
         return {}
 
 

@@ -60,16 +60,16 @@ def broken(folder: Path) -> tuple[str, ...]:
         if error.errno in _NOTHING:
             return ()
         raise
-    return tuple(sorted(name for name in links if _leads_nowhere(folder / name)))
+    return tuple(sorted(name for name in links if is_missing(folder / name)))
 
 
-def _leads_nowhere(link: Path) -> bool:
-    """Say whether nothing is where a link leads; what may not be looked at may be there."""
+def is_missing(path: Path) -> bool:
+    """Say whether nothing is at a path, as behind a lost link; what may not be seen is there."""
     try:
-        link.stat()
+        path.stat()  # `exists` does not tell what may not be looked at, from Python 3.14 on
     except PermissionError:
         return False
-    except OSError:
+    except (OSError, ValueError):  # it is too long, or has a NUL
         return True
     return False
 
