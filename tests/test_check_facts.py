@@ -3,6 +3,7 @@
 import os
 import resource
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from onnx import TensorProto, helper
 from tritonforge import release
 from tritonforge.check import ahead, check, facts, remembering
 from tritonforge.check.facts import Asked, Facts, Known
+from tritonforge.errors import GraphError
 from tritonforge.release import find
 from tritonforge.repository import Repository
 
@@ -45,18 +47,33 @@ def entries(shelf):
 
 def test_facts_come_back_as_they_were(shelf, tmp_path):
     path = written(tmp_path / "model.onnx")
-    first = Known().of(path, ASKED)
+    first = Known(sheltered=False).of(path, ASKED)
     assert len(entries(shelf)) == 1
-    assert Known().of(path, ASKED) == first
+    assert Known(sheltered=False).of(path, ASKED) == first
     assert remembering.Shelf(shelf, Facts).get(_key(shelf)) == first
 
 
 @pytest.mark.parametrize("made", [of.branching, of.function, of.zipmap])
-def test_facts_of_files_of_all_kinds_come_back(shelf, tmp_path, made):
+def test_facts_of_files_of_all_kinds_come_back(shelf, tmp_path, monkeypatch, made):
     path = tmp_path / "model.onnx"
     path.write_bytes(made())
-    first = Known().of(path, ASKED)
+    first = Known(sheltered=False).of(path, ASKED)
     assert remembering.Shelf(shelf, Facts).get(_key(shelf)) == first
+    monkeypatch.setenv(remembering.VARIABLE, remembering.NONE)
+    with closing(Known()) as known:
+        assert known.of(path, ASKED) == first
+
+
+def test_a_fault_comes_from_the_other_process_as_it_was_raised(tmp_path):
+    model = onnx.load(written(tmp_path / "model.onnx"))
+    model.graph.node.add().CopyFrom(model.graph.node[0])
+    path = tmp_path / "twice.onnx"
+    onnx.save(model, path)
+    with closing(Known()) as known, pytest.raises(GraphError) as there:
+        known.of(path, ASKED)
+    with pytest.raises(GraphError) as here:
+        Known(sheltered=False).of(path, ASKED)
+    assert (there.value.message, there.value.hint) == (here.value.message, here.value.hint)
 
 
 def _key(shelf):
@@ -66,12 +83,12 @@ def _key(shelf):
 
 def test_content_release_and_accelerator_tell_facts_apart(shelf, tmp_path):
     path = written(tmp_path / "model.onnx")
-    Known().of(path, ASKED)
-    Known().of(written(tmp_path / "other" / "same.onnx"), ASKED)
+    Known(sheltered=False).of(path, ASKED)
+    Known(sheltered=False).of(written(tmp_path / "other" / "same.onnx"), ASKED)
     assert len(entries(shelf)) == 1
-    Known().of(path, replace(ASKED, accelerator="cuda"))
-    Known().of(path, replace(ASKED, release=find("23.10")))
-    Known().of(written(tmp_path / "model.onnx", "Tanh"), ASKED)
+    Known(sheltered=False).of(path, replace(ASKED, accelerator="cuda"))
+    Known(sheltered=False).of(path, replace(ASKED, release=find("23.10")))
+    Known(sheltered=False).of(written(tmp_path / "model.onnx", "Tanh"), ASKED)
     assert len(entries(shelf)) == 4
 
 
@@ -83,7 +100,7 @@ def test_large_weights_are_no_part_of_it(shelf, tmp_path):
             name="w", data_type=TensorProto.FLOAT, dims=(1_000,), raw_data=bytes([number]) * 4_000
         )
         onnx.save(model, path)
-        Known().of(path, ASKED)
+        Known(sheltered=False).of(path, ASKED)
     assert len(entries(shelf)) == 1
 
 
@@ -95,7 +112,7 @@ def test_what_depends_on_other_files_is_not_kept(shelf, tmp_path):
     small.external_data.add(key="location", value="beside")
     onnx.save(model, path)
     (tmp_path / "beside").write_bytes(bytes(16))
-    Known().of(path, ASKED)
+    Known(sheltered=False).of(path, ASKED)
     assert not entries(shelf)
 
 
@@ -111,11 +128,11 @@ def test_what_depends_on_other_files_is_not_kept(shelf, tmp_path):
 )
 def test_an_unsound_entry_is_passed_over_and_written_anew(shelf, tmp_path, spoil):
     path = written(tmp_path / "model.onnx")
-    first = Known().of(path, ASKED)
+    first = Known(sheltered=False).of(path, ASKED)
     (held,) = entries(shelf)
     sound = held.read_bytes()
     held.write_bytes(spoil(sound))
-    assert Known().of(path, ASKED) == first
+    assert Known(sheltered=False).of(path, ASKED) == first
     assert held.read_bytes() == sound
 
 
@@ -124,14 +141,14 @@ def test_an_unsound_entry_is_passed_over_and_written_anew(shelf, tmp_path, spoil
 )
 def test_an_entry_of_other_types_is_passed_over_whatever_its_checksum(shelf, tmp_path, text):
     path = written(tmp_path / "model.onnx")
-    first = Known().of(path, ASKED)
+    first = Known(sheltered=False).of(path, ASKED)
     (held,) = entries(shelf)
     held.write_bytes(remembering._sum(_key(shelf), text) + b"\n" + text)
-    assert Known().of(path, ASKED) == first
+    assert Known(sheltered=False).of(path, ASKED) == first
 
 
 def test_a_folder_keeps_so_many_entries_and_the_newest(shelf, tmp_path):
-    first = Known().of(written(tmp_path / "model.onnx"), ASKED)
+    first = Known(sheltered=False).of(written(tmp_path / "model.onnx"), ASKED)
     kept = remembering.Shelf(shelf / "more", Facts)
     for number in range(remembering._MOST + 20):
         kept.put(f"ab{number}", first)
@@ -142,7 +159,7 @@ def test_a_folder_keeps_so_many_entries_and_the_newest(shelf, tmp_path):
 
 
 def test_what_is_too_large_is_not_kept(shelf, tmp_path):
-    found = Known().of(written(tmp_path / "model.onnx"), ASKED)
+    found = Known(sheltered=False).of(written(tmp_path / "model.onnx"), ASKED)
     kept = remembering.Shelf(shelf / "more", Facts)
     kept.put("abc", replace(found, domains=("d" * 100_000,)))
     assert not entries(shelf / "more")
@@ -153,7 +170,7 @@ def test_where_nothing_can_be_written_files_are_read_each_time(tmp_path, monkeyp
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/none")):
         monkeypatch.setenv(remembering.VARIABLE, str(folder))
-        known = Known()
+        known = Known(sheltered=False)
         assert known.of(path, ASKED).has.inputs[0].name == "x"
         known.close()
 
@@ -161,17 +178,17 @@ def test_where_nothing_can_be_written_files_are_read_each_time(tmp_path, monkeyp
 def test_the_variable_turns_it_off(tmp_path, monkeypatch):
     monkeypatch.setenv(remembering.VARIABLE, remembering.NONE)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    Known().of(written(tmp_path / "model.onnx"), ASKED)
+    Known(sheltered=False).of(written(tmp_path / "model.onnx"), ASKED)
     assert not (tmp_path / "cache").exists()
 
 
 def test_many_write_at_once(shelf, tmp_path):
     paths = [written(tmp_path / f"{number}.onnx", dim=f"d{number % 5}") for number in range(40)]
     with ThreadPoolExecutor(8) as pool:
-        each = [*pool.map(lambda path: Known().of(path, ASKED), paths)]
+        each = [*pool.map(lambda path: Known(sheltered=False).of(path, ASKED), paths)]
     assert len(entries(shelf)) == 5
     for path, found in zip(paths, each, strict=True):
-        assert Known().of(path, ASKED) == found
+        assert Known(sheltered=False).of(path, ASKED) == found
 
 
 def test_a_check_tells_the_same_with_and_without(shelf, tmp_path):
@@ -212,7 +229,7 @@ def test_reading_ahead_leaves_what_a_check_finds(shelf, tmp_path):
     for name in ("a", "b"):
         written(tmp_path / "r" / name / "1" / "model.onnx", dim=name)
     ahead.main(str(tmp_path / "r"), "")
-    known = Known()
+    known = Known(sheltered=False)
     assert len(entries(shelf)) == 2
     known.of(tmp_path / "r" / "b" / "1" / "model.onnx", ASKED)
     assert not known.new

@@ -11,34 +11,34 @@ import pytest
 
 from tritonforge.check import sheltered
 from tritonforge.check.sheltered import LostError, Shelter
-from tritonforge.errors import GraphError
 
-HERE = os.getpid()
+WITHIN = "TRITONFORGE_TEST_WITHIN"  # the process that is the first
 
 
-def work(what, **more):
+def work(given):
     """Do what is asked for: end this process unless it is the first, raise, or tell who did it."""
-    if isinstance(what, signal.Signals) and os.getpid() != HERE:
-        os.kill(os.getpid(), what)
-    if what == "leave" and os.getpid() != HERE:
+    what, *more = given.decode().split()
+    within = os.environ[WITHIN] != str(os.getpid())
+    if what == "die" and within:
+        os.kill(os.getpid(), signal.Signals[more[0]])
+    if what == "leave" and within:
         os._exit(3)
     if what == "sleep":
         time.sleep(60)
     if what == "grow":
-        held = b"x" * (4 * sheltered.MEMORY)
+        held = b"x" * (1 << 30)
         time.sleep(60)
-        return len(held)
-    if what == "little" and os.getpid() != HERE:
+        return bytes(len(held))
+    if what == "little" and within:
         raise MemoryError
-    if what == "damaged":
-        raise GraphError("it is damaged", hint="mend it")
     if what == "unforeseen":
         raise KeyError(os.getpid())
-    return os.getpid(), what, more
+    return f"{os.getpid()} {len(given)}".encode()
 
 
 @pytest.fixture
-def shelter():
+def shelter(monkeypatch):
+    monkeypatch.setenv(WITHIN, str(os.getpid()))
     made = Shelter(work)
     yield made
     made.close()
@@ -49,47 +49,49 @@ def children():
 
 
 def test_another_process_does_it_and_goes_on(shelter):
-    first, *said = shelter(b"x" * 1_000_000, wide=True)
-    assert first != HERE
-    assert said == [b"x" * 1_000_000, {"wide": True}]
-    assert shelter("more")[0] == first
+    first, size = shelter(b"x" * 1_000_000).split()
+    assert int(first) != os.getpid()
+    assert int(size) == 1_000_000
+    assert shelter(b"more").split()[0] == first
 
 
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        (signal.SIGSEGV, "was killed by SIGSEGV"),
-        (signal.SIGABRT, "was killed by SIGABRT"),
-        (signal.SIGKILL, "was killed by SIGKILL .out of memory"),
-        ("leave", "ended with exit code 3"),
+        (b"die SIGSEGV", "was killed by SIGSEGV"),
+        (b"die SIGABRT", "was killed by SIGABRT"),
+        (b"die SIGKILL", "was killed by SIGKILL .out of memory"),
+        (b"leave", "ended with exit code 3"),
     ],
 )
 def test_an_end_is_told_and_the_next_is_worked_out(shelter, what, said, capfd):
-    shelter("before")
+    shelter(b"before")
     with pytest.raises(LostError, match=said):
         shelter(what)
-    assert shelter("behind")[1] == "behind"
+    assert shelter(b"behind")
     assert not capfd.readouterr().err
 
 
 def test_what_takes_too_long_is_given_up(shelter, monkeypatch):
+    shelter(b"before")
     monkeypatch.setattr(sheltered, "SECONDS", 0.2)
     with pytest.raises(LostError, match="took more than 0 seconds"):
-        shelter("sleep")
-    assert shelter("behind")[1] == "behind"
+        shelter(b"sleep")
+    assert shelter(b"behind")
 
 
 def test_what_takes_too_much_memory_is_given_up(shelter, monkeypatch):
+    shelter(b"before")
     monkeypatch.setattr(sheltered, "MEMORY", 1 << 28)
-    with pytest.raises(LostError, match=r"took more than 0\.2 GiB of memory"):
-        shelter("grow")
-    assert shelter("behind")[1] == "behind"
+    with pytest.raises(LostError, match=r"took more than 0\.3 GiB of memory"):
+        shelter(b"grow")
+    assert shelter(b"behind")
 
 
 def test_a_machine_with_too_little_memory_is_told(shelter):
     with pytest.raises(LostError, match="found too little memory"):
-        shelter("little")
-    assert shelter("behind")[1] == "behind"
+        shelter(b"little")
+    assert shelter(b"behind")
 
 
 def test_what_comes_to_nothing_takes_so_long_in_all(shelter, monkeypatch):
@@ -99,43 +101,34 @@ def test_what_comes_to_nothing_takes_so_long_in_all(shelter, monkeypatch):
     began = time.monotonic()
     for _ in range(5):
         with pytest.raises(LostError, match="took more than"):
-            shelter("sleep")
+            shelter(b"sleep")
     assert time.monotonic() - began < 5
 
 
-def test_a_copy_that_cannot_be_started_is_told(shelter, monkeypatch):
-    def refused():
+def test_a_process_that_cannot_be_started_is_told(shelter, monkeypatch):
+    def refused(*_, **__):
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(os, "fork", refused)
-    with pytest.raises(LostError, match=r"could not be started .*Resource temporarily unavailable"):
-        shelter("x")
-    monkeypatch.undo()
-    assert shelter("behind")[1] == "behind"
-
-
-def test_what_is_foreseen_comes_as_it_was_raised(shelter):
-    with pytest.raises(GraphError, match="it is damaged") as raised:
-        shelter("damaged")
-    assert raised.value.hint == "mend it"
+    said = r"could not be started .*Resource temporarily unavailable"
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "Popen", refused)
+        with pytest.raises(LostError, match=said):
+            shelter(b"x")
+    assert shelter(b"behind")
 
 
 def test_what_nobody_foresaw_is_raised_here_with_its_place(shelter):
     with pytest.raises(KeyError) as raised:
-        shelter("unforeseen")
-    assert raised.value.args == (HERE,)
+        shelter(b"unforeseen")
+    assert raised.value.args == (os.getpid(),)
     assert raised.traceback[-1].name == "work"
 
 
 def test_no_process_is_left(shelter):
     before = children()
-    shelter("x")
+    shelter(b"x")
     assert len(children()) == len(before) + 1
     shelter.close()
-    assert children() == before
-    other = Shelter(work)
-    other("x")
-    del other
     assert children() == before
 
 
@@ -143,21 +136,29 @@ def test_it_ends_with_a_process_that_is_killed(tmp_path):
     """Whatever it is deep in by then, such as a loop of C++ that minds no line that is closed."""
     busy = tmp_path / "busy.py"
     busy.write_text(
-        "import os, signal, time\n"
+        "import os, time\n"
+        "from pathlib import Path\n"
         "from tritonforge.check.sheltered import Shelter\n"
-        "def work():\n"
-        "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "    print(os.getpid(), flush=True)\n"
+        "def work(given):\n"
+        "    Path(given.decode()).write_text(str(os.getpid()))\n"
         "    time.sleep(600)\n"
-        "Shelter(work)()\n"
+        "def start(told):\n"
+        "    Shelter(work)(told.encode())\n"
     )
-    with subprocess.Popen([sys.executable, busy], stdout=subprocess.PIPE, text=True) as first:
-        copy = int(first.stdout.readline())
+    told = tmp_path / "told"
+    code = f"import busy; busy.start({str(told)!r})"
+    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) as first:
+        _wait(lambda: told.is_file() and told.read_text())
         first.kill()
-    until = time.monotonic() + 10
-    while Path(f"/proc/{copy}").exists() and _state(copy) != "Z" and time.monotonic() < until:
+    other = told.read_text()
+    _wait(lambda: not Path(f"/proc/{other}").exists() or _state(other) == "Z")
+
+
+def _wait(until):
+    ends = time.monotonic() + 30
+    while not until():
+        assert time.monotonic() < ends
         time.sleep(0.01)
-    assert not Path(f"/proc/{copy}").exists() or _state(copy) == "Z"
 
 
 def _state(pid):

@@ -576,30 +576,11 @@ def mutated(rng, data):
 @pytest.mark.parametrize("kind", ["config.pbtxt", "1/model.onnx"])
 @pytest.mark.parametrize("seed", range(4))
 def test_no_mutation_of_what_is_sound_ends_a_check(tmp_path, kind, seed):
-    """A fault in onnx itself would end the child, and say at which it was."""
-    (tmp_path / "r").mkdir()
-    code = f"import test_hostile; test_hostile.mutate({str(tmp_path / 'r')!r}, {kind!r}, {seed})"
-    here = Path(__file__).parent
-    ended = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=900,
-        cwd=here,
-        check=False,
-    )
-    assert ended.returncode == 0, f"{ended.stdout[-300:]} {ended.stderr[-3000:]}"
-
-
-def mutate(root, kind, seed, count=300):
     rng = random.Random(f"{kind} {seed}")  # noqa: S311 - the same each time
-    folder = placed(Path(root))
-    sound = (folder / kind).read_bytes()
-    for number in range(count):
-        (folder / kind).write_bytes(mutated(rng, sound))
-        print(number, flush=True)  # noqa: T201 - of the child, to its test
-        report = check(Repository(Path(root)))
-        assert not report.failures, report.failures
+    for number in range(300):
+        folder = placed(tmp_path / "r", name=f"m{number}")
+        (folder / kind).write_bytes(mutated(rng, (folder / kind).read_bytes()))
+    assert not check(Repository(tmp_path / "r")).failures
 
 
 JUNK = (None, True, -1, 1e308, 10**400, "", "../../x", "/etc/passwd", [], {}, [[]], {"a": {}})
@@ -621,13 +602,12 @@ def put(rng, document):
 @pytest.mark.parametrize("seed", range(2))
 def test_no_mutation_of_a_manifest_ends_a_check(tmp_path, seed):
     rng = random.Random(seed)  # noqa: S311 - as above
-    version = placed(tmp_path / "r") / "1"
-    manifest.write(plain(), version)
-    sound = (version / "manifest.json").read_bytes()
     for number in range(200):
+        version = placed(tmp_path / "r", name=f"m{number}") / "1"
+        manifest.write(plain(), version)
+        sound = (version / "manifest.json").read_bytes()
         document = json.loads(sound)
         put(rng, document)
         data = json.dumps(document).encode() if number % 2 else mutated(rng, sound)
         (version / "manifest.json").write_bytes(data)
-        report = check(Repository(tmp_path / "r"))
-        assert not report.failures, (data, report.failures)
+    assert not check(Repository(tmp_path / "r")).failures

@@ -63,9 +63,9 @@ def check(
 
     Without a target each is judged for the release that it was built for, else the default one.
     What has one of `codes` is told, by default everything, of a rule in a model the first `MOST`.
-    `cores` are those of the server. Files are read by a copy of this process, which one may end,
-    unless not `sheltered`: then by this one, which has run them and may have threads. Raises
-    `RepositoryError` where there is nothing to check.
+    `cores` are those of the server. Files are read by a process of their own, which one may end,
+    unless not `sheltered`: then by this one, which has run them. Raises `RepositoryError` where
+    there is nothing to check.
     """
     wanted = select(repository, models)
     names = models_of(repository)

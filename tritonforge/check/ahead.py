@@ -4,11 +4,9 @@ It goes from the last one backwards, so that the two meet, whichever is faster; 
 process at the latest, and is none of whose answers anything depends on.
 """
 
-import json
 import os
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from tritonforge import process
@@ -20,11 +18,6 @@ from tritonforge.repository import Repository
 
 FEW = 200  # models: a process takes half a second to begin
 _MET = 50  # models in turn that are known already
-# The same modules are found as here, and none beside them: -P keeps the current folder out.
-_CODE = """import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from tritonforge.check.ahead import main
-main(*sys.argv[2:])"""
 
 
 def pays(left: int) -> bool:
@@ -35,21 +28,21 @@ def pays(left: int) -> bool:
 @contextmanager
 def reading(repository: Repository, target: Release | None) -> Iterator[None]:
     """Let a second process read models while the block runs."""
-    command = [sys.executable, "-P", "-c", _CODE, json.dumps(sys.path)]
-    command += [str(repository.path.absolute()), target.tag if target else ""]
-    with Path(os.devnull).open("wb") as nothing, process.child(command, log=nothing, quiet=True):
+    root, tag = str(repository.path.absolute()), target.tag if target else ""
+    argv = process.main_of(__name__, root, tag)
+    with Path(os.devnull).open("wb") as nothing, process.child(argv, log=nothing, quiet=True):
         yield
 
 
 def main(root: str, tag: str) -> None:
     """Read the models of a repository, the last one first, until it meets the other process."""
-    repository, known = Repository(Path(root)), Known()
-    target = find(tag) if tag else None
+    repository, target = Repository(Path(root)), find(tag) if tag else None
     idle = 0  # models in turn of which all was known
-    for name in reversed(models(repository)):
-        before = known.new
-        with suppress(Exception):  # the other process comes to it and tells
-            model(repository, name, target, known)
-        idle = 0 if known.new > before else idle + 1
-        if idle >= _MET:
-            break
+    with closing(Known()) as known:
+        for name in reversed(models(repository)):
+            before = known.new
+            with suppress(Exception):  # the other process comes to it and tells
+                model(repository, name, target, known)
+            idle = 0 if known.new > before else idle + 1
+            if idle >= _MET:
+                break

@@ -1,6 +1,7 @@
 """What a model's file says, whatever its config: worked out once for each content."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from tritonforge.check.sheltered import LostError, Shelter
 from tritonforge.errors import GraphError
 from tritonforge.graph import lean
 from tritonforge.graph.external import Needed, needed, takes_in
-from tritonforge.release import Release
+from tritonforge.release import Release, find
 from tritonforge.spec import Accelerator
 from tritonforge.tensors import Interface
 
@@ -55,6 +56,16 @@ class Asked:
     may_use_gpu: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What becomes of a file: its facts, and whether they depend on other files; or its fault."""
+
+    facts: Facts | None = None
+    depends: bool = False
+    fault: str | None = None
+    hint: str | None = None
+
+
 class Known:
     """The facts of the files of one check, and on disk those of earlier ones.
 
@@ -66,7 +77,7 @@ class Known:
         self._found: dict[str, Facts] = {}
         self._lost: dict[str, LostError] = {}
         self._disk = remembering.Shelf(remembering.folder(), Facts)
-        self._shelter = Shelter(_worked_out) if sheltered else None
+        self._shelter = Shelter(_answer) if sheltered else None
 
     def of(self, path: Path, asked: Asked) -> Facts:
         """Return the facts of a file; raises `GraphError` as `lean.read`, and `LostError`."""
@@ -86,17 +97,46 @@ class Known:
         """Work out what no check has known yet, once also where that ends the worker."""
         if key in self._lost:
             raise self._lost[key]
+        if self._shelter is None:
+            return _worked_out(path, thin, asked)
         try:
-            return (self._shelter or _worked_out)(path, thin, asked)
+            answer = self._shelter(_question(path, thin, asked))
         except LostError as error:
             self._lost[key] = error
             raise
+        return _heard(answer)
 
     def close(self) -> None:
         """Forget on disk what is too much, and end what worked facts out."""
         self._disk.sweep()
         if self._shelter is not None:
             self._shelter.close()
+
+
+def _question(path: Path, thin: bytes, asked: Asked) -> bytes:
+    """Write what `_answer` reads: a line of JSON, then what was read of the file."""
+    said = [str(path), asked.release.tag, asked.accelerator, asked.may_use_gpu]
+    return json.dumps(said).encode() + b"\n" + thin
+
+
+def _answer(question: bytes) -> bytes:
+    """Work out what a file says, in a process of its own."""
+    said, _, thin = question.partition(b"\n")
+    path, tag, accelerator, gpu = json.loads(said)
+    asked = Asked(release=find(tag), accelerator=accelerator, may_use_gpu=gpu)
+    try:
+        found, depends = _worked_out(Path(path), thin, asked)
+    except GraphError as error:
+        return remembering.as_json(_Answer(fault=error.message, hint=error.hint))
+    return remembering.as_json(_Answer(facts=found, depends=depends))
+
+
+def _heard(text: bytes) -> tuple[Facts, bool]:
+    """Read what `_answer` wrote; raises its `GraphError`."""
+    answer = remembering.from_json(_Answer, text)
+    if answer.facts is None:
+        raise GraphError(answer.fault or "", hint=answer.hint)
+    return answer.facts, answer.depends
 
 
 def _worked_out(path: Path, thin: bytes, asked: Asked) -> tuple[Facts, bool]:

@@ -52,15 +52,14 @@ class Shelf(Generic[T]):
             held = (self._root / key[:2] / key[2:]).read_bytes()
             sum_of, _, text = held.partition(b"\n")
             if sum_of == _sum(key, text):
-                found: T = _decoded(self._kind, json.loads(text))
-                return found
+                return from_json(self._kind, text)
         return None
 
     def put(self, key: str, value: T) -> None:
         """Keep something under a hash, in one step; not what is too large."""
         if self._root is None:
             return
-        text = json.dumps(asdict(value), default=_encoded).encode()  # type: ignore[call-overload]
+        text = as_json(value)
         if len(text) > _LARGEST:
             return
         shelf = self._root / key[:2]
@@ -82,6 +81,17 @@ class Shelf(Generic[T]):
                 entries = sorted(os.scandir(shelf), key=lambda each: each.stat().st_mtime_ns)
                 for each in entries[: max(0, len(entries) - _MOST)]:
                     Path(each).unlink(missing_ok=True)
+
+
+def as_json(value: Any) -> bytes:
+    """Write a dataclass of plain types, mappings, tuples and such dataclasses."""
+    return json.dumps(asdict(value), default=_encoded).encode()
+
+
+def from_json(kind: type[T], text: bytes) -> T:
+    """Read a dataclass of a kind; what is none raises as `json.loads`, `KeyError`, `TypeError`."""
+    found: T = _decoded(kind, json.loads(text))
+    return found
 
 
 def _sum(key: str, text: bytes) -> bytes:

@@ -1,9 +1,7 @@
 """Builds side by side: processes that each carry out one job after another, within memory."""
 
-import json
 import os
 import signal
-import sys
 import tempfile
 import time
 from collections import deque
@@ -21,11 +19,6 @@ from tritonforge.jobs.job import Job, Outcome
 from tritonforge.process import Child
 from tritonforge.progress import Progress
 
-# The same modules are found as here, and none beside them: -P keeps the current folder out.
-_CODE = """import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from tritonforge.jobs.worker import main
-main(int(sys.argv[2]))"""
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _PATIENCE = 0.5  # seconds until memory is looked at again
 _DYING = 5.0  # seconds for a process to be gone that has closed its connection
@@ -113,7 +106,7 @@ def _start(crew: list[_Worker], threads: int) -> _Worker:
         log = stack.enter_context(tempfile.TemporaryFile())
         ours, theirs = Pipe()
         limits = {name: str(threads) for name in _THREADS if name not in os.environ}
-        argv = (sys.executable, "-P", "-c", _CODE, json.dumps(sys.path), str(theirs.fileno()))
+        argv = process.main_of("tritonforge.jobs.worker", str(theirs.fileno()))
         with theirs:
             child = stack.enter_context(
                 process.child(

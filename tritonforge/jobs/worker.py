@@ -17,14 +17,14 @@ from tritonforge.jobs.job import attempt
 _COLLECT_AFTER = 50_000  # see `cli.group`
 
 
-def main(handle: int) -> None:
+def main(handle: str) -> None:
     """Work until the other side closes the connection, or asks to end by SIGTERM."""
     signal.signal(signal.SIGTERM, _end)
     ended = [1]
     # Runs last: Python would take apart all that torch has built up.
     atexit.register(lambda: os._exit(ended[0]))
     gc.set_threshold(_COLLECT_AFTER)
-    with suppress(KeyboardInterrupt, EOFError, BrokenPipeError), Connection(handle) as line:
+    with suppress(KeyboardInterrupt, EOFError, BrokenPipeError), Connection(int(handle)) as line:
 
         def report(what: str, done: float | None = None) -> None:
             with suppress(OSError):  # nobody listens any more, and we are about to be told
