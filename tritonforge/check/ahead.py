@@ -5,6 +5,7 @@ process at the latest, and is none of whose answers anything depends on.
 """
 
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from tritonforge import process
 from tritonforge.check import remembering
 from tritonforge.check.facts import Known
 from tritonforge.check.reading import model, models
+from tritonforge.check.sheltered import MEMORY
 from tritonforge.release import Release, find
 from tritonforge.repository import Repository
 
@@ -35,10 +37,15 @@ def reading(repository: Repository, target: Release | None) -> Iterator[None]:
 
 
 def main(root: str, tag: str) -> None:
-    """Read the models of a repository, the last one first, until it meets the other process."""
+    """Read the models of a repository, the last one first, until it meets the other process.
+
+    A file may end this process: nothing is lost by it.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     repository, target = Repository(Path(root)), find(tag) if tag else None
     idle = 0  # models in turn of which all was known
-    with closing(Known()) as known:
+    with closing(Known(sheltered=False)) as known:
         for name in reversed(models(repository)):
             before = known.new
             with suppress(Exception):  # the other process comes to it and tells
