@@ -7,6 +7,9 @@ from accord import report
 from judging import key_of
 from repertoire import MODEL
 
+from tritonforge.check import check
+from tritonforge.repository import Repository
+
 ENOUGH = 0.995
 SOME = {"m": 150, "e": 50, "f": 50, "t": 50}
 MANY = {kind: 2 * count for kind, count in SOME.items()}
@@ -24,14 +27,16 @@ def test_the_rules_end_whatever_a_case_holds():
 
 
 @pytest.mark.parametrize("base", ["row", "none", "outside", "loop", "odd_function"])
-def test_the_rules_end_whatever_byte_of_a_file_is_bent(base):
-    case = specimens.case(base, "m")
-    files = case.models["m"].files
-    whole = files[MODEL]
+def test_the_rules_end_whatever_byte_of_a_file_is_bent(tmp_path, base):
+    whole = specimens.case(base, "m").models["m"].files[MODEL]
     for at in range(0, len(whole), 1 + len(whole) // 200):
         for bits in (0x01, 0x80, 0xFF):
-            files[MODEL] = whole[:at] + bytes([whole[at] ^ bits]) + whole[at + 1 :]
-            agreement.refusals(case)
+            bent = specimens.case(base, f"m{at}_{bits}")
+            bent.models[bent.main].files[MODEL] = (
+                whole[:at] + bytes([whole[at] ^ bits]) + whole[at + 1 :]
+            )
+            specimens.place(bent, tmp_path)
+    assert not check(Repository(tmp_path)).failures
 
 
 @pytest.mark.slow
