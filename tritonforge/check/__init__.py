@@ -182,7 +182,7 @@ def _finding(checked: Model, rule: Rule, found: Found) -> Finding:
     return Finding(
         rule=rule,
         model=checked.name,
-        file=Path(checked.name, found.file or CONFIG),
+        file=Path(checked.name, CONFIG if found.file is None else found.file),
         line=line,
         column=column,
         found=found,

@@ -36,7 +36,9 @@ def readable(model: Model) -> Iterator[Found]:
     `text_format.cc` and `io/tokenizer.cc`.
     Remedy: mend the text where it says so; the mistake may be a line before.
     """
-    yield from of(model, "broken")
+    told = {each.at for each in model.flaws if each.kind == "kind"}  # `(4)` is no whole number
+    broken = (each for each in model.flaws if each.kind == "broken")
+    yield from (_found(each) for each in broken if each.at not in told)
 
 
 @rule("SYN102", "refused")
