@@ -198,3 +198,9 @@ def test_a_closed_stderr_keeps_no_answer_back(tmp_path):
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1
     assert "LAY107" in ended.stdout
+
+
+def test_a_closed_stdout_is_no_fault():
+    command = ["/bin/sh", "-c", '"$@" >&-', "sh", *PROGRAM, "targets"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -94,7 +94,8 @@ class Forge(click.Group):
         """
         for stream in (sys.stdout, sys.stderr):
             try:
-                stream.flush()
+                if stream is not None:  # closed, as by `>&-`
+                    stream.flush()
             except (OSError, ValueError):
                 self.code = self.code or _UNFLUSHED
         os._exit(self.code)
