@@ -11,10 +11,10 @@ import onnxfiles as of
 import pytest
 from onnx import TensorProto, helper
 
-from tritonforge import process, release
+from tritonforge import alongside, process, release
 from tritonforge.check import ahead, check, facts, remembering
 from tritonforge.check.facts import Asked, Facts, Known
-from tritonforge.errors import GraphError
+from tritonforge.errors import ForgeError, GraphError
 from tritonforge.release import find
 from tritonforge.repository import Repository
 
@@ -214,10 +214,10 @@ def test_a_second_process_reads_ahead_and_ends_with_the_first(shelf, tmp_path, m
 
     def spied(module, *args):
         started.append(module)
-        return main_of(module, *args)
+        return command(module, *args)
 
-    main_of = process.main_of
-    monkeypatch.setattr(process, "main_of", spied)
+    command = alongside.command
+    monkeypatch.setattr(alongside, "command", spied)
     names = [f"m{number:03}" for number in range(ahead.FEW + 40)]
     for name in names:
         written(tmp_path / "r" / name / "1" / "model.onnx", dim=name)
@@ -230,10 +230,20 @@ def test_a_second_process_reads_ahead_and_ends_with_the_first(shelf, tmp_path, m
     assert check(repository).findings == first
 
 
+def test_a_check_goes_on_where_no_second_process_can_be_started(tmp_path, monkeypatch):
+    def refused(*_):
+        raise ForgeError("no room")
+
+    written(tmp_path / "r" / "m" / "1" / "model.onnx")
+    monkeypatch.setattr(alongside, "command", refused)
+    with ahead.reading(Repository(tmp_path / "r"), None):
+        pass
+
+
 def test_reading_ahead_leaves_what_a_check_finds(shelf, tmp_path):
     for name in ("a", "b"):
         written(tmp_path / "r" / name / "1" / "model.onnx", dim=name)
-    process.run(process.main_of(ahead.__name__, str(tmp_path / "r"), ""), timeout=60, quiet=True)
+    process.run(alongside.command(ahead.__name__, str(tmp_path / "r"), ""), timeout=60, quiet=True)
     known = Known(sheltered=False)
     assert len(entries(shelf)) == 2
     known.of(tmp_path / "r" / "b" / "1" / "model.onnx", ASKED)

@@ -117,6 +117,27 @@ def test_a_process_that_cannot_be_started_is_told(shelter, monkeypatch):
     assert shelter(b"behind")
 
 
+def test_what_begins_as_no_process_of_ours_is_told(shelter, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/bin/true")
+        with pytest.raises(LostError, match=r"could not be started .it ended with exit code 0"):
+            shelter(b"x")
+        patched.setattr(sys, "executable", "")
+        with pytest.raises(LostError, match=r"could not be started .*where its own program is"):
+            shelter(b"x")
+    assert shelter(b"behind")
+
+
+def test_what_never_begins_is_given_up(shelter, monkeypatch, tmp_path):
+    idle = tmp_path / "idle"
+    idle.write_text("#!/bin/sh\nexec sleep 60\n")
+    idle.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(idle))
+    monkeypatch.setattr(sheltered, "_BEGINS", 0.1)
+    with pytest.raises(LostError, match="took more than 0 seconds"):
+        shelter(b"x")
+
+
 def test_what_nobody_foresaw_is_raised_here_with_its_place(shelter):
     with pytest.raises(KeyError) as raised:
         shelter(b"unforeseen")
@@ -132,17 +153,19 @@ def test_no_process_is_left(shelter):
     assert children() == before
 
 
-def test_it_ends_with_a_process_that_is_killed(tmp_path):
+@pytest.mark.parametrize("inherited", [signal.SIG_DFL, signal.SIG_IGN])
+def test_it_ends_with_a_process_that_is_killed(tmp_path, inherited):
     """Whatever it is deep in by then, such as a loop of C++ that minds no line that is closed."""
     busy = tmp_path / "busy.py"
     busy.write_text(
-        "import os, time\n"
+        "import os, signal, time\n"
         "from pathlib import Path\n"
         "from tritonforge.check.sheltered import Shelter\n"
         "def work(given):\n"
         "    Path(given.decode()).write_text(str(os.getpid()))\n"
         "    time.sleep(600)\n"
         "def start(told):\n"
+        f"    signal.signal(signal.SIGTERM, signal.{inherited.name})\n"
         "    Shelter(work)(told.encode())\n"
     )
     told = tmp_path / "told"

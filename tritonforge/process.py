@@ -1,7 +1,6 @@
 """The one place that starts a child process: from a list, echoed, bounded and cleaned up."""
 
 import ctypes
-import json
 import os
 import shlex
 import signal
@@ -19,11 +18,7 @@ from tritonforge.errors import ForgeError
 Child = subprocess.Popen[bytes]
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_GRACE_SECONDS = 5.0
-_MAIN = """import json, sys
-from importlib import import_module
-sys.path[:] = json.loads(sys.argv[1])
-import_module(sys.argv[2]).main(*sys.argv[3:])"""
+GRACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +46,6 @@ def echo(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> N
     print("+", *changed, shlex.join(argv), file=sys.stderr, flush=True)  # noqa: T201 - the echo
 
 
-def main_of(module: str, *args: str) -> tuple[str, ...]:
-    """Return the command that calls `main` of a module of ours in an interpreter of its own.
-
-    The same modules are found there as here, and none beside them: -P keeps the current folder out.
-    """
-    return (sys.executable, "-P", "-c", _MAIN, json.dumps(sys.path), module, *args)
-
-
 @contextmanager
 def child(
     argv: Sequence[str],
@@ -66,7 +53,7 @@ def child(
     log: IO[bytes],
     environment: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    grace: float = _GRACE_SECONDS,
+    grace: float = GRACE_SECONDS,
     quiet: bool = False,
     guarded: bool = False,
     enough: Callable[[], bool] | None = None,

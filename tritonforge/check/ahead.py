@@ -6,15 +6,17 @@ process at the latest, and is none of whose answers anything depends on.
 
 import os
 import resource
+import signal
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
-from tritonforge import process
+from tritonforge import alongside, process
 from tritonforge.check import remembering
 from tritonforge.check.facts import Known
 from tritonforge.check.reading import model, models
 from tritonforge.check.sheltered import MEMORY
+from tritonforge.errors import ForgeError
 from tritonforge.release import Release, find
 from tritonforge.repository import Repository
 
@@ -31,8 +33,11 @@ def pays(left: int) -> bool:
 def reading(repository: Repository, target: Release | None) -> Iterator[None]:
     """Let a second process read models while the block runs."""
     root, tag = str(repository.path.absolute()), target.tag if target else ""
-    argv = process.main_of(__name__, root, tag)
-    with Path(os.devnull).open("wb") as nothing, process.child(argv, log=nothing, quiet=True):
+    with ExitStack() as stack:
+        with suppress(ForgeError, OSError):  # there is no room for it: this one reads all
+            argv = alongside.command(__name__, root, tag)
+            nothing = stack.enter_context(Path(os.devnull).open("wb"))
+            stack.enter_context(process.child(argv, log=nothing, quiet=True, grace=0))
         yield
 
 
@@ -41,8 +46,10 @@ def main(root: str, tag: str) -> None:
 
     A file may end this process: nothing is lost by it.
     """
+    process.die_with(os.getppid(), signal.SIGKILL)()  # it may be deep in C++, and SIGTERM ignored
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    with suppress(ValueError):  # there is a lower limit already
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     repository, target = Repository(Path(root)), find(tag) if tag else None
     idle = 0  # models in turn of which all was known
     with closing(Known(sheltered=False)) as known:

@@ -7,19 +7,20 @@ this one: that would hold the locks of threads which it has not got.
 
 import os
 import resource
+import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from importlib import import_module
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from tritonforge import process
+from tritonforge import alongside, process
 from tritonforge.errors import ForgeError
 from tritonforge.process import Child
 
 SECONDS = 60.0  # of a core: a graph of as many nodes as are looked at takes a third of it
+_BEGINS = 20.0  # seconds of a core to begin: it takes a third of one
 _WAITED = 5  # times as long at most, however busy the machine is
 _LEFT = 5.0  # seconds for each file, once several have taken so long
 _ALL = 5 * SECONDS  # for all that came to nothing
@@ -46,6 +47,7 @@ class Shelter:
         self._work = work
         self._child: Child | None = None
         self._line: Connection | None = None
+        self._has_begun = False
         self._end = ExitStack()
         self._left = _ALL
 
@@ -55,7 +57,8 @@ class Shelter:
         try:
             line, child = self._started()
             line.send_bytes(given)
-            self._wait(line, child, MEMORY + _A_BYTE * len(given))
+            seconds = min(SECONDS, max(self._left, _LEFT))
+            self._wait(line, child, seconds, MEMORY + _A_BYTE * len(given))
             answer = line.recv_bytes()
         except (EOFError, OSError, ForgeError) as lost:
             self._left -= time.monotonic() - began
@@ -74,9 +77,8 @@ class Shelter:
         self._child = self._line = None
         self._end.close()
 
-    def _wait(self, line: Connection, child: Child, memory: int) -> None:
+    def _wait(self, line: Connection, child: Child, seconds: float, memory: int) -> None:
         """Wait for an answer; raise `LostError` where the process takes too much for it."""
-        seconds = min(SECONDS, max(self._left, _LEFT))
         before, began = _taken(child), time.monotonic()
         while not line.poll(_LOOK):
             now = _taken(child)
@@ -94,29 +96,33 @@ class Shelter:
         self.close()
         if child is None:
             return f"could not be started ({lost})"
-        return "gave no answer" if code is None else process.how_ended(code)
+        how = "gave no answer" if code is None else process.how_ended(code)
+        return how if self._has_begun else f"could not be started (it {how})"
 
     def _started(self) -> tuple[Connection, Child]:
         """Return the line to the process, and start it first where there is none."""
         if self._line is None or self._child is None:
+            self._has_begun = False
             with ExitStack() as stack:
-                line, theirs = Pipe()
-                stack.enter_context(line)
-                with theirs, Path(os.devnull).open("wb") as nothing:  # where C++ says its last
-                    handle = theirs.fileno()
-                    work = (self._work.__module__, self._work.__qualname__)
-                    argv = process.main_of(__name__, *work, str(handle))
-                    child = process.child(argv, log=nothing, quiet=True, grace=0, pass_fds=[handle])
-                    self._child, self._line = stack.enter_context(child), line
+                nothing = stack.enter_context(
+                    Path(os.devnull).open("wb")
+                )  # C++ says its last there
+                work = (self._work.__module__, self._work.__qualname__)
+                self._child, self._line = stack.enter_context(
+                    alongside.running(__name__, *work, log=nothing, grace=0)
+                )
                 self._end = stack.pop_all()
-            line.recv_bytes()  # what a start takes is not the work's
+            self._wait(self._line, self._child, _BEGINS, MEMORY)
+            self._line.recv_bytes()
+            self._has_begun = True
         return self._line, self._child
 
 
 def main(module: str, name: str, handle: str) -> None:
     """Do what is asked, one after the other, until the other side closes the connection."""
-    work: Work = getattr(import_module(module), name)
+    process.die_with(os.getppid(), signal.SIGKILL)()  # it may be deep in C++, and SIGTERM ignored
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    work: Work = getattr(import_module(module), name)
     with suppress(EOFError, OSError), Connection(int(handle)) as line:
         line.send_bytes(b"")
         while True:

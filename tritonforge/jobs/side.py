@@ -8,11 +8,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import IO
 
-from tritonforge import leftovers, memory, process, sources
+from tritonforge import alongside, leftovers, memory, process, sources
 from tritonforge.errors import ForgeError
 from tritonforge.jobs import needs
 from tritonforge.jobs.job import Job, Outcome
@@ -104,17 +103,11 @@ def _start(crew: list[_Worker], threads: int) -> _Worker:
     """Start a process that waits for a job."""
     with ExitStack() as stack:
         log = stack.enter_context(tempfile.TemporaryFile())
-        ours, theirs = Pipe()
         limits = {name: str(threads) for name in _THREADS if name not in os.environ}
-        argv = process.main_of("tritonforge.jobs.worker", str(theirs.fileno()))
-        with theirs:
-            child = stack.enter_context(
-                process.child(
-                    argv, log=log, environment=limits, quiet=True, pass_fds=[theirs.fileno()]
-                )
-            )
-        stack.enter_context(ours)
-        worker = _Worker(child=child, line=ours, log=log, end=stack.pop_all())
+        child, line = stack.enter_context(
+            alongside.running("tritonforge.jobs.worker", log=log, environment=limits)
+        )
+        worker = _Worker(child=child, line=line, log=log, end=stack.pop_all())
     crew.append(worker)
     return worker
 
