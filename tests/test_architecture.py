@@ -13,24 +13,15 @@ PACKAGE = Path(__file__).parents[1] / "tritonforge"
 LAYERS = (
     {"errors", "figures", "formed", "progress"},
     {"memory", "tensors", "process", "release", "kernels", "presence", "stamp"},
-    {
-        "alongside",
-        "knobs",
-        "spec",
-        "explain",
-        "ports",
-        "leftovers",
-        "instances",
-        "serverflags",
-        "serverlog",
-    },
-    {"samples", "profiles", "endpoint", "ranking"},
+    {"knobs", "spec", "explain", "ports", "leftovers", "instances", "serverflags", "serverlog"}
+    | {"alongside", "plain"},
+    {"samples", "profiles", "endpoint", "ranking", "sheltered"},
     {"gate", "toolchain", "health"},
     {"manifest", "batching"},
     {"sources", "export", "graph", "pbtxt", "repository"} | {"server", "client", "perf", "runtime"},
     # Adapters composed, for the use cases.
     {"costing", "placement"},
-    {"opsets", "converting", "deciding"},
+    {"opsets", "converting", "deciding", "facts"},
     {"exported"},
     {"exporting", "extras", "mirror", "proving", "served", "standing", "wishes"}
     | {"specfile", "unchanged"},
@@ -50,7 +41,7 @@ DOORS = {
     "google": {"pbtxt"},
     "huggingface_hub": {"sources"},
     "jinja2": {"pbtxt"},
-    "multiprocessing": {"alongside", "check", "jobs"},
+    "multiprocessing": {"alongside", "jobs", "sheltered"},
     "onnx": {"graph", "placement"},
     "onnxruntime": {"graph"},
     "platformdirs": {"check", "toolchain"},
@@ -131,6 +122,19 @@ def test_help_imports_nothing_heavy():
         "import sys; from tritonforge.cli import main; main(['--help'], standalone_mode=False);"
         "print([name for name in ('torch', 'onnx', 'onnxruntime', 'tritonclient', 'numpy', 'rich',"
         " 'jinja2', 'dataclasses', 'tritonforge.cli.build') if name in sys.modules])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def test_what_reads_a_file_imports_no_more_than_that_needs():
+    """It is started anew for each check of a file that none has known yet."""
+    code = (
+        "import sys, tritonforge.facts, tritonforge.sheltered;"
+        "print([name for name in ('tritonforge.rules', 'tritonforge.check', 'onnxruntime',"
+        " 'jinja2', 'tritonforge.toolchain', 'tritonclient', 'filelock') if name in sys.modules])"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True

@@ -12,7 +12,7 @@ import tiny
 from tritonforge import pbtxt, release
 from tritonforge.check import MOST, Finding, check, fixing, reading, silencing
 from tritonforge.check.clashing import clash, in_order
-from tritonforge.check.facts import Known
+from tritonforge.check.known import Known
 from tritonforge.errors import RepositoryError
 from tritonforge.pbtxt.editing import tree
 from tritonforge.repository import Repository

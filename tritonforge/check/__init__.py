@@ -10,8 +10,8 @@ from typing import Any
 
 from tritonforge import rules
 from tritonforge.check import ahead, silencing
-from tritonforge.check.facts import Known
 from tritonforge.check.judging import MOST, failure, judged
+from tritonforge.check.known import Known
 from tritonforge.check.once import once
 from tritonforge.check.placing import position
 from tritonforge.check.reading import model, unread

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from tritonforge import alongside, process
 from tritonforge.check import remembering
-from tritonforge.check.facts import Known
+from tritonforge.check.known import Known
 from tritonforge.check.reading import model, models
-from tritonforge.check.sheltered import MEMORY
 from tritonforge.errors import ForgeError
 from tritonforge.release import Release, find
 from tritonforge.repository import Repository
+from tritonforge.sheltered import MEMORY
 
 FEW = 200  # models: a process takes half a second to begin
 _MET = 50  # models in turn that are known already

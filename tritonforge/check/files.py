@@ -6,14 +6,15 @@ from typing import Any
 
 from tritonforge import pbtxt, presence
 from tritonforge.check import scripts
-from tritonforge.check.facts import Asked, Known
-from tritonforge.check.landing import asked
-from tritonforge.check.sheltered import LostError
+from tritonforge.check.known import Known
 from tritonforge.errors import GraphError
+from tritonforge.facts import Asked
 from tritonforge.graph.external import described
 from tritonforge.release import Release
 from tritonforge.repository import MODEL, reading
 from tritonforge.rules import Content, File, backends
+from tritonforge.sheltered import LostError
+from tritonforge.spec import Accelerator
 
 _OF_OTHER_FORMATS = {backends.PYTHON, "pytorch", "tensorrt"}
 # How a file of ONNX begins: its IR version, then the tag of another field of its message.
@@ -97,7 +98,7 @@ def _file(folder: Path, path: str, release: Release, message: Any, known: Known)
     """Read a file by its graph alone."""
     try:
         may_use_gpu = pbtxt.may_use_gpu(message)
-        wished = Asked(release=release, accelerator=asked(message), may_use_gpu=may_use_gpu)
+        wished = Asked(release=release, accelerator=_asked(message), may_use_gpu=may_use_gpu)
         facts = known.of(folder / path, wished)
     except GraphError as error:
         return File(path=path, fault=relative(error.message, folder / path))
@@ -118,6 +119,16 @@ def _file(folder: Path, path: str, release: Release, message: Any, known: Known)
         widened=facts.widened,
     )
     return File(path=path, content=content)
+
+
+def _asked(message: Any) -> Accelerator:
+    """Return what a config asks for and gets: none where all its instances are on the CPU."""
+    if not pbtxt.may_use_gpu(message):
+        return "cpu"
+    wanted = message.optimization.execution_accelerators.gpu_execution_accelerator
+    if any(each.name == "tensorrt" for each in wanted):
+        return "tensorrt"
+    return "cuda" if pbtxt.needs_gpu(message) else "cpu"
 
 
 def relative(said: str, path: Path) -> str:

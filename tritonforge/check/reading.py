@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tritonforge import manifest, pbtxt
 from tritonforge.check import beside
-from tritonforge.check.facts import Known
 from tritonforge.check.files import files_of, relative
+from tritonforge.check.known import Known
 from tritonforge.check.listing import Listing, listing
 from tritonforge.errors import ForgeError, RepositoryError
 from tritonforge.manifest import Manifest

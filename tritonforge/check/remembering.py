@@ -6,20 +6,15 @@ Where nothing can be read or written, everything is worked out again, which is a
 """
 
 import hashlib
-import json
 import os
 import uuid
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Generic, TypeVar, Union, get_args, get_origin
+from typing import Generic, TypeVar
 
 from platformdirs import user_cache_path
 
-from tritonforge import formed
-from tritonforge.tensors import DType
+from tritonforge import plain
 
 VARIABLE = "TRITONFORGE_CHECK_CACHE"
 NONE = "none"
@@ -52,14 +47,14 @@ class Shelf(Generic[T]):
             held = (self._root / key[:2] / key[2:]).read_bytes()
             sum_of, _, text = held.partition(b"\n")
             if sum_of == _sum(key, text):
-                return from_json(self._kind, text)
+                return plain.from_json(self._kind, text)
         return None
 
     def put(self, key: str, value: T) -> None:
         """Keep something under a hash, in one step; not what is too large."""
         if self._root is None:
             return
-        text = as_json(value)
+        text = plain.as_json(value)
         if len(text) > _LARGEST:
             return
         shelf = self._root / key[:2]
@@ -83,54 +78,5 @@ class Shelf(Generic[T]):
                     Path(each).unlink(missing_ok=True)
 
 
-def as_json(value: Any) -> bytes:
-    """Write a dataclass of plain types, mappings, tuples and such dataclasses."""
-    return json.dumps(asdict(value), default=_encoded).encode()
-
-
-def from_json(kind: type[T], text: bytes) -> T:
-    """Read a dataclass of a kind; what is none raises as `json.loads`, `KeyError`, `TypeError`."""
-    found: T = _decoded(kind, json.loads(text))
-    return found
-
-
 def _sum(key: str, text: bytes) -> bytes:
     return hashlib.sha256(key.encode() + text).hexdigest().encode()
-
-
-def _encoded(value: Any) -> str:
-    """Write what JSON does not know."""
-    if isinstance(value, DType):
-        return value.name
-    raise TypeError(f"cannot keep {type(value).__name__}")
-
-
-def _decoded(kind: Any, value: Any) -> Any:
-    """Read a value of a type; raises `TypeError` or `ValueError` for one of another."""
-    origin = get_origin(kind)
-    if origin in {Union, UnionType}:
-        chosen = NoneType if value is None else _one_of(get_args(kind), value)
-        return _decoded(chosen, value)
-    if origin is tuple:
-        return tuple(_decoded(get_args(kind)[0], each) for each in _a(list, value))
-    if origin is Mapping:
-        return {key: _decoded(get_args(kind)[1], each) for key, each in _a(dict, value).items()}
-    if is_dataclass(kind):
-        made: Any = kind
-        if _a(dict, value).keys() != (hints := formed.hints(made)).keys():
-            raise ValueError(f"other fields than those of {kind}")
-        return made(**{name: _decoded(hint, value[name]) for name, hint in hints.items()})
-    return DType[_a(str, value)] if kind is DType else _a(kind, value)
-
-
-def _one_of(kinds: tuple[Any, ...], value: Any) -> Any:
-    """Choose among the types of a union, which differ as JSON."""
-    plain = [each for each in kinds if type(value) is each]
-    return plain[0] if plain else next(each for each in kinds if each not in {NoneType, int, str})
-
-
-def _a(kind: Any, value: Any) -> Any:
-    """Return a value of just that type."""
-    if type(value) is not kind:
-        raise TypeError(f"{type(value)}, not {kind}")
-    return value

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tritonforge import process, toolchain
+from tritonforge import process
 from tritonforge.errors import GraphError, SpecError, ToolchainError
 from tritonforge.graph import running
 from tritonforge.placement.matching import CHAINS, PROVIDERS
@@ -117,6 +117,8 @@ def at_hand(target: Release | None = None) -> Runtime:
     here = running.runtime()
     if target is None or target.onnxruntime == here:
         return Runtime(version=here, python=(sys.executable, "-P"))
+    from tritonforge import toolchain  # with all that gets one, which foretelling does without
+
     tools = toolchain.installed(target)
     if tools is not None and tools.onnxruntime == target.onnxruntime:
         return Runtime(version=tools.onnxruntime, python=(str(tools.root / "bin/python"), "-I"))

@@ -78,7 +78,7 @@ def a_file_can_be_judged(model: Model) -> Iterator[Found]:
     crashes, goes on for minutes, or takes all memory. ONNX Runtime holds much of the same code. Of
     such a file nothing is judged, and neither is it where the machine itself has too little.
 
-    Source: onnx, `shape_inference/implementation.cc`; `tritonforge/check/sheltered.py`.
+    Source: onnx, `shape_inference/implementation.cc`; `tritonforge/sheltered.py`.
     Remedy: check again where there is more memory and less else to do; if it stays, look for a node
     with attributes or shapes that make no sense, or export the model again.
     """

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tritonforge.check import sheltered
-from tritonforge.check.sheltered import LostError, Shelter
+from tritonforge import sheltered
+from tritonforge.sheltered import LostError, Shelter
 
 WITHIN = "TRITONFORGE_TEST_WITHIN"  # the process that is the first
 
@@ -160,7 +160,7 @@ def test_it_ends_with_a_process_that_is_killed(tmp_path, inherited):
     busy.write_text(
         "import os, signal, time\n"
         "from pathlib import Path\n"
-        "from tritonforge.check.sheltered import Shelter\n"
+        "from tritonforge.sheltered import Shelter\n"
         "def work(given):\n"
         "    Path(given.decode()).write_text(str(os.getpid()))\n"
         "    time.sleep(600)\n"

@@ -12,9 +12,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from tritonforge import alongside, process, release
-from tritonforge.check import ahead, check, facts, remembering
-from tritonforge.check.facts import Asked, Facts, Known
+from tritonforge.check import ahead, check, known, remembering
+from tritonforge.check.known import Known
 from tritonforge.errors import ForgeError, GraphError
+from tritonforge.facts import Asked, Facts
 from tritonforge.release import find
 from tritonforge.repository import Repository
 
@@ -201,8 +202,8 @@ def test_a_check_tells_the_same_with_and_without(shelf, tmp_path):
 
 
 def test_the_code_that_judges_is_part_of_what_tells_facts_apart():
-    assert facts._ourselves() == facts._ourselves.__wrapped__()
-    assert len(facts._ourselves()) == 64
+    assert known._ourselves() == known._ourselves.__wrapped__()
+    assert len(known._ourselves()) == 64
 
 
 def children():

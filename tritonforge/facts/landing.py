@@ -6,9 +6,8 @@ away; `tritonforge place` runs them.
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from typing import Any
 
-from tritonforge import pbtxt, placement
+from tritonforge import placement
 from tritonforge.graph.typed import UnsoundError
 from tritonforge.placement import Placed, Read
 from tritonforge.release import Release
@@ -29,16 +28,6 @@ def landing(
     on_cpu = [each for each in nodes if each.provider == "cpu" and not each.hosted]
     left = on_cpu if accelerator != "cpu" else []
     return _counted(left), _counted([each for each in on_cpu if each.widened])
-
-
-def asked(message: Any) -> Accelerator:
-    """Return what a config asks for and gets: none where all its instances are on the CPU."""
-    if not pbtxt.may_use_gpu(message):
-        return "cpu"
-    wanted = message.optimization.execution_accelerators.gpu_execution_accelerator
-    if any(each.name == "tensorrt" for each in wanted):
-        return "tensorrt"
-    return "cuda" if pbtxt.needs_gpu(message) else "cpu"
 
 
 def _placed(given: Read, release: Release, accelerator: Accelerator) -> tuple[Placed, ...]:
