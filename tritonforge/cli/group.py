@@ -21,6 +21,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _COLLECT_AFTER = 50_000
 _UNFLUSHED = 120  # Python's own code where what was printed could not be written
 _PRINTERS = {"click", "rich"}
+_READERS = {"inspect", "place"}  # of files that somebody else may have made
 
 
 class Later(click.Command):
@@ -40,6 +41,7 @@ class Forge(click.Group):
         super().__init__(context_settings={"help_option_names": ["-h", "--help"]}, **attributes)
         self.sections: dict[str, tuple[str, ...]] = {}
         self.code = 1  # of the process, until it is known
+        self._is_program = False
         version = click.version_option(__version__, prog_name="tritonforge")
         version(self)
 
@@ -70,9 +72,20 @@ class Forge(click.Group):
         command: click.Command = import_module(f"tritonforge.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; where ONNX may end the process over its file, go on in a copy."""
+        if self._is_program and args[0] in _READERS:
+            from tritonforge.cli.outliving import outlive
+
+            outlive()
+        return super().resolve_command(ctx, args)
+
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run; help and version are printed before there is a command to invoke."""
         if not args and not extra:  # as a program of its own, not by another's call
+            self._is_program = True
             atexit.register(self._leave)
             if sys.stderr is None:  # closed, as by `2>&-`: what is told there is for nobody
                 sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
