@@ -81,6 +81,14 @@ def test_names_of_files_are_read_as_here(tmp_path, here, there):
     assert (tmp_path / "told").read_bytes() == b"\xc3\xa9"
 
 
+def test_what_others_do_after_a_fork_holds_nothing_up(module, tmp_path):
+    """Libraries have locks of their own taken anew then, which a thread may hold for good."""
+    before = "os.register_at_fork(after_in_child=lambda: __import__('time').sleep(600))"
+    (tmp_path / "first.py").write_text(FIRST.format(before=before, name=b"a"))
+    subprocess.run([sys.executable, "first.py"], cwd=tmp_path, timeout=60, check=True)
+    assert (tmp_path / "told").read_bytes() == module[:1].encode()
+
+
 def test_it_ends_by_its_line_and_is_waited_for(module):
     with tempfile.TemporaryFile() as log, alongside.running(module, "a", log=log) as (child, line):
         line.recv()

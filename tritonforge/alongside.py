@@ -14,9 +14,10 @@ from tritonforge import process
 from tritonforge.errors import ForgeError
 from tritonforge.process import Child
 
-_MAIN = """import json, sys
+_MAIN = """import json, os, sys
 from importlib import import_module
 sys.path[:] = json.loads(sys.argv[1])
+import_module("tritonforge.process").die_with(os.getppid())()
 import_module(sys.argv[2]).main(*sys.argv[3:])"""
 _FREE = 3  # the first handle that is none of stdin, stdout and stderr
 
@@ -24,6 +25,7 @@ _FREE = 3  # the first handle that is none of stdin, stdout and stderr
 def command(module: str, *args: str) -> tuple[str, ...]:
     """Return the command that calls `main` of a module of ours with these arguments.
 
+    It ties itself to the process that starts it, see `process.child`.
     The same modules are found there as here, and none beside them: -P keeps the current folder out.
     Names of files are read there as here. Raises `ForgeError` where this process is no Python that
     could be started again, such as one within another program.
@@ -64,6 +66,7 @@ def running(
                         grace=grace,
                         quiet=True,
                         pass_fds=[handle],
+                        ties_itself=True,
                     )
                 )
             finally:

@@ -58,6 +58,7 @@ def child(
     guarded: bool = False,
     enough: Callable[[], bool] | None = None,
     pass_fds: Sequence[int] = (),
+    ties_itself: bool = False,
 ) -> Iterator[Child]:
     """Run `argv` while the block runs, its output in `log`; nothing of it is left afterwards.
 
@@ -65,7 +66,8 @@ def child(
     SIGTERM, `grace` seconds or until `enough` says so, SIGKILL to the whole group. If we are
     killed, the kernel sends it SIGTERM (`prctl(2)`, PR_SET_PDEATHSIG; the signal follows the death
     of the thread that calls this, so call it from one that outlives the child). A `guarded` child
-    is killed then together with all its group, however stuck that may be.
+    is killed then together with all its group, however stuck that may be. One that `ties_itself`
+    has the kernel signal it by its own doing, so that nothing of ours runs in a copy of threads.
     `environment` replaces the variables it names and keeps the others; the files of `pass_fds` stay
     open in the child. Raises `ForgeError` where the program cannot be started.
     """
@@ -81,7 +83,7 @@ def child(
             cwd=cwd,
             pass_fds=tuple(pass_fds),
             start_new_session=True,
-            preexec_fn=die_with(os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - it only calls prctl
+            preexec_fn=None if ties_itself else die_with(os.getpid()),  # noqa: PLW1509 - only prctl
         )
     except OSError as error:
         raise ForgeError(f"cannot run {argv[0]}: {error.strerror or error}") from error
@@ -165,7 +167,7 @@ def has_memory(child: Child) -> bool:
         return False
 
 
-def die_with(parent: int, number: signal.Signals) -> Callable[[], None]:
+def die_with(parent: int, number: signal.Signals = signal.SIGTERM) -> Callable[[], None]:
     """Make the function that ties a new child's life to this process: the kernel signals it."""
     libc = ctypes.CDLL(None)  # loaded here: after fork only async-signal-safe work is sound
 

@@ -59,7 +59,7 @@ class Shelter:
             line.send_bytes(given)
             seconds = min(SECONDS, max(self._left, _LEFT))
             self._wait(line, child, seconds, MEMORY + _A_BYTE * len(given))
-            answer = line.recv_bytes()
+            answer = line.recv_bytes(MEMORY)
         except (EOFError, OSError, ForgeError) as lost:
             self._left -= time.monotonic() - began
             raise LostError(self._ended(lost)) from lost
@@ -95,7 +95,7 @@ class Shelter:
         code = None if child is None else child.returncode
         self.close()
         if child is None:
-            return f"could not be started ({lost})"
+            return f"could not be started ({getattr(lost, 'strerror', None) or lost})"
         how = "gave no answer" if code is None else process.how_ended(code)
         return how if self._has_begun else f"could not be started (it {how})"
 

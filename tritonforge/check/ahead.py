@@ -37,7 +37,9 @@ def reading(repository: Repository, target: Release | None) -> Iterator[None]:
         with suppress(ForgeError, OSError):  # there is no room for it: this one reads all
             argv = alongside.command(__name__, root, tag)
             nothing = stack.enter_context(Path(os.devnull).open("wb"))
-            stack.enter_context(process.child(argv, log=nothing, quiet=True, grace=0))
+            stack.enter_context(
+                process.child(argv, log=nothing, quiet=True, grace=0, ties_itself=True)
+            )
         yield
 
 
