@@ -299,10 +299,10 @@ def test_what_is_refused_or_passed_over_of_an_onnx_model(more, path, severity):
 @pytest.mark.parametrize(
     ("name", "text", "number"),
     [
-        ("gpu_mem_limit", "2GB", "2"),
-        ("gpu_mem_limit", "1.5", "1"),
-        ("gpu_mem_limit", "1e9", "1"),
-        ("gpu_mem_limit", " 2048 ", None),
+        ("intra_op_thread_count", "2 threads", "2"),
+        ("intra_op_thread_count", "1.5", "1"),
+        ("intra_op_thread_count", "1e1", "1"),
+        ("intra_op_thread_count", " 2 ", None),
         ("intra_op_thread_count", "4 # four", "4"),
         ("intra_op_thread_count", "4.0", None),
         ("intra_op_thread_count", "4", None),
@@ -316,8 +316,50 @@ def test_a_number_with_more_behind_it_is_read_in_part(name, text, number):
     assert told == ([] if number is None else [sentence])
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "before"),
+    [
+        ("gpu_mem_limit", "2GB", "wrong"),
+        ("gpu_mem_limit", "1e9", "wrong"),
+        ("gpu_mem_limit", " 2048 ", None),
+        ("gpu_mem_limit", "", "refused"),
+        ("do_copy_in_default_stream", "on", None),
+        ("do_copy_in_default_stream", "TRUE", None),
+        ("do_copy_in_default_stream", "yes", "refused"),
+    ],
+)
+def test_options_of_cuda_are_handed_on_as_text_since_the_accelerator_cuda(name, text, before):
+    text = whole(ON_GPU + parameter(name, text))
+    assert found(text, "24.10") == {(f"parameters.{name}", "refused")}
+    assert found(text, "24.05") == ({(f"parameters.{name}", before)} if before else set())
+
+
 def test_what_is_read_for_instances_on_a_gpu_is_misread_for_them_alone():
-    assert found(whole(parameter("gpu_mem_limit", "2GB"))) == set()
+    assert found(whole(parameter("gpu_mem_limit", "2GB")), "24.05") == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "reads"),
+    [
+        ("cpu", True),
+        ("cpu:", True),
+        ("cpu:00;", True),
+        ("cpu:0:of what", True),
+        ("cpu:0;cpu:0", True),
+        ("gpu:12", True),
+        ("", True),
+        ("cpu:1", False),
+        ("cpu::0", False),
+        ("cpu:0;;", False),
+        (";", False),
+        (":0", False),
+        ("cpu: 0", False),
+        ("gpu:99999", False),
+    ],
+)
+def test_arenas_are_read_as_onnx_runtime_reads_them(text, reads):
+    path = f"parameters[{SHRUNK}]"
+    assert found(whole(ON_GPU + parameter(SHRUNK, text))) == (set() if reads else {(path, "refused")})
 
 
 @pytest.mark.parametrize(("text", "moves"), [("2147483648", 2), ("2GB", 0), ("1.5", 0), ("", 0)])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tritonforge import knobs, pbtxt
 from tritonforge.knobs import Key
+from tritonforge.release import Release
 from tritonforge.rules.config.values import is_off, misread, newer, unreadable, wanted
 from tritonforge.rules.places import keyed, near, renamed
 from tritonforge.rules.rule import Found, rule
@@ -14,6 +15,7 @@ from tritonforge.rules.subjects import Config
 
 _ARENA, _SHRUNK = "enable_mem_arena", "memory.enable_memory_arena_shrinkage"
 _STRATEGY = "TRITON_BATCH_STRATEGY_PATH"
+_OPTIONS_OF_CUDA = {"gpu_mem_limit", "do_copy_in_default_stream"}
 _FOR_CLIENTS = {"metadata"}  # which Ultralytics' client asks the server for
 # How ONNX Runtime itself calls what the backend has another name for.
 _OWN = {f"{kind}_op_num_threads": f"{kind}_op_thread_count" for kind in ("intra", "inter")}
@@ -47,18 +49,29 @@ def _read(config: Config) -> Iterator[tuple[str, str, Key]]:
             yield place, text, taken[name]
 
 
+def _is_handed_on(key: Key, release: Release) -> bool:
+    """Say whether the backend hands a text on as it is to ONNX Runtime, which reads it whole.
+
+    It does so since it has the accelerator cuda; before, it read these itself.
+    """
+    return key.name in _OPTIONS_OF_CUDA and knobs.since_in("gpu_accelerators", "cuda", release)
+
+
 @rule("PRM101", "refused")
 def readable(config: Config) -> Iterator[Found]:
-    """The value of a parameter is one that the backend reads.
+    """The value of a parameter is one that the backend reads, or ONNX Runtime behind it.
 
     One that it cannot fails the load, or every request. Those of CUDA it reads for instances on a
-    GPU alone.
+    GPU alone; since 24.06 it hands gpu_mem_limit and do_copy_in_default_stream on as they are, and
+    ONNX Runtime reads them whole.
 
-    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ModelState).
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ModelState, LoadModel);
+    microsoft/onnxruntime, `cuda_execution_provider_info.cc` (FromProviderOptions).
     Remedy: write a value as the sentence says.
     """
     for place, text, key in _read(config):
-        yield from unreadable(place, text, key, config.release, whole=False)
+        whole = _is_handed_on(key, config.release)
+        yield from unreadable(place, text, key, config.release, whole=whole)
 
 
 @rule("PRM102", "refused")
@@ -161,14 +174,14 @@ def heeded(config: Config) -> Iterator[Found]:
 def read_whole(config: Config) -> Iterator[Found]:
     """The value of a parameter is read whole.
 
-    Of a number the backend reads the digits and passes over what is behind them in silence: a
-    gpu_mem_limit of 2GB is one of 2 bytes.
+    Of a number the backend reads the digits and passes over what is behind them in silence: an
+    intra_op_thread_count of 4.5 is one of 4 threads.
 
     Source: triton-inference-server/backend, `backend_common.cc` (ParseIntValue,
     ParseUnsignedLongLongValue).
     Remedy: write the number alone, of memory in bytes.
     """
     for place, text, key in _read(config):
-        number = misread(text, key)
-        if number is not None and wanted(text, key, whole=False) is None:
+        number, whole = misread(text, key), _is_handed_on(key, config.release)
+        if number is not None and wanted(text, key, whole=whole) is None:
             yield Found(said=f"{text!r} is read as {number}, without what is behind it", at=place)

@@ -21,7 +21,8 @@ _NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
 _NOTHING = re.compile(r"(\.0*)?\s*")
 _NUMERIC = {"integer", "size"}
 _LONGEST = 400  # digits of a number that are worth reading
-_ARENA = re.compile(r"(cpu|gpu)(:[0-9]+)?")
+# A device, its number, and what nobody reads behind both: of the CPU there is one.
+_ARENA = re.compile(r"(cpu(:0*)?|gpu(:[0-9]{0,4})?)((?<=[0-9]):.*)?", re.DOTALL)
 
 
 def wanted(text: str, key: Key, *, whole: bool) -> str | None:
