@@ -64,6 +64,7 @@ TWICE = (
 )
 LIMITED = f"{CPU} rate_limiter {{ resources [ {{ name: 'R' }}, {{ name: 'R' global: true }} ] }} }}"
 SCATTER = "batch_output { kind: BATCH_SCATTER_WITH_INPUT_SHAPE source_input: 'x'"
+OPEN = 'backend: "onnxruntime" '
 # What the rules find, by code: the config, and the place.
 FOUND = {
     "GEN102": (named('backend: "onnxruntime" platform: "onnx"'), "platform"),
@@ -74,6 +75,7 @@ FOUND = {
     "GEN207 python3": (named('backend: "python3"'), "backend"),
     "GEN107 alias": (named('backend: "onnx"'), "backend"),
     "GEN108": (whole('runtime: "libmine.so"'), "runtime"),
+    "GEN108 python": (whole('runtime: "../onnxruntime/model.py"'), "runtime"),
     "GEN109": (
         whole('model_repository_agents { agents { name: "checksun" } }'),
         "model_repository_agents.agents[0].name",
@@ -130,6 +132,10 @@ FOUND = {
     "SEQ118": (begun(dims="dims: 5"), "sequence_batching.state[0].initial_state[0].dims"),
     "SEQ118 open": (begun(dims="dims: -1"), "sequence_batching.state[0].initial_state[0].dims"),
     "SEQ119": (begun(""), "sequence_batching.state[0].initial_state[0]"),
+    "SEQ120": (
+        whole(f"sequence_batching {{ {CONTROL.replace('fp32', 'kind: 9 fp32')} }}"),
+        "sequence_batching.control_input[s].control[0].kind",
+    ),
     "SEQ201": (
         whole("sequence_batching { oldest { max_queue_delay_microseconds: 9 } }", batch=1),
         "sequence_batching.oldest.max_queue_delay_microseconds",
@@ -181,6 +187,7 @@ FOUND = {
         whole(f"{NEW_METRIC} histogram_options {{ buckets: [ 1, 3, 3 ] }} }} }}"),
         "model_metrics.metric_control[0].histogram_options.buckets[2]",
     ),
+    "WRM101 open": (OPEN + warm(batch=5), "model_warmup[w].batch_size"),
     "WRM108": (whole(f"sequence_batching {{ state {{ {STATE} }} }}" + warm()), "model_warmup[w]"),
     "WRM109": (whole(f"sequence_batching {{ {CONTROL} }}" + warm()), "model_warmup[w].inputs"),
     "WRM110": (
@@ -248,7 +255,7 @@ RIGHT = {
     "nothing": named(""),
     "pytorch": named('backend: "pytorch" platform: "pytorch_newer"'),
     "runtime": whole('runtime: "libtriton_onnxruntime.so"'),
-    "runtime_within": whole('runtime: "../onnxruntime/model.py"'),
+    "runtime_within": whole('runtime: "../onnxruntime/libtriton_onnxruntime.so"'),
     "agent": whole('model_repository_agents { agents { name: "checksum" } }'),
     "policy": whole("version_policy { all { } }"),
     "policy_empty": whole("version_policy { }"),
@@ -257,9 +264,9 @@ RIGHT = {
     "preferred": whole("dynamic_batching { preferred_batch_size: 8 }"),
     "incomplete": 'backend: "onnxruntime" max_batch_size: 8',
     "sequences": whole("sequence_batching { oldest { max_queue_delay_microseconds: 9 } }"),
-    "control_unnamed": whole(
-        "sequence_batching { control_input { name: 's' control { kind: 9 } control { kind: 9 } } }"
-    ),
+    "slots": whole("sequence_batching { direct { minimum_slot_utilization: nan } }"),
+    "warm_open": OPEN + warm(batch=4),
+    "elsewhere_warm_open": 'backend: "tensorrt"' + warm(batch=9),
     "state": begun(),
     "state_file": begun('data_file: "d"'),
     "state_open": begun().replace("dims: 4 initial", "dims: -1 initial"),
@@ -520,7 +527,15 @@ _ELSEWHERE = (
         "agent",
         "runtime",
     ),
-    *("folder", "state_file", "ensemble_version", "number", "control_unnamed", "state_open"),
+    *(
+        "folder",
+        "state_file",
+        "ensemble_version",
+        "number",
+        "elsewhere",
+        "state_open",
+        "GEN108_python",
+    ),
 )
 HOLD = (
     [("Add", ["x", "a"], ["y"], {}), ("Identity", ["y"], ["b"], {})],

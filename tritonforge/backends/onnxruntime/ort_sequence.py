@@ -75,6 +75,9 @@ def added(config):
 def check_controls(config, inputs):
     """Raise ConfigError where the file lacks a control tensor, or has it otherwise."""
     batched = batching(config)
+    for entry in config.get("sequence_batching", {}).get("control_input", []):
+        if not all(isinstance(control["kind"], str) for control in entry.get("control", [])):
+            raise ConfigError("attempt to access JSON non-string as string")  # it has no name
     for control in controls(config):
         tensor = inputs.get(control.name)
         if tensor is None:

@@ -12,7 +12,7 @@ from tritonforge.pbtxt.fitting.misfit import configured
 from tritonforge.pbtxt.reading import ModelConfig
 from tritonforge.tensors import Interface, Value
 
-_DEFAULT_BATCH = 4
+DEFAULT_BATCH = 4
 _SCHEDULERS = ("dynamic_batching", "sequence_batching", "ensemble_scheduling")
 
 
@@ -27,7 +27,7 @@ def completed(message: Any, has: Interface) -> Any:
     if is_complete(message):
         return copy
     if capable(has) and copy.max_batch_size == 0:
-        copy.max_batch_size = _DEFAULT_BATCH
+        copy.max_batch_size = DEFAULT_BATCH
     if copy.max_batch_size > 1 and not any(map(copy.HasField, _SCHEDULERS)):
         copy.dynamic_batching.SetInParent()
     if not copy.input and not copy.batch_input:

@@ -13,7 +13,7 @@ from tritonforge.rules.rule import Change, Found, rule
 from tritonforge.rules.spelling import last_with, meant_by
 from tritonforge.rules.subjects import Config
 
-_LIBRARY, _PYTHON = "libtriton_onnxruntime.so", "model.py"
+_LIBRARY = "libtriton_onnxruntime.so"
 _TELLING = ("backend", "platform", "default_model_filename")
 _AGENTS = ("checksum",)
 
@@ -149,13 +149,14 @@ def library_of_onnx(config: Config) -> Iterator[Found]:
     """The runtime of a model of ONNX Runtime is its backend's library, or left out.
 
     The server looks for it beside the backend, or in the model's own folder, and lets no path lead
-    out of there. A backend written in Python has model.py.
+    out of there. Only a backend written in Python has model.py, and NVIDIA's images have it as a
+    library.
 
     Source: triton-inference-server/core, `backend_model.cc` (ResolveBackendPaths).
     Remedy: take runtime out.
     """
     runtime = config.message.runtime
-    if config.is_onnx and runtime and _inside(runtime) not in {_LIBRARY, _PYTHON}:
+    if config.is_onnx and runtime and _inside(runtime) != _LIBRARY:
         yield Found(
             said=f"the ONNX Runtime backend has no library {runtime!r}, only {_LIBRARY}"
             f"{near(runtime, [_LIBRARY])}",

@@ -183,7 +183,7 @@ def share_of_slots(config: Config) -> Iterator[Found]:
     Remedy: write a share, such as 0.5.
     """
     used = config.message.sequence_batching.direct.minimum_slot_utilization
-    if not 0.0 <= used <= 1.0:
+    if used < 0.0 or used > 1.0:  # the server takes what is no number
         yield Found(
             said=f"{used:g} should be 0 to 1",
             at="sequence_batching.direct.minimum_slot_utilization",
@@ -205,6 +205,24 @@ def sequences_without_a_library(config: Config) -> Iterator[Found]:
             said="with sequence_batching there is no library for batching",
             at=keyed("parameters", _STRATEGY),
         )
+
+
+@rule("SEQ120", "refused")
+def kinds_of_controls(config: Config) -> Iterator[Found]:
+    """The kind of a control is one that has a name.
+
+    The server passes over a number that stands for none, and the backend of ONNX Runtime looks for
+    a name in its place.
+
+    Source: triton-inference-server/backend, `backend_common.cc`
+    (GetBooleanSequenceControlProperties, GetTypedSequenceControlProperties).
+    Remedy: write CONTROL_SEQUENCE_START, _END, _READY or _CORRID.
+    """
+    for place, entry in _inputs(config):
+        for number, control in enumerate(entry.control):
+            if config.is_onnx and not value_of(control, "kind").startswith("CONTROL_"):
+                at = f"{place}.control[{number}].kind"
+                yield Found(said=f"there is no kind {control.kind}", at=at)
 
 
 @rule("SEQ201", "wrong", is_lasting=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 from tritonforge import pbtxt
 from tritonforge.pbtxt.editing.paths import told_apart
+from tritonforge.pbtxt.fitting.completing import DEFAULT_BATCH
 from tritonforge.rules.config.accelerators import parameters
 from tritonforge.rules.places import keyed, near, shown, value_of
 from tritonforge.rules.rule import Found, rule
@@ -36,6 +37,14 @@ def _fitted(config: Config) -> Iterator[tuple[str, Any, Any]]:
         )
 
 
+def _most(config: Config) -> int | None:
+    """Return how large a sample may be; None where a backend tells it from the model's file."""
+    most: int = config.message.max_batch_size
+    if not most and not pbtxt.is_complete(config.message):
+        return DEFAULT_BATCH if config.is_onnx else None
+    return max(1, most)
+
+
 @rule("WRM101", "refused", is_lasting=True)
 def batch_of_a_sample(config: Config) -> Iterator[Found]:
     """A sample is no larger than max_batch_size.
@@ -45,9 +54,9 @@ def batch_of_a_sample(config: Config) -> Iterator[Found]:
     Source: triton-inference-server/core, `infer_request.cc` (Normalize).
     Remedy: lower its batch_size; count says how often a sample runs.
     """
-    most = max(1, config.message.max_batch_size)
+    most = _most(config)
     for place, sample in _samples(config):
-        if sample.batch_size > most:
+        if most is not None and sample.batch_size > most:
             yield Found(said=f"{sample.batch_size} should be 1 to {most}", at=f"{place}.batch_size")
 
 

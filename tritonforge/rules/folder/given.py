@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tritonforge import pbtxt
 from tritonforge.errors import SpecError
 from tritonforge.pbtxt import dtype
 from tritonforge.pbtxt.editing.paths import told_apart
+from tritonforge.pbtxt.fitting.completing import DEFAULT_BATCH
 from tritonforge.rules.places import keyed, several, shown, value_of
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Model
@@ -110,6 +112,26 @@ def enough_for_samples(model: Model) -> Iterator[Found]:
     Remedy: mend the file, the dims or the data_type.
     """
     yield from _short(_warmups(model))
+
+
+@rule("WRM123", "refused")
+def batch_of_what_is_completed(model: Model) -> Iterator[Found]:
+    """A sample is of one row where the server completes a model that cannot batch.
+
+    It gives max_batch_size 4 to one that can, and leaves 0 to others.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (AutoCompleteMaxBatch,
+    ProcessRequests).
+    Remedy: write batch_size: 1.
+    """
+    if model.config is None or model.config.message.max_batch_size:
+        return
+    fixed = any(not each.served.max_batch_size for each in model.contents)
+    if fixed and not pbtxt.is_complete(model.config.message):
+        for place, sample in told_apart("model_warmup", model.config.message.model_warmup):
+            if 1 < sample.batch_size <= DEFAULT_BATCH:  # WRM101 tells of larger ones
+                said = f"{sample.batch_size} should be 1: the model cannot batch"
+                yield Found(said=said, at=f"{place}.batch_size")
 
 
 @rule("SEQ121", "refused")
