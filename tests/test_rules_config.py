@@ -119,7 +119,7 @@ METRICS = (
     ("more", "path", "since"),
     [
         (METRICS, "model_metrics", "24.11"),
-        ('runtime: "model.py"', "runtime", "24.01"),
+        ('runtime: "libtriton_onnxruntime.so"', "runtime", "24.01"),
         ("response_cache { enable: true }", "response_cache", "21.10"),
         (
             "sequence_batching { iterative_sequence: true }",
@@ -334,6 +334,12 @@ def test_options_of_cuda_are_handed_on_as_text_since_the_accelerator_cuda(name, 
     assert found(text, "24.05") == ({(f"parameters.{name}", before)} if before else set())
 
 
+def test_optional_inputs_are_taken_since_23_04():
+    text = whole("", batch=0).replace('name: "x"', 'name: "x" optional: true')
+    assert found(text, "23.04") == set()
+    assert found(text, "23.03") == {("input[x].optional", "refused")}
+
+
 def test_what_is_read_for_instances_on_a_gpu_is_misread_for_them_alone():
     assert found(whole(parameter("gpu_mem_limit", "2GB")), "24.05") == set()
 
@@ -359,7 +365,9 @@ def test_what_is_read_for_instances_on_a_gpu_is_misread_for_them_alone():
 )
 def test_arenas_are_read_as_onnx_runtime_reads_them(text, reads):
     path = f"parameters[{SHRUNK}]"
-    assert found(whole(ON_GPU + parameter(SHRUNK, text))) == (set() if reads else {(path, "refused")})
+    assert found(whole(ON_GPU + parameter(SHRUNK, text))) == (
+        set() if reads else {(path, "refused")}
+    )
 
 
 @pytest.mark.parametrize(("text", "moves"), [("2147483648", 2), ("2GB", 0), ("1.5", 0), ("", 0)])

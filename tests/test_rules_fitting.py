@@ -414,3 +414,12 @@ def test_the_server_refuses_what_is_refused_and_nothing_else(embedded, repositor
 def test_scalars_are_taken_since_23_10(repository):
     before = rulecases.checked(repository, release.find("23.09"))
     assert rulecases.codes(before, "scalar") == ["FIT106"]
+    assert rulecases.codes(before, "scalar_in_batch") == ["FIT109"]
+
+
+@pytest.mark.parametrize(("batch", "told"), [(1, []), (2, ["WRM123"]), (5, ["WRM101"])])
+def test_a_model_that_cannot_batch_is_warmed_up_row_by_row(tmp_path, batch, told):
+    value = "value { data_type: TYPE_FP32 dims: [ 1, 4 ] zero_data: true }"
+    warm = f'name: "w" batch_size: {batch} inputs {{ key: "x" {value} }}'
+    tiny.place(tmp_path, "fixed", f'backend: "onnxruntime" model_warmup {{ {warm} }}', *FIXED)
+    assert rulecases.codes(rulecases.checked(tmp_path), "fixed") == told

@@ -23,7 +23,7 @@ def misfits(message: Any, has: Interface, *, scalars: bool = True) -> Iterator[M
     yield from listed.forms(has)
     yield from listed.names(message, has)
     yield from filled.names(message, has)
-    yield from batch.stated(message, has)
+    yield from batch.stated(message, has, scalars=scalars)
     yield from listed.tensors(message, has, scalars=scalars)
     yield from filled.tensors(message, has)
 

@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tritonforge.pbtxt.fitting.misfit import Misfit, together
+from tritonforge.pbtxt.fitting.misfit import Kind, Misfit, together
 from tritonforge.pbtxt.sequencing import filled
 from tritonforge.tensors import Interface, Value
 
 
-def stated(message: Any, has: Interface) -> Iterator[Misfit]:
-    """Yield why requests cannot be put together, or would be along what is no batch."""
+def stated(message: Any, has: Interface, *, scalars: bool) -> Iterator[Misfit]:
+    """Yield why requests cannot be put together, or would be along what is no batch.
+
+    Where the release takes scalars it looks for no batch in them.
+    """
     most = message.max_batch_size
     if most <= 0:
         return
@@ -19,18 +22,17 @@ def stated(message: Any, has: Interface) -> Iterator[Misfit]:
     wanted = {entry.name for entry in message.output} - scattered
     inputs = [each for each in (*has.inputs, *has.optional) if each.name in asked]
     outputs = [each for each in has.outputs if each.name in wanted]
+    said = f"max_batch_size is {most} but the model cannot batch:"
     fixed = [each for each in (*inputs, *outputs) if each.dims and each.sizes[0] != -1]
     if fixed:
         first = f"{fixed[0].name!r} has {fixed[0].sizes[0]}"
-        said = f"max_batch_size is {most} but the model cannot batch: {_all(fixed)}, {first}"
-        yield Misfit(kind="batch", at="max_batch_size", said=said)
+        yield Misfit(kind="batch", at="max_batch_size", said=f"{said} {_all(fixed)}, {first}")
         return
-    scalars = [each for each in inputs if not each.dims]
-    if scalars:
-        said = (
-            f"max_batch_size is {most} but the model cannot batch: {together(scalars)} has no rows"
-        )
-        yield Misfit(kind="scalar in batch", at="max_batch_size", said=said)
+    single = [each for each in ((*inputs,) if scalars else (*inputs, *outputs)) if not each.dims]
+    if single:
+        kind: Kind = "scalar in batch" if scalars else "batch"
+        said = f"{said} {together(single)} has no rows"
+        yield Misfit(kind=kind, at="max_batch_size", said=said)
     yield from _apart(message, [each for each in inputs if each.dims])
 
 

@@ -1,10 +1,63 @@
-"""Rules of the lists of inputs and outputs, and of what engines of TensorRT have in them."""
+"""Rules of the lists of inputs and outputs: what may be left out, and what engines have in them."""
 
 from collections.abc import Iterator
 
+from tritonforge import knobs
 from tritonforge.pbtxt.editing.paths import told_apart
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Config
+
+_OPTIONAL_SINCE = "23.04"
+
+
+@rule("TEN110", "refused")
+def optional_without_batch(config: Config) -> Iterator[Found]:
+    """A model with an optional input has max_batch_size 0.
+
+    What stands for an input that a request leaves out is a weight, which has no batch.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ValidateInputs).
+    Remedy: take optional out, or write max_batch_size: 0.
+    """
+    most = config.message.max_batch_size
+    for place, entry in told_apart("input", config.message.input):
+        if config.is_onnx and entry.optional and most > 0:
+            yield Found(
+                said=f"with max_batch_size {most} no input can be optional", at=f"{place}.optional"
+            )
+
+
+@rule("TEN114", "refused")
+def optional_already(config: Config) -> Iterator[Found]:
+    """The release's ONNX Runtime backend takes optional inputs already.
+
+    It does since 23.04; an older one refuses what the server itself takes.
+
+    Source: triton-inference-server/backend, `backend_model.cc` (ParseModelConfig);
+    onnxruntime_backend, `onnxruntime.cc`, by release.
+    Remedy: choose a newer release, or take the input out.
+    """
+    for place, entry in told_apart("input", config.message.input):
+        if config.is_onnx and entry.optional and not knobs.begun(_OPTIONAL_SINCE, config.release):
+            yield Found(
+                said=f"the ONNX Runtime backend takes optional inputs since {_OPTIONAL_SINCE}, not"
+                f" yet in {config.release.tag}",
+                at=f"{place}.optional",
+            )
+
+
+@rule("TEN111", "refused")
+def optional_or_ragged(config: Config) -> Iterator[Found]:
+    """An optional input is not ragged.
+
+    Rows of several lengths are put end to end, where those of an absent input have none.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ValidateInputs).
+    Remedy: take optional or allow_ragged_batch out.
+    """
+    for place, entry in told_apart("input", config.message.input):
+        if config.is_onnx and entry.optional and entry.allow_ragged_batch:
+            yield Found(said="an optional input cannot be ragged", at=f"{place}.allow_ragged_batch")
 
 
 @rule("TEN112", "refused")

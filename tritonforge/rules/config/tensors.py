@@ -216,34 +216,3 @@ def taken_types(config: Config) -> Iterator[Found]:
                 f" {config.release.tag}",
                 at=f"{place}.data_type",
             )
-
-
-@rule("TEN110", "refused")
-def optional_without_batch(config: Config) -> Iterator[Found]:
-    """A model with an optional input has max_batch_size 0.
-
-    What stands for an input that a request leaves out is a weight, which has no batch.
-
-    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ValidateInputs).
-    Remedy: take optional out, or write max_batch_size: 0.
-    """
-    most = config.message.max_batch_size
-    for place, entry in told_apart("input", config.message.input):
-        if config.is_onnx and entry.optional and most > 0:
-            yield Found(
-                said=f"with max_batch_size {most} no input can be optional", at=f"{place}.optional"
-            )
-
-
-@rule("TEN111", "refused")
-def optional_or_ragged(config: Config) -> Iterator[Found]:
-    """An optional input is not ragged.
-
-    Rows of several lengths are put end to end, where those of an absent input have none.
-
-    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ValidateInputs).
-    Remedy: take optional or allow_ragged_batch out.
-    """
-    for place, entry in told_apart("input", config.message.input):
-        if config.is_onnx and entry.optional and entry.allow_ragged_batch:
-            yield Found(said="an optional input cannot be ragged", at=f"{place}.allow_ragged_batch")
