@@ -18,9 +18,16 @@ FIXED = (ADD, [("x", T.FLOAT, [1, 4])], [("y", T.FLOAT, [1, 4])])
 SCALAR = (ADD, [("x", T.FLOAT, [])], [("y", T.FLOAT, [])])
 FLAT = (ADD, [("x", T.FLOAT, ["n"])], [("y", T.FLOAT, ["n"])])
 WEIGHT = numpy_helper.from_array(np.ones((1, 4), np.float32), "w")
+HALVED = helper.make_tensor("w", T.BFLOAT16, [1, 4], [1.0] * 4)
 SPARE = (
     [("Add", ["x", "w"], ["y"], {})],
     [*ROW[0], ("w", T.FLOAT, [1, 4])],
+    ROW[1],
+)
+# A weight in bfloat16 that a request may bring.
+STRANGE = (
+    [("Cast", ["w"], ["f"], {"to": T.FLOAT}), ("Add", ["x", "f"], ["y"], {})],
+    [*ROW[0], ("w", T.BFLOAT16, [1, 4])],
     ROW[1],
 )
 TWO = (
@@ -88,6 +95,10 @@ def counts(target="many", dtype="INT32"):
 
 
 RAGGED = "allow_ragged_batch: true"
+OPTIONAL = """
+input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }
+input { name: "w" data_type: TYPE_FP32 dims: [ 1, 4 ] optional: true }
+"""
 # By name: config, graph, the codes that are found, and places of what is.
 CASES = {
     "fine": (tiny.config(4, "x FP32 4", "y FP32 4"), (ADD, *ROW), {}),
@@ -327,6 +338,19 @@ CASES = {
     "bfloat16": (None, HALF, {"FIT116": ""}),
     "bfloat16_unlisted": (tiny.config(4, "x FP32 4", "y FP32 4"), HIDDEN, {}),
     "empty": (None, ZERO, {"FIT118": ""}),
+    # the server then batches
+    "open_optional": (
+        OPTIONAL,
+        SPARE,
+        {"FIT119": "input[w].optional"},
+    ),
+    "optional_strange": (
+        tiny.config(0, "x FP32 -1,4;w FP32 1,4", "y FP32 -1,4", "").replace(
+            'name: "w"', 'name: "w" optional: true'
+        ),
+        STRANGE,
+        {"FIT105": "input[w].data_type", "FIT116": ""},
+    ),
 }
 
 
@@ -357,8 +381,8 @@ def repository(tmp_path_factory):
     """Return a repository of all cases."""
     root = tmp_path_factory.mktemp("cases")
     for name, (config, graph, _) in CASES.items():
-        more = {"initializers": [WEIGHT]} if graph is SPARE else {}
-        tiny.place(root, name, config, *graph, **more)
+        weights = [each for known, each in ((SPARE, WEIGHT), (STRANGE, HALVED)) if graph is known]
+        tiny.place(root, name, config, *graph, initializers=weights)
     sequence(root / "sequence")
     return root
 

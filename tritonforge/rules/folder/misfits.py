@@ -35,11 +35,14 @@ def found(model: Model, kind: Kind) -> Iterator[Found]:
 
 
 def served(model: Model) -> Iterator[tuple[str, Value]]:
-    """Yield the tensors of the files that requests bring and get, each once, with their file."""
+    """Yield the tensors of the files that requests bring and get, each once, with their file.
+
+    Weights that a request may bring are among them where they are listed.
+    """
     seen = set()
     for file in model.contents:
         names = {each.name for each in (*file.served.input, *file.served.output)}
-        for each in (*file.has.inputs, *file.has.outputs):
+        for each in (*file.has.inputs, *file.has.optional, *file.has.outputs):
             if each.name in names and each not in seen:
                 seen.add(each)
                 yield file.path, each

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tritonforge import knobs, pbtxt
+from tritonforge.pbtxt.editing.paths import told_apart
 from tritonforge.pbtxt.fitting import capable, configured
 from tritonforge.rules.folder.misfits import found, served
 from tritonforge.rules.places import value_of
@@ -85,6 +86,25 @@ def dimensions_above_zero(model: Model) -> Iterator[Found]:
         if 0 in each.sizes:
             said = f"{each.name!r} of the model has a dimension of size 0"
             yield Found(said=said, file=path)
+
+
+@rule("FIT119", "refused")
+def what_is_completed_takes_all(model: Model) -> Iterator[Found]:
+    """A config that leaves outputs open has no optional input where the file can batch.
+
+    The server completes it with max_batch_size 4, and then takes no optional input.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (AutoCompleteMaxBatch,
+    ValidateInputs).
+    Remedy: take optional out, or list the outputs.
+    """
+    if model.config is None or model.config.message.max_batch_size:
+        return  # of which TEN110 tells
+    most = max((each.served.max_batch_size for each in model.contents), default=0)
+    for place, entry in told_apart("input", model.config.message.input) if most else ():
+        if entry.optional:
+            said = f"the server fills in max_batch_size {most}, with which no input can be optional"
+            yield Found(said=said, at=f"{place}.optional")
 
 
 @rule("FIT201", "wrong")
