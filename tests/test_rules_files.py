@@ -11,6 +11,7 @@ import backend
 import graphs
 import nets
 import onnx
+import onnxruntime
 import pytest
 import rulecases
 import tiny
@@ -96,6 +97,25 @@ def cut(root, name):
     path.write_bytes(path.read_bytes()[:-9])
 
 
+def called(file, *, converted):
+    """Write a model under another name, in ONNX Runtime's own format or as it is."""
+
+    def place(root, name):
+        folder = tiny.double(root, name)
+        path = folder / "1" / "model.onnx"
+        if converted:
+            options = onnxruntime.SessionOptions()
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            options.optimized_model_filepath = str(path)
+            options.add_session_config_entry("session.save_model_format", "ORT")
+            onnxruntime.InferenceSession(path.read_bytes(), options)
+        path.rename(path.with_name(file))
+        with (folder / "config.pbtxt").open("a") as config:
+            config.write(f'\ndefault_model_filename: "{file}"\n')
+
+    return place
+
+
 def labelled(file, make=lambda _: None):
     """Write a model whose output has labels."""
 
@@ -135,6 +155,11 @@ CASES = {
     "page": (content(b"<!DOCTYPE html>"), ["OPS101"]),
     "nothing": (content(b""), ["OPS101"]),
     "cut": (cut, ["OPS101"]),
+    "named": (called("weights", converted=False), []),
+    "converted": (called("model.ort", converted=True), []),
+    "converted_above": (called("model.ORT", converted=True), []),
+    "converted_not": (called("model.ort", converted=False), ["OPS101"]),
+    "converted_elsewhere": (called("model.onnx", converted=True), ["OPS101"]),
     "opset": (node("Relu", opset=25), ["OPS102"]),
     "ir": (node("Relu", ir=13), ["OPS102"]),
     "unknown": (node("Releu"), ["OPS102"]),

@@ -19,6 +19,8 @@ from tritonforge.spec import Accelerator
 _OF_OTHER_FORMATS = {backends.PYTHON, "pytorch", "tensorrt"}
 # How a file of ONNX begins: its IR version, then the tag of another field of its message.
 _ONNX = re.compile(rb"\x08[\x01-\x1f][\x12\x1a\x22\x28\x32\x3a\x42]")
+# How a file of ONNX Runtime's own format ends its name and begins.
+_OWN_NAME, _OWN = ".ort", re.compile(rb".{4}ORTM", re.DOTALL)
 
 
 def files_of(
@@ -43,6 +45,8 @@ def files_of(
         if reading.is_missing(folder / path):
             strayed = _strayed((folder / path).parent)
             found[number] = File(path=path, missing=True, fault="it is not there", strayed=strayed)
+        elif backend == backends.ONNX and path.lower().endswith(_OWN_NAME):
+            found[number] = _of_own_format(folder / path, path)
         elif backend == backends.ONNX:
             found[number] = _file(folder, path, release, message, known)
         else:
@@ -59,13 +63,28 @@ def _of_another(file: Path, path: str, backend: str | None) -> File:
     return File(path=path, script=scripts.script(file) if backend == backends.PYTHON else None)
 
 
+def _of_own_format(file: Path, path: str) -> File:
+    """Look at how a file begins that ONNX Runtime takes, by its name, for one of its own format.
+
+    What else it says is not read. Source: microsoft/onnxruntime, `inference_session.cc` (Load).
+    """
+    own = _begins(file, _OWN)
+    fault = None if own else "it is not of ONNX Runtime's own format, for which its name has it"
+    return File(path=path, fault=fault)
+
+
 def _is_onnx(file: Path) -> bool:
     """Say whether a file begins as one of ONNX."""
+    return _begins(file, _ONNX)
+
+
+def _begins(file: Path, how: re.Pattern[bytes]) -> bool:
+    """Say whether there is a file that begins so."""
     try:
         if not file.is_file():
             return False
         with file.open("rb") as held:
-            return _ONNX.match(held.read(3)) is not None
+            return how.match(held.read(8)) is not None
     except OSError:
         return False
 
