@@ -27,6 +27,13 @@ def moved(name, to, more="dynamic_batching { }"):
     return place
 
 
+# Tensors of a config that is complete.
+NAMED = """
+input { name: "x" data_type: TYPE_FP32 dims: [ -1, 4 ] }
+output { name: "y" data_type: TYPE_FP32 dims: [ -1, 4 ] }
+"""
+
+
 def placed(name, change=lambda _: None, more="dynamic_batching { }"):
     """Place a model and change its folder."""
     batching = "" if "dynamic_batching" in more else "dynamic_batching { }\n"
@@ -367,3 +374,23 @@ def test_a_backend_is_what_is_behind_the_first_dot_of_a_name():
         for name in ("a.b", "a.lib.net", "a.")
     }
     assert named == {"a.b": "b", "a.lib.net": "lib.net", "a.": None}
+
+
+@pytest.mark.parametrize(
+    ("head", "kind", "file", "told"),
+    [
+        (NAMED, "KIND_GPU", "a.onnx", []),
+        (NAMED, "KIND_AUTO", "a.onnx", []),
+        (NAMED, "KIND_CPU", "a.onnx", ["LAY108"]),
+        (NAMED, "KIND_GPU", "b.onnx", ["LAY108"]),
+        ("", "KIND_GPU", "a.onnx", ["LAY108"]),
+    ],
+)
+def test_a_gpu_may_load_a_file_that_is_named_for_it(tmp_path, head, kind, file, told):
+    folder = tiny.double(tmp_path, "m")
+    renamed(file)(folder)
+    group = f"instance_group {{ kind: {kind} }}"
+    text = f'{head} backend: "onnxruntime" cc_model_filenames {{ key: "8.0" value: "a.onnx" }}'
+    config(f"{text} {group}")(folder)
+    codes = rulecases.codes(rulecases.checked(tmp_path), "m")
+    assert [code for code in codes if code.startswith("LAY1")] == told

@@ -4,15 +4,18 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 
+from tritonforge import pbtxt
 from tritonforge.pbtxt.editing import schema
 from tritonforge.pbtxt.strict import unfilled
 from tritonforge.repository import CONFIG, reading
 from tritonforge.rules.backends import ONNX
+from tritonforge.rules.places import value_of
 from tritonforge.rules.rule import Change, Found, rule
 from tritonforge.rules.subjects import Model
 
 _PYTHON = "python"
 _ENDING = ".onnx"
+_OF_CPU = {"KIND_CPU", "KIND_MODEL"}
 
 
 @rule("LAY101", "refused")
@@ -99,21 +102,37 @@ def a_backend_is_told(model: Model) -> Iterator[Found]:
     yield Found(said=said, changes=(change,) if beside else ())
 
 
+def _is_of_gpus(model: Model, folder: str) -> bool:
+    """Say whether a GPU may load another file, which the config names for such: the CPU does not.
+
+    The backend of ONNX Runtime completes a config from the usual one all the same.
+    """
+    message = model.message
+    if message is None or model.backend == _PYTHON:
+        return False
+    on_cpu = any(value_of(each, "kind") in _OF_CPU for each in message.instance_group)
+    whole = model.backend != ONNX or pbtxt.is_complete(message)
+    named = {each.strip("/") for each in message.cc_model_filenames.values()}
+    return whole and not on_cpu and any(each.rstrip("/") in named for each in model.inside[folder])
+
+
 @rule("LAY108", "refused")
 def the_file_is_there(model: Model) -> Iterator[Found]:
     """Each version that is served holds the file that its backend loads.
 
     That is called as default_model_filename says, else model.onnx for ONNX Runtime, model.plan for
-    TensorRT, model.pt for PyTorch and model.py for Python. Letters large and small differ.
+    TensorRT, model.pt for PyTorch and model.py for Python. Letters large and small differ. A GPU
+    may load another, of cc_model_filenames.
 
-    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (LoadModel); core,
-    `model_config_utils.cc` (AutoCompleteBackendFields).
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (LoadModel); backend,
+    `backend_model_instance.cc` (BackendModelInstance); core, `model_config_utils.cc`
+    (AutoCompleteBackendFields).
     Remedy: rename the file, or say its name as default_model_filename; mend a link that leads
     nowhere.
     """
     for number, file in model.files.items():
         folder = reading.folder_of(number)
-        if not file.missing or folder not in model.folders:
+        if not file.missing or folder not in model.folders or _is_of_gpus(model, f"{folder}/"):
             continue
         name = file.path.removeprefix(f"{folder}/")
         if (link := PurePosixPath(name).name) in file.strayed:
