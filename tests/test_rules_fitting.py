@@ -40,6 +40,14 @@ CONTROLLED = (
     [("x", T.FLOAT, ["n", 4]), ("START", T.FLOAT, ["n", 1])],
     ROW[1],
 )
+FOLLOWED, NUMBERED = (
+    (
+        [("Identity", ["x"], ["y"], {}), ("Identity", ["id"], ["who"], {})],
+        [("x", T.FLOAT, ["n", 4]), ("id", kind, ["n", 1])],
+        [("y", T.FLOAT, ["n", 4]), ("who", kind, ["n", 1])],
+    )
+    for kind in (T.STRING, T.INT64)
+)
 HELD = (
     [("Add", ["x", "before"], ["after"], {}), ("Identity", ["after"], ["y"], {})],
     [("x", T.FLOAT, ["n", 4]), ("before", T.FLOAT, ["n", 4])],
@@ -74,6 +82,14 @@ def starts(kind="fp32_false_true: [ 0, 1 ]", name="START"):
     return (
         f'sequence_batching {{ direct {{ }} control_input {{ name: "{name}"'
         f" control {{ kind: CONTROL_SEQUENCE_START {kind} }} }} }}"
+    )
+
+
+def follows(dtype):
+    """Write a control that tells the sequence."""
+    return (
+        'sequence_batching { direct { } control_input { name: "id"'
+        f" control {{ kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_{dtype} }} }} }}"
     )
 
 
@@ -264,6 +280,12 @@ CASES = {
         CONTROLLED,
         {"FIT112": "sequence_batching.control_input[START].control[0]"},
     ),
+    "control_text": (
+        tiny.config(4, "x FP32 4", "y FP32 4", follows("STRING")),
+        FOLLOWED,
+        {"FIT112": "sequence_batching.control_input[id].control[0]"},
+    ),
+    "control_number": (tiny.config(4, "x FP32 4", "y FP32 4", follows("INT64")), NUMBERED, {}),
     "control_listed": (
         tiny.config(4, "x FP32 4;START FP32 1", "y FP32 4", starts()),
         CONTROLLED,

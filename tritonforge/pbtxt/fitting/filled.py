@@ -75,7 +75,10 @@ def _controls(message: Any) -> Iterator[tuple[str, Any]]:
 def _controlled(
     message: Any, name: str, control: Any, value: Value, place: str
 ) -> Iterator[Misfit]:
-    """Yield what of a control tensor differs: it is one value a request, of the control's type."""
+    """Yield what of a control tensor differs: it is one value a request, of the control's type.
+
+    For a text the core has a buffer that it hands on whole, and no backend takes what is behind it.
+    """
     dims = value.sizes[1:] if message.max_batch_size > 0 else value.sizes
     if dims != (1,):
         behind = " behind the batch" if message.max_batch_size > 0 else ""
@@ -87,6 +90,9 @@ def _controlled(
     given = configured(value)
     if wanted is not None and given != wanted:
         said = f"the control {name!r} is {wanted} but the model has {given or value.type}"
+        yield Misfit(kind="control", at=place, said=said)
+    elif wanted == "TYPE_STRING":
+        said = f"Triton fails every request for the control {name!r}, a text: take a number"
         yield Misfit(kind="control", at=place, said=said)
 
 

@@ -23,10 +23,12 @@ def ragged_inputs_are_flat(model: Model) -> Iterator[Found]:
 def controls_fit(model: Model) -> Iterator[Found]:
     """The file has each control tensor of sequences: one value a row, of the control's type.
 
-    Triton adds the tensor to every request, to tell where a sequence begins or ends.
+    Triton adds the tensor to every request, to tell where a sequence begins or ends. A text it adds
+    with what lies behind it in memory, and every request fails.
 
     Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc`
-    (ValidateBooleanSequenceControl, ValidateTypedSequenceControl).
+    (ValidateBooleanSequenceControl, ValidateTypedSequenceControl); core,
+    `sequence_batch_scheduler.cc` (CreateCorrelationIDControl).
     Remedy: leave the control out, or export the model with an input of that name, of dims [ 1 ].
     """
     yield from found(model, "control")
