@@ -75,7 +75,14 @@ def errors(text, tag):
 
 # --- keys, fields and values of a release --------------------------------------------------------
 
-A_VALUE = {"switch": "1", "integer": "1", "size": "1048576", "text": "x:1", "choice": "FP32"}
+A_VALUE = {
+    "switch": "1",
+    "integer": "1",
+    "size": "1048576",
+    "address": "0",
+    "text": "x:1",
+    "choice": "FP32",
+}
 EVERY_KEY = {name: A_VALUE[key.kind] for name, key in knobs.known("tensorrt").items()} | {
     f"trt_profile_{bound}_shapes": "x:2x4" for bound in ("min", "opt", "max")
 }
@@ -239,6 +246,8 @@ def test_profiles_are_whole_agree_and_rise(bounds, key, severity):
         (accelerated("tensorrt", trt_fp16_enable="1"), f"{TENSORRT}trt_fp16_enable", "refused"),
         (accelerated("cuda", no_such="1"), f"{CUDA}no_such", "refused"),
         (accelerated("cuda", use_tf32="off"), f"{CUDA}use_tf32", "refused"),
+        (accelerated("cuda", sdpa_kernel="flash"), f"{CUDA}sdpa_kernel", "refused"),
+        (accelerated("cuda", user_compute_stream="mine"), f"{CUDA}user_compute_stream", "refused"),
         (accelerated("cuda", gpu_mem_limit="1"), f"{CUDA}gpu_mem_limit", "wrong"),
         (accelerated("cuda", device_id="1"), f"{CUDA}device_id", "wrong"),
         (accelerated("openvino", "cpu", device="GPU"), f"{OPENVINO}device", "wrong"),

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from tritonforge.release import RUNTIME, Release
 
-Kind = Literal["choice", "switch", "integer", "size", "arenas", "text"]
+Kind = Literal["choice", "switch", "integer", "size", "address", "arenas", "text"]
 Group = Literal["tensorrt", "cuda", "parameters"]
 Table = Literal["gpu_accelerators", "cpu_accelerators", "graph_levels", "data_types"]
 

@@ -101,6 +101,7 @@ _READ: Mapping[Kind, tuple[Callable[[str, bool], bool], str]] = {
     "switch": (_switch, "0 or 1"),
     "integer": (_integer, "a whole number of 32 bits"),
     "size": (_size, "a number of bytes"),
+    "address": (_size, "the number of an address in memory"),
     "arenas": (_arenas, "cpu:0, gpu:0 or both with a semicolon between"),
     "text": (lambda _text, _whole: True, ""),
 }
