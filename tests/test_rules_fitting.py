@@ -58,6 +58,11 @@ COUNTED = (
     [("x", T.FLOAT, ["n"]), ("many", T.INT32, ["n"])],
     [("y", T.FLOAT, ["n"])],
 )
+GONE = (
+    [("Constant", [], ["none"], {"value_ints": [0]}), ("ConstantOfShape", ["none"], ["y"], {})],
+    ROW[0],
+    [("y", T.FLOAT, [0])],
+)
 ZERO = (ADD, [("x", T.FLOAT, ["n", 0])], [("y", T.FLOAT, ["n", 0])])
 HALF = (
     [("Cast", ["x"], ["y"], {"to": T.BFLOAT16})],
@@ -111,6 +116,7 @@ def counts(target="many", dtype="INT32"):
 
 
 RAGGED = "allow_ragged_batch: true"
+SCATTER = 'batch_output { kind: BATCH_SCATTER_WITH_INPUT_SHAPE target_name: "y" source_input: "x" }'
 OPTIONAL = """
 input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }
 input { name: "w" data_type: TYPE_FP32 dims: [ 1, 4 ] optional: true }
@@ -360,6 +366,13 @@ CASES = {
     "bfloat16": (None, HALF, {"FIT116": ""}),
     "bfloat16_unlisted": (tiny.config(4, "x FP32 4", "y FP32 4"), HIDDEN, {}),
     "empty": (None, ZERO, {"FIT118": ""}),
+    "empty_scattered": (
+        tiny.config(4, "x FP32 4", "y FP32 4").replace(
+            "dynamic_batching", f"{SCATTER} dynamic_batching"
+        ),
+        GONE,
+        {},
+    ),
     # the server then batches
     "open_optional": (
         OPTIONAL,
