@@ -346,6 +346,38 @@ def test_the_server_refuses_what_is_refused_and_nothing_else(embedded, repositor
     assert names == rulecases.refused(report) - UNLIKE
 
 
+BY_GPU = 'cc_model_filenames { key: "8.6" value: "ampere.plan" }'
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "missing"),
+    [
+        # what loads a file of its name, and what may do with the name as it likes
+        ('backend: "fil" default_model_filename: "a.json"', (), ["1/a.json"]),
+        ('backend: "mine" default_model_filename: "a.hdf5"', (), []),
+        ('backend: "tensorrtllm" default_model_filename: "engine"', (), []),
+        ('backend: "dali" default_model_filename: "a.dali"', (), ["1/a.dali"]),
+        ('backend: "dali" default_model_filename: "a.dali"', ("dali.py",), []),
+        # a GPU takes the file of its compute capability, and no other is needed
+        (f"{PLAN} {BY_GPU}", ("ampere.plan",), []),
+        (f"{PLAN} {BY_GPU}", (), ["1/model.plan"]),
+        (f"{PLAN} cc_model_filenames {{ }}", (), ["1/model.plan"]),
+        (f"{PLAN} {BY_GPU} instance_group {{ kind: KIND_GPU }}", ("ampere.plan",), []),
+        (
+            f'backend: "pytorch" {BY_GPU} instance_group {{ kind: KIND_CPU }}',
+            ("ampere.plan",),
+            ["1/model.pt"],
+        ),
+    ],
+)
+def test_a_file_is_missed_only_where_the_backend_loads_it(tmp_path, text, files, missing):
+    other(tmp_path, "net", text)
+    for file in files:
+        (tmp_path / "net" / "1" / file).touch()
+    found = rulecases.checked(tmp_path, release.find("24.10")).findings
+    assert [each.found.file for each in found if each.rule.code == "LAY108"] == missing
+
+
 @pytest.mark.parametrize(
     ("place", "code"),
     [

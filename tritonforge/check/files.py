@@ -32,7 +32,8 @@ def files_of(
     known: Known,
 ) -> dict[int, File]:
     """Read the files of the versions that the server loads."""
-    name = message.default_model_filename or backends.file_of(backend)
+    named = message.default_model_filename if backend in backends.LOADING else ""
+    name = named or backends.file_of(backend)
     if not name or backend == backends.ENSEMBLE:  # others may call their file as they like
         return {}
     found = {}
@@ -43,6 +44,9 @@ def files_of(
         if backend == backends.ONNX and _is_folder(folder / path):
             path = f"{path}/{MODEL}"
         if reading.is_missing(folder / path):
+            other = backends.INSTEAD.get(backend or "")
+            if other and not reading.is_missing(folder / reading.folder_of(number) / other):
+                continue
             strayed = _strayed((folder / path).parent)
             found[number] = File(path=path, missing=True, fault="it is not there", strayed=strayed)
         elif backend == backends.ONNX and path.lower().endswith(_OWN_NAME):

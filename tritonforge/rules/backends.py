@@ -29,6 +29,12 @@ FILES: Mapping[str, str] = {
     "model.pt": "pytorch",
     "model.py": "python",
 }
+# What loads the file of the name that a config gives. Others may do with that name as they like:
+# the server looks for no file, and identity, vllm and tensorrtllm for none of that name.
+LOADING = {*FILES.values(), "dali", "fil"}
+# What is loaded where that file is not there. Source: triton-inference-server/dali_backend,
+# `dali_model.h` (LoadModel).
+INSTEAD = {"dali": "dali.py"}
 # What torch's AOTInductor writes, and the first tag that may serve it: 25.11 surely does not.
 _COMPILED, _COMPILED_FILE, _COMPILED_SINCE = "torch_aoti", "model.pt2", "25.12"
 _TENSORFLOW = "tensorflow"  # whose files tell only where there is no platform

@@ -122,7 +122,8 @@ def the_file_is_there(model: Model) -> Iterator[Found]:
 
     That is called as default_model_filename says, else model.onnx for ONNX Runtime, model.plan for
     TensorRT, model.pt for PyTorch and model.py for Python. Letters large and small differ. A GPU
-    may load another, of cc_model_filenames.
+    may load another, of cc_model_filenames; nothing is asked of a backend that may load what it
+    likes.
 
     Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (LoadModel); backend,
     `backend_model_instance.cc` (BackendModelInstance); core, `model_config_utils.cc`
