@@ -33,10 +33,20 @@ CASES = {
 }
 
 
+LOST = "packed"  # whose environment is not there
+
+
+def environment(path):
+    """Say where the Python that runs a model lies."""
+    return f'parameters {{ key: "EXECUTION_ENV_PATH" value {{ string_value: "{path}" }} }}'
+
+
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
     """Return a repository of all cases."""
     root = tmp_path_factory.mktemp("scripts") / "repository"
+    other(root, LOST, f'backend: "python" {environment("$$TRITON_MODEL_DIRECTORY/env.tar.gz")}')
+    (root / LOST / "1" / "model.py").write_bytes(CLASS)
     for name, (text, _) in CASES.items():
         other(root, name, 'backend: "python"')
         (root / name / "1" / "model.py").write_bytes(text)
@@ -52,6 +62,30 @@ def report(repository):
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_amiss_is_found(report, name):
     assert rulecases.codes(report, name) == CASES[name][1]
+
+
+@pytest.mark.parametrize(
+    ("path", "backend", "codes"),
+    [
+        ("$$TRITON_MODEL_DIRECTORY/env.tar.gz", "python", ["PYM103"]),
+        ("$$TRITON_MODEL_DIRECTORY/1/env", "python", ["PYM103"]),
+        ("$$TRITON_MODEL_DIRECTORY/there.tar.gz", "python", []),
+        ("$$TRITON_MODEL_DIRECTORY/unpacked", "python", []),
+        # what is no part of the model lies on the server's disk
+        ("$$TRITON_MODEL_DIRECTORY/../env.tar.gz", "python", []),
+        ("/opt/env.tar.gz", "python", []),
+        ("$$TRITON_MODEL_DIRECTORY/env.tar.gz", "mine", []),  # which need not read it
+    ],
+)
+def test_the_environment_of_a_model_lies_where_the_config_says(tmp_path, path, backend, codes):
+    other(tmp_path, "net", f'backend: "{backend}" {environment(path)}')
+    (tmp_path / "net" / "1" / "model.py").write_bytes(CLASS)
+    (tmp_path / "net" / "there.tar.gz").touch()
+    (tmp_path / "net" / "unpacked").mkdir()
+    report = rulecases.checked(tmp_path, find(EMBEDDED))
+    found = [each for each in report.findings if each.rule.code.startswith("PYM")]
+    assert [each.rule.code for each in found] == codes
+    assert {each.found.at for each in found} <= {"parameters.EXECUTION_ENV_PATH"}
 
 
 def test_the_server_refuses_what_is_refused_and_nothing_else(embedded, repository, report):

@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator
 
+from tritonforge.repository import reading
+from tritonforge.rules.backends import PYTHON
+from tritonforge.rules.places import keyed
 from tritonforge.rules.rule import Found, rule
 from tritonforge.rules.subjects import Model
 
 _ENVIRONMENT = "EXECUTION_ENV_PATH"
+_HERE = "$$TRITON_MODEL_DIRECTORY/"  # how it begins in the model's folder
 
 
 @rule("PYM101", "refused")
@@ -42,6 +46,30 @@ def the_class_is_there(model: Model) -> Iterator[Found]:
     for file in model.files.values():
         if file.script is not None and not file.script.may_have_class:
             yield Found(said="it has no class TritonPythonModel", file=file.path)
+
+
+@rule("PYM103", "refused")
+def the_environment_is_there(model: Model) -> Iterator[Found]:
+    """What EXECUTION_ENV_PATH names in the model's folder lies there.
+
+    The Python backend unpacks it, or takes the folder as it is, where the model is loaded. A path
+    to elsewhere leads to the server's disk, and is not judged.
+
+    Source: triton-inference-server/python_backend, `python_be.cc` (ModelState), `pb_env.cc`
+    (ExtractIfNotExtracted); tried on Triton 2.51.
+    Remedy: put what `conda-pack` made there, or take the parameter out.
+    """
+    message = model.message
+    if message is None or model.backend != PYTHON or _ENVIRONMENT not in message.parameters:
+        return
+    value = message.parameters[_ENVIRONMENT].string_value
+    path = value.removeprefix(_HERE)
+    if path == value or ".." in path.split("/") or "\0" in path:
+        return
+    if reading.is_missing(model.path / path.lstrip("/")):
+        yield Found(
+            said=f"there is no {path!r} in the model's folder", at=keyed("parameters", _ENVIRONMENT)
+        )
 
 
 def _is_told(python: tuple[int, int], model: Model) -> bool:
