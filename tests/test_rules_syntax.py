@@ -106,6 +106,10 @@ def test_what_is_really_called_like_a_place_is_let_be(tmp_path):
             SOUND.decode().encode("utf-16"),
             "it is UTF-16, as PowerShell writes it: save it as UTF-8",
         ),
+        (
+            b'{\n  "name": "net" }',
+            "it is JSON, and a config is protobuf's text: no braces around it",
+        ),
         (b"<!DOCTYPE html>\n<html></html>", "it is a page of HTML or XML, not the config"),
         (SOUND + b"<<<<<<< HEAD\ninput { }\n", "Git left the mark of a conflict, <<<<<<<"),
         (SOUND + b"input {\n=======\n}", "Git left the mark of a conflict, ======="),

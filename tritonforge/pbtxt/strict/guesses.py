@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 _SURE = 0.8  # how near a lone near miss has to be to be taken for meant
+_SURER = 0.9  # and one that another message has
 _NEAR = 0.6
 # What other libraries, and Triton's own HTTP interface, call what an enum names.
 _OTHERS = {
@@ -35,8 +36,8 @@ class Guess:
     is_sure: bool
 
 
-def near(name: str, known: Collection[str]) -> Guess | None:
-    """Guess which of some names was meant."""
+def near(name: str, known: Collection[str], *, is_a_name: bool = False) -> Guess | None:
+    """Guess which of some names was meant; one that `is_a_name` elsewhere was hardly misspelt."""
     from difflib import get_close_matches  # rarely needed
 
     folded = [each for each in known if each.lower() == name.lower().replace("-", "_")]
@@ -48,7 +49,8 @@ def near(name: str, known: Collection[str]) -> Guess | None:
     close = get_close_matches(name, known, n=1, cutoff=_NEAR)
     if not close:
         return None
-    return Guess(close[0], is_sure=len(get_close_matches(name, known, n=2, cutoff=_SURE)) == 1)
+    cutoff = _SURER if is_a_name else _SURE
+    return Guess(close[0], is_sure=len(get_close_matches(name, known, n=2, cutoff=cutoff)) == 1)
 
 
 def value(name: str, known: Collection[str]) -> Guess | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from tritonforge import presence
 from tritonforge.pbtxt.strict.flaw import Flaw
 
+_JSON = re.compile(rb'\s*\{\s*"')
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
 _MARKS = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
 
@@ -26,6 +27,10 @@ def _said(text: bytes, first: Flaw) -> str | None:
         return "it is UTF-16, as PowerShell writes it: save it as UTF-8"
     if presence.PAGE.match(text):
         return "it is a page of HTML or XML, not the config: download it again"
+    if _JSON.match(text):
+        return (
+            "it is JSON, and a config is protobuf's text: no braces around it, no quotes at names"
+        )
     line = text.split(b"\n", first.at[0])[first.at[0] - 1]
     marks = [each for each in _MARKS if re.match(re.escape(each) + rb"(?:\s|$)", line)]
     if marks:

@@ -66,11 +66,12 @@ class Reader(Cursor):
     def _unknown(self, body: Body, name: Word, said: str) -> None:
         """Take down a field that nobody knows, and read it as the one that was surely meant."""
         known = fields(body.descriptor, self.triton)
-        guess = guesses.near(said, [each.name for each in known.values() if each.since is None])
+        others = [each.name for each in known.values() if each.since is None]
+        guess = guesses.near(said, others, is_a_name=bool(owners(said)))
         if body.is_entry and not (guess and guess.is_sure):
             self._no_entry(body, name, said)
             return
-        hint = "" if guess and guess.is_sure else _elsewhere(said)
+        hint = "" if guess and guess.is_sure else _elsewhere(said, owner(body.descriptor))
         hint = f"did you mean {guess.name!r}?" if guess and not hint else hint
         text = f"{owner(body.descriptor)} has no field {said!r}{f': {hint}' if hint else ''}"
         self.flaw("unknown", text, name.start, self.word.start)
@@ -207,9 +208,10 @@ class Reader(Cursor):
         self.skip()
 
 
-def _elsewhere(name: str) -> str:
-    """Say in what messages a field is known."""
+def _elsewhere(name: str, message: str) -> str:
+    """Say in what messages a field is known, in those within this one where it is there."""
     found = [each or "the config itself" for each in owners(name)]
+    found = [each for each in found if each.startswith(f"{message}.")] or found
     if not found or len(found) > _FEW:
         return ""
     return f"{' and '.join(found)} {'has' if len(found) == 1 else 'have'} it"

@@ -24,6 +24,7 @@ _MEANT = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _WANTED = {"string": "a string in quotes", "bool": "true or false", "real": "a number"}
 _BEHIND = re.compile(rb"[ \t]*([:{\[])")  # what follows a field's name, and no value
 _FEW = 8  # names that are listed
+_LONGEST = 64  # of what may stand for a name
 
 
 def scalar(cursor: Cursor, field: Known, path: str | None, triton: str | None) -> Any:
@@ -149,10 +150,11 @@ def _enum(cursor: Cursor, field: Known, path: str | None, triton: str | None) ->
     if cursor.is_a("whole") or cursor.is_at(b"-"):
         return _whole(cursor, Known(name=field.name, kind="int32", since=None), path)
     if not cursor.is_a("name"):
-        names = field.values
+        names = [each for each in field.values if not late(field.enum or "", each, triton)]
 
         def meant(text: str) -> str | None:
-            return literals.unquoted(text) if literals.unquoted(text) in names else None
+            guess = guesses.value(literals.unquoted(text[:_LONGEST]), names)
+            return guess.name if guess and guess.is_sure else None
 
         return _wrong(cursor, field, path, meant)
     word, said = cursor.word, cursor.said.decode()
@@ -211,6 +213,8 @@ def _wrong(
         said = f"{field.name} takes {wanted}, not {cursor.shown()}"
     text = cursor.said.decode("utf-8", "replace")
     right = None if word.kind == "mark" or negative else meant(text)
+    if field.kind == "enum" and word.kind == "string" and right is not None:
+        said = f"{field.name} takes a name without quotes: {right}"
     edits = ((path, right),) if path and right is not None else ()
     cursor.flaw("kind", said, word.start, edits=edits)
     cursor.skip()

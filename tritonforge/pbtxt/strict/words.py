@@ -26,6 +26,19 @@ _NUMBER = re.compile(
 _ESCAPE = rb"\\(?:[abfnrtv\\?'\"0-7]|x[0-9a-fA-F]|u[0-9a-fA-F]{4}|U00[01][0-9a-fA-F]{5})"
 _PLAIN = {quote: rb"[^\\\n\0" + quote + rb"]*" for quote in (b'"', b"'")}
 _RUN = {quote: re.compile(plain) for quote, plain in _PLAIN.items()}
+# What word processors and other keyboards write for what is meant.
+_ALIKE = {
+    '"': "\u201c\u201d\u201e\uff02\u00ab\u00bb",
+    "'": "\u2018\u2019\u201a\uff07",
+    ",": "\uff0c\u3001",
+    ":": "\uff1a",
+    "-": "\u2013\u2014\u2212\uff0d",
+    "[": "\uff3b",
+    "]": "\uff3d",
+    "{": "\uff5b",
+    "}": "\uff5d",
+    "a space": "\u00a0\u2002\u2003\u2009\u202f\u3000",
+}
 _STRING = {
     quote: re.compile(quote + plain + rb"(?:" + _ESCAPE + plain + rb")*" + quote)
     for quote, plain in _PLAIN.items()
@@ -127,7 +140,10 @@ def _word(text: bytes, at: int, *, follows: bool) -> Word:
         return _blemished_string(text, at, quote)
     if text[at] < 0x80:
         return Word("mark", at, at + 1, text[at : at + 1])
-    said = f"{_character(text, at)!r} may stand in strings and comments alone"
+    strange = _character(text, at)
+    said = f"{strange!r} may stand in strings and comments alone"
+    if meant := next((each for each, like in _ALIKE.items() if strange in like), ""):
+        said += f": write {meant}"
     if text.startswith(codecs.BOM_UTF8) and at == 0:
         said = "the text begins with a byte-order mark: save it as UTF-8 without one"
     return Word("mark", at, at + 1, text[at : at + 1], (Blemish(at, said, final=True),))
