@@ -404,6 +404,14 @@ def test_without_a_batch_nothing_batches(batch, faults):
     assert found(f'name: "m" backend: "onnxruntime" {more}') == set()  # the server completes it
 
 
+@pytest.mark.parametrize(
+    ("backend", "is_told"), [("python", True), ("tensorrtllm", False), ("vllm", False)]
+)
+def test_requests_that_a_backend_batches_itself_want_no_batches_of_the_server(backend, is_told):
+    text = tiny.config(8, "x FP32 4", "y FP32 4", "").replace("onnxruntime", backend)
+    assert (("max_batch_size", "wrong") in found(text)) == is_told
+
+
 def test_near_misses_are_named():
     text = whole(
         accelerated("tensorrt", trt_engine_cache_enabled="1") + parameter("intra_op_threads", "1")

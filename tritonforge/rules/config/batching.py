@@ -11,6 +11,8 @@ from tritonforge.rules.subjects import Config
 
 _DELAY = "max_queue_delay_microseconds"
 _OF_BATCHES = {"preferred_batch_size", _DELAY}
+# The backends that put the requests which they are at work on into one batch themselves.
+_IN_FLIGHT = {"tensorrtllm", "vllm"}
 _POLICIES = "dynamic_batching.priority_queue_policy"
 
 
@@ -202,8 +204,10 @@ def batched_by_the_server(config: Config) -> Iterator[Found]:
 
     Without dynamic_batching each request runs alone, whatever max_batch_size is; only those that
     bring several rows themselves are batches. A model whose requests always do may silence this.
+    TensorRT-LLM and vLLM batch requests themselves while they run.
 
-    Source: triton-inference-server/core, `backend_model.cc` (SetConfiguredScheduler).
+    Source: triton-inference-server/core, `backend_model.cc` (SetConfiguredScheduler);
+    tensorrtllm_backend, `README.md` (In-flight Batching).
     Remedy: write dynamic_batching { }.
     """
     message = config.message
@@ -211,6 +215,7 @@ def batched_by_the_server(config: Config) -> Iterator[Found]:
         message.max_batch_size > 1
         and message.WhichOneof("scheduling_choice") is None
         and message.platform != ENSEMBLE
+        and config.backend not in _IN_FLIGHT
         and pbtxt.is_complete(message)  # else the backend adds it
     ):
         yield Found(
