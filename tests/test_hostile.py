@@ -206,7 +206,7 @@ TENSOR = 'input {{ name: "x{0}" data_type: TYPE_FP32 dims: [ 1 ] }}\n'
         (TENSOR.format("") * 18_000, "TEN112"),
         ('input { name: "x" dims: [ ' + "1, " * 300_000 + "1 ] }", "TEN102"),
         ("# tritonforge: ignore BAT101\n" * 30_000 + 'name: "n"', "LAY101"),
-        ('default_model_filename: "' + "a/" * 3_000 + '"', "LAY108"),
+        ('backend: "python" default_model_filename: "' + "a/" * 3_000 + '"', "LAY108"),
         ('default_model_filename: "../../../../../../etc/passwd"', "GEN205"),
     ],
     ids=lambda text: str(text[:24]),
