@@ -5,11 +5,13 @@ import re
 
 from judging import Verdict
 from specimens import Case
+from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 
 from tritonforge.check import Finding
 
 _BACKENDS = re.compile(r"unable to find (backend library for backend|Python backend based)")
 _LIBRARY = "Failed to load library"
+_TYPES = {*DataType.values()} - {DataType.TYPE_INVALID}
 _RUNTIMES = {"model.py", "libtriton_onnxruntime.so"}
 
 
@@ -45,15 +47,23 @@ def of_gpu(finding: Finding) -> bool:
 
 def reason(case: Case, verdict: Verdict) -> str:
     """Say why a case does not count, empty where it does."""
-    configs = [each.config for each in case.models.values() if each.config is not None]
     if verdict.outcome == "hung":
         return "the embedded server did not answer for"
     if _BACKENDS.search(verdict.said):
         return "need another backend than the embedded server has"
     if _LIBRARY in verdict.said:
         return "name a library of operators, which is looked for on the server's machine"
-    if any(each.model_repository_agents.agents for each in configs):
+    every = [each.config for each in case.models.values() if each.config is not None]
+    return next(filter(None, map(_beyond, every)), "")
+
+
+def _beyond(config: ModelConfig) -> str:
+    """Say what of a config the embedded server decides otherwise, empty for nothing."""
+    if config.model_repository_agents.agents:
         return "name an agent, which the embedded server lacks"
-    if any(each.runtime in _RUNTIMES for each in configs):
+    if config.runtime in _RUNTIMES:
         return "name the backend's library, which is another in an image"
+    states = config.sequence_batching.state
+    if any(not each.input_name or each.data_type not in _TYPES for each in states):
+        return "have a state without a name or a type, with which a backend in Python dies"
     return ""

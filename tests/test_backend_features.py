@@ -473,7 +473,6 @@ WRONG = {
     "no_operators": "onnx runtime error 1: Failed to get symbol RegisterCustomOps with error",
     "optional_in_a_batch": "optional input 'w' is not supported for models that support batching",
     "ragged_of_two": r"input with shape \[-1\] for ragged input 'x', model provides \[7\]",
-    "no_target": "unexpected inference input 'elsewhere', allowed inputs are: x, w",
     "cold": "warmup setting expects 16 bytes, but the data provided from short ?only has 4 bytes",
     "unlit": "warmup setting expects input 'x' to have input_data_type set",
     "warm_text": "data-type is 'BYTES', but model 'warm_text' expects 'FP32'",
@@ -493,16 +492,6 @@ def test_more_configs_are_refused_in_the_words_of_the_real_backend(embedded, tmp
     optional(tmp_path, "optional_in_a_batch", batch=4)
     ragged(tmp_path, "ragged_of_two", x=7)
     scaled(tmp_path, "scaled_by_two", "dims: [ 2 ]")
-    tiny.place(
-        tmp_path,
-        "no_target",
-        tiny.config(
-            4, "x FP32 4", "y FP32 4", batch_input("elsewhere", "BATCH_ELEMENT_COUNT", "INT32")
-        ),
-        [("Add", ["x", "w"], ["y"], {})],
-        [("x", T.FLOAT, ["n", 4]), ("w", T.FLOAT, ["m"])],
-        [("y", T.FLOAT, ["n", 4])],
-    )
     folder = tiny.double(tmp_path, "cold", warm_up("FP32", 4, 'input_data_file: "short"'))
     (folder / "warmup").mkdir()
     (folder / "warmup" / "short").write_bytes(b"\0" * 4)

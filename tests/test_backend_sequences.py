@@ -14,6 +14,7 @@ import tiny
 from backend import counted, refused
 from onnx import TensorProto as T
 from onnx import helper
+from tritonclient.utils import InferenceServerException
 
 from tritonforge import client, server
 
@@ -349,15 +350,6 @@ WRONG = {
         control("START", "flag", "int32_false_true: [ 0, 1 ]"),
         "expects 2 inputs, model provides 3",
     ),
-    "state_type": (
-        control("START", "flag", "int32_false_true: [ 0, 1 ]") + state("FP32", 1),
-        "expects datatype TYPE_FP32 for input state 'before', model provides TYPE_INT32",
-    ),
-    "state_name": (
-        control("START", "flag", "int32_false_true: [ 0, 1 ]")
-        + state("INT32", 1).replace("after", "later"),
-        "unexpected inference output 'later', allowed outputs are: y, after",
-    ),
     "state_file": (
         control("START", "flag", "int32_false_true: [ 0, 1 ]")
         + state("INT32", 1, ZEROS.replace("zero_data: true", 'data_file: "absent"')),
@@ -385,24 +377,55 @@ def test_sequences_that_do_not_fit_are_refused_in_the_words_of_the_real_backend(
             ],
             OUT,
         )
+    said = refused(tmp_path, embedded)
+    for name, (_, words) in WRONG.items():
+        assert re.search(f"model '{name}'[^;]*{words}", said), said
+
+
+# Told by the requests alone, there as here: the model loads, and each of them fails.
+FAILING = {
+    "state_type": (state("FP32", 1), "expected: .tensor.int32"),
+    "state_input": (state("INT32", 1).replace("before", "earlier"), "earlier"),
+    "state_output": (state("INT32", 1).replace("after", "later"), "later"),
+}
+
+
+def test_states_that_do_not_fit_and_texts_as_controls_fail_every_request(embedded, tmp_path):
+    flag = control("START", "flag", "int32_false_true: [ 0, 1 ]")
+    for name, (batching, _) in FAILING.items():
+        tiny.place(
+            tmp_path,
+            name,
+            tiny.config(4, "x INT32 1", "y INT32 1", sequences(flag, batching)),
+            [
+                ("Add", ["x", "flag"], ["sum"], {}),
+                ("Add", ["sum", "before"], ["y"], {}),
+                ("Identity", ["y"], ["after"], {}),
+            ],
+            [(each, T.INT32, ["n", 1]) for each in ("x", "flag", "before")],
+            OUT,
+        )
     tiny.place(
         tmp_path,
-        "text_control",
+        "text",
         tiny.config(
             4,
             "x INT32 1",
-            "y INT32 1;by STRING 1",
+            "y INT32 1",
             sequences(control("CORRID", "id", "data_type: TYPE_STRING")),
         ),
         [("Identity", ["x"], ["y"], {}), ("Identity", ["id"], ["by"], {})],
         [("x", T.INT32, ["n", 1]), ("id", T.STRING, ["n", 1])],
         [("y", T.INT32, ["n", 1]), ("by", T.STRING, ["n", 1])],
     )
-    said = refused(tmp_path, embedded)
-    wanted = {name: words for name, (_, words) in WRONG.items()}
-    wanted["text_control"] = "sequence control 'id' cannot be TYPE_STRING"
-    for name, words in wanted.items():
-        assert re.search(f"model '{name}'[^;]*{words}", said), said
+    said = {name: words for name, (_, words) in FAILING.items()}
+    said["text"] = "unexpected number of string elements"
+    with server.serving(tmp_path, embedded) as endpoint:
+        for name, words in said.items():
+            with asking(endpoint, name) as ask:
+                for start in (True, False):
+                    with pytest.raises(InferenceServerException, match=words):
+                        ask("one" if name == "text" else 1, number(3), start=start)
 
 
 # --- what is kept -------------------------------------------------------------------------------

@@ -113,7 +113,7 @@ FOUND = {
         whole(parameter("TRITON_BATCH_STRATEGY_PATH", "/l.so") + "sequence_batching { }"),
         "parameters.TRITON_BATCH_STRATEGY_PATH",
     ),
-    "SEQ111": (
+    "SEQ202": (
         whole('sequence_batching { state { input_name: "a" data_type: TYPE_FP32 dims: 4 } }'),
         "sequence_batching.state[0].output_name",
     ),
@@ -122,7 +122,7 @@ FOUND = {
         "sequence_batching.state[1].input_name",
     ),
     "SEQ113": (whole("sequence_batching { " + CONTROL.replace("'s'", "'x'") + " }"), "input[0]"),
-    "SEQ114": (
+    "SEQ203": (
         whole('sequence_batching { state { input_name: "a" output_name: "b" dims: 4 } }'),
         "sequence_batching.state[0].data_type",
     ),

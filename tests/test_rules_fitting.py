@@ -268,6 +268,11 @@ CASES = {
         SPARE,
         {"FIT104": "input[w]"},
     ),
+    "spare_for_another": (
+        tiny.config(0, "w FP32 1,4", "y FP32 -1,4", ""),
+        SPARE,
+        {"FIT207": "input"},
+    ),
     "optional": (
         tiny.config(0, "x FP32 -1,4", "y FP32 -1,4", "").replace(
             'name: "x"', 'name: "x" optional: true'
@@ -289,7 +294,7 @@ CASES = {
     "control_text": (
         tiny.config(4, "x FP32 4", "y FP32 4", follows("STRING")),
         FOLLOWED,
-        {"FIT112": "sequence_batching.control_input[id].control[0]"},
+        {"FIT208": "sequence_batching.control_input[id].control[0]"},
     ),
     "control_number": (tiny.config(4, "x FP32 4", "y FP32 4", follows("INT64")), NUMBERED, {}),
     "control_listed": (
@@ -301,17 +306,17 @@ CASES = {
     "state_name": (
         tiny.config(4, "x FP32 4", "y FP32 4", keeps(name="befor")),
         HELD,
-        {"FIT113": "sequence_batching.state[0].input_name", "FIT103": "input"},
+        {"FIT205": "sequence_batching.state[0].input_name"},
     ),
     "state_output": (
         tiny.config(4, "x FP32 4", "y FP32 4", keeps(output="next")),
         HELD,
-        {"FIT113": "sequence_batching.state[0].output_name"},
+        {"FIT205": "sequence_batching.state[0].output_name"},
     ),
     "state_type": (
         tiny.config(4, "x FP32 4", "y FP32 4", keeps(dtype="INT32")),
         HELD,
-        {"FIT113": "sequence_batching.state[0].data_type"},
+        {"FIT205": "sequence_batching.state[0].data_type"},
     ),
     "state_shape": (
         tiny.config(4, "x FP32 4", "y FP32 4", keeps(dims="5")),
@@ -330,7 +335,7 @@ CASES = {
             "dims: [ 1 ] }", "dims: [ 1 ] reshape { } }"
         ),
         COUNTED,
-        {"FIT114": "batch_input[0].target_name[0]", "FIT103": "input"},
+        {"FIT206": "batch_input[0].target_name[0]"},
     ),
     "count_type": (
         tiny.config(4, "x FP32 1", "y FP32 1", counts(dtype="FP32")).replace(

@@ -77,8 +77,9 @@ class TritonPythonModel:
             *(entry["name"] for entry in config["input"]),
             *(each.name for each in ort_sequence.added(config)),
         ]
-        self.strings = {name for name in self.inputs if inputs[name].type == "TYPE_STRING"}
-        self.scalar_inputs = {name for name in self.inputs if not inputs[name].dims}
+        known = [inputs[name] for name in self.inputs if name in inputs]  # see `_check`
+        self.strings = {each.name for each in known if each.type == "TYPE_STRING"}
+        self.scalar_inputs = {each.name for each in known if not each.dims}
         # A scalar is its own request's, where the C++ backend takes the first's for a whole batch.
         self.merging = ort_match.batching(config) and not self.scalar_inputs
         self.scalar_outputs = {
@@ -186,8 +187,13 @@ class TritonPythonModel:
 
 
 def _check(config, inputs, optional, outputs):
-    """Raise ConfigError where the config cannot serve a file with these tensors."""
+    """Raise ConfigError where the config cannot serve a file with these tensors.
+
+    What is said of states, and of what a batch input fills in, is no more compared than by the C++
+    backend: where the file lacks such a tensor every request fails.
+    """
     ort_sequence.check_controls(config, inputs)
+    ort_sequence.check_states(config)
     ort_match.check(
         config,
         inputs,
@@ -196,5 +202,3 @@ def _check(config, inputs, optional, outputs):
         added=len(ort_sequence.added(config)) + len(ort_ragged.batch_inputs(config)),
         scattered=ort_ragged.scattered(config),
     )
-    ort_sequence.check_states(config, inputs, outputs)
-    ort_ragged.check(config, inputs)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import ort_batch
 from ort_match import batching, shape_of
-from ort_options import ConfigError
 
 _TYPES = {"TYPE_INT32": np.int32, "TYPE_FP32": np.float32}
 
@@ -68,20 +67,6 @@ def scattered(config):
         for target in entry["target_name"]
         if target in dims
     }
-
-
-def check(config, inputs):
-    """Raise ConfigError where the file lacks the target of a batch input.
-
-    The C++ backend loads such a model, and every request to it fails.
-    """
-    for entry in batch_inputs(config):
-        for name in entry.targets:
-            if name not in inputs:
-                allowed = ", ".join(inputs)
-                raise ConfigError(
-                    f"unexpected inference input '{name}', allowed inputs are: {allowed}"
-                )
 
 
 class Batches:

@@ -93,7 +93,7 @@ def _controlled(
         yield Misfit(kind="control", at=place, said=said)
     elif wanted == "TYPE_STRING":
         said = f"Triton fails every request for the control {name!r}, a text: take a number"
-        yield Misfit(kind="control", at=place, said=said)
+        yield Misfit(kind="text as control", at=place, said=said)
 
 
 def _states(message: Any, has: Interface) -> Iterator[Misfit]:

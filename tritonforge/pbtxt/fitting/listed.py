@@ -28,11 +28,30 @@ def names(message: Any, has: Interface) -> Iterator[Misfit]:
     asked = {entry.name for entry in message.input}
     meant = {near(name, unlisted) for name in asked - inputs.keys() - spare.keys()}
     left = [each for each in unlisted if each not in meant]
+    kind: Kind = "unlisted"
+    if _count(message) == len(has.inputs) and not _missing(message, has):
+        kind = "unlisted in their number"
+        if filled(message) - inputs.keys():  # the one is told that stands for them
+            left = []
     if len(left) > sum(not entry.name for entry in message.input):  # which may be meant, too
         for name in left:
             said = f"input {name!r} of the model is not listed"
-            yield Misfit(kind="unlisted", at="input", said=said)
+            yield Misfit(kind=kind, at="input", said=said)
     yield from _counted(message, has)
+
+
+def _count(message: Any) -> int:
+    """Return how many inputs the backend counts: entries, a `batch_input` once for all targets."""
+    added = len(message.batch_input) + len(controls(message))
+    added += len(message.sequence_batching.state)
+    return added + sum(not entry.optional for entry in message.input)
+
+
+def _missing(message: Any, has: Interface) -> set[str]:
+    """Return the inputs and controls that the file does not have, for which the load fails."""
+    inputs = {each.name for each in has.inputs}
+    asked = {entry.name for entry in message.input} - {each.name for each in has.optional}
+    return (asked | {each.name for each in controls(message)}) - inputs
 
 
 def _unlisted(message: Any, has: Interface) -> dict[str, Value]:
@@ -83,13 +102,8 @@ def _counted(message: Any, has: Interface) -> Iterator[Misfit]:
     `batch_input` counts once, however many inputs it fills in.
     """
     inputs = {each.name for each in has.inputs}
-    added = len(message.batch_input) + len(controls(message))
-    added += len(message.sequence_batching.state)
-    count = added + sum(not entry.optional for entry in message.input)
-    known = inputs | {each.name for each in has.optional}
-    asked = {entry.name for entry in message.input}
-    unknown = (asked - known) | (filled(message) - inputs)
-    if count == len(inputs) or unknown or _unlisted(message, has):
+    count = _count(message)
+    if count == len(inputs) or _missing(message, has) or _unlisted(message, has):
         return
     for place, entry in told_apart("input", message.input):
         if entry.optional and entry.name in inputs:

@@ -21,23 +21,6 @@ def _initial(config: Config) -> Iterator[tuple[str, Any, Any]]:
             yield f"{place}.initial_state[0]", state.initial_state[0], state
 
 
-@rule("SEQ111", "refused")
-def named_states(config: Config) -> Iterator[Found]:
-    """A state of ONNX Runtime names an input and an output of the model.
-
-    What the model gives at one step it takes at the next.
-
-    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ValidateInputs,
-    ValidateOutputs).
-    Remedy: write input_name and output_name.
-    """
-    for place, state in _states(config):
-        for field in ("input_name", "output_name"):
-            if config.is_onnx and not getattr(state, field):
-                what = field.removesuffix("_name")
-                yield Found(said=f"a state needs the name of an {what}", at=f"{place}.{field}")
-
-
 @rule("SEQ112", "refused")
 def one_state_an_input(config: Config) -> Iterator[Found]:
     """An input of ONNX Runtime holds one state.
@@ -80,20 +63,6 @@ def filled_in_by_the_server(config: Config) -> Iterator[Found]:
                 at=place,
                 changes=(Change(path=place, value=None),),
             )
-
-
-@rule("SEQ114", "refused")
-def typed_states(config: Config) -> Iterator[Found]:
-    """A state of ONNX Runtime has a data_type.
-
-    The backend compares it with the model's.
-
-    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ValidateInputs).
-    Remedy: write the type that the model has, such as TYPE_FP32.
-    """
-    for place, state in _states(config):
-        if config.is_onnx and value_of(state, "data_type") == "TYPE_INVALID":
-            yield Found(said="a state needs a data_type", at=f"{place}.data_type")
 
 
 @rule("SEQ115", "refused", is_lasting=True)
@@ -175,3 +144,36 @@ def data_of_a_beginning(config: Config) -> Iterator[Found]:
     for place, begun, _ in _initial(config):
         if begun.WhichOneof("state_data") is None:
             yield Found(said="it should have zero_data or data_file", at=place)
+
+
+@rule("SEQ202", "wrong")
+def named_states(config: Config) -> Iterator[Found]:
+    """A state of ONNX Runtime names an input and an output of the model.
+
+    What the model gives at one step it takes at the next. The backend means to compare them, but
+    its condition is the wrong way round: the model loads, and each of its requests fails.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ValidateOutputs).
+    Remedy: write input_name and output_name.
+    """
+    for place, state in _states(config):
+        for field in ("input_name", "output_name"):
+            if config.is_onnx and not getattr(state, field):
+                what = field.removesuffix("_name")
+                yield Found(said=f"a state needs the name of an {what}", at=f"{place}.{field}")
+
+
+@rule("SEQ203", "wrong")
+def typed_states(config: Config) -> Iterator[Found]:
+    """A state of ONNX Runtime has a data_type.
+
+    The backend means to compare it with the model's and does not: the model loads, and each of its
+    requests fails.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ValidateOutputs).
+    Remedy: write the type that the model has, such as TYPE_FP32.
+    """
+    for place, state in _states(config):
+        given = value_of(state, "data_type")
+        if config.is_onnx and (given == "TYPE_INVALID" or not given.startswith("TYPE_")):
+            yield Found(said="a state needs a data_type", at=f"{place}.data_type")

@@ -23,40 +23,13 @@ def ragged_inputs_are_flat(model: Model) -> Iterator[Found]:
 def controls_fit(model: Model) -> Iterator[Found]:
     """The file has each control tensor of sequences: one value a row, of the control's type.
 
-    Triton adds the tensor to every request, to tell where a sequence begins or ends. A text it adds
-    with what lies behind it in memory, and every request fails.
+    Triton adds the tensor to every request, to tell where a sequence begins or ends.
 
     Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc`
-    (ValidateBooleanSequenceControl, ValidateTypedSequenceControl); core,
-    `sequence_batch_scheduler.cc` (CreateCorrelationIDControl).
+    (ValidateBooleanSequenceControl, ValidateTypedSequenceControl).
     Remedy: leave the control out, or export the model with an input of that name, of dims [ 1 ].
     """
     yield from found(model, "control")
-
-
-@rule("FIT113", "refused")
-def states_fit(model: Model) -> Iterator[Found]:
-    """The file has the input and the output of each state, in its type.
-
-    The server loads a model without, and answers no request to it.
-
-    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ValidateOutputs), whose
-    condition is the wrong way round.
-    Remedy: mend the names and the type of the state.
-    """
-    yield from found(model, "state")
-
-
-@rule("FIT114", "refused")
-def batch_inputs_are_the_files(model: Model) -> Iterator[Found]:
-    """The file has each input that batch_input fills in.
-
-    The server loads a model without, and answers no request to it.
-
-    Source: triton-inference-server/backend, `backend_input_collector.cc` (ProcessBatchInput).
-    Remedy: mend target_name.
-    """
-    yield from found(model, "batch input")
 
 
 @rule("FIT203", "wrong")
@@ -82,3 +55,41 @@ def batch_inputs_of_the_files_type(model: Model) -> Iterator[Found]:
     Remedy: write the file's type, or export the model with the type that is there.
     """
     yield from found(model, "batch input's type")
+
+
+@rule("FIT205", "wrong")
+def states_fit(model: Model) -> Iterator[Found]:
+    """The file has the input and the output of each state, in its type.
+
+    The server loads a model without, and answers no request to it.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ValidateOutputs), whose
+    condition is the wrong way round.
+    Remedy: mend the names and the type of the state.
+    """
+    yield from found(model, "state")
+
+
+@rule("FIT206", "wrong")
+def batch_inputs_are_the_files(model: Model) -> Iterator[Found]:
+    """The file has each input that batch_input fills in.
+
+    The server loads a model without, and answers no request to it.
+
+    Source: triton-inference-server/backend, `backend_input_collector.cc` (ProcessBatchInput).
+    Remedy: mend target_name.
+    """
+    yield from found(model, "batch input")
+
+
+@rule("FIT208", "wrong")
+def controls_are_numbers(model: Model) -> Iterator[Found]:
+    """A control tensor that takes the id of a sequence is a number.
+
+    Triton adds a text with what lies behind it in memory: the model loads, and every request fails.
+
+    Source: triton-inference-server/core, `sequence_batch_scheduler.cc`
+    (CreateCorrelationIDControl).
+    Remedy: export the model with a whole number for it, such as UINT64.
+    """
+    yield from found(model, "text as control")

@@ -123,6 +123,19 @@ def batches_of_one_thing(model: Model) -> Iterator[Found]:
     yield from found(model, "batch of others")
 
 
+@rule("FIT207", "wrong")
+def inputs_are_listed_where_the_number_is_right(model: Model) -> Iterator[Found]:
+    """Each input of the file is listed, also where a weight is listed in its place.
+
+    The backend compares how many there are: with such a weight, which is not called optional, the
+    model loads, and every request fails for the input that is missing.
+
+    Source: triton-inference-server/onnxruntime_backend, `onnxruntime.cc` (ValidateInputs).
+    Remedy: list the input in place of the weight, or call the weight optional.
+    """
+    yield from found(model, "unlisted in their number")
+
+
 @rule("FIT202", "wrong")
 def scalars_without_batch(model: Model) -> Iterator[Found]:
     """With max_batch_size above 0 no input of the file is a scalar.
