@@ -518,6 +518,7 @@ _ELSEWHERE = (
     *(
         "GEN205",
         "GEN207",
+        "SEQ203",
         "a_backend",
         "own",
         "pytorch",

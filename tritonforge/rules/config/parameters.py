@@ -61,7 +61,7 @@ def _is_handed_on(key: Key, release: Release) -> bool:
 def readable(config: Config) -> Iterator[Found]:
     """The value of a parameter is one that the backend reads, or ONNX Runtime behind it.
 
-    One that it cannot fails the load, or every request. Those of CUDA it reads for instances on a
+    One that it cannot fails the load. Those of CUDA it reads for instances on a
     GPU alone; since 24.06 it hands gpu_mem_limit and do_copy_in_default_stream on as they are, and
     ONNX Runtime reads them whole.
 
@@ -70,41 +70,9 @@ def readable(config: Config) -> Iterator[Found]:
     Remedy: write a value as the sentence says.
     """
     for place, text, key in _read(config):
-        whole = _is_handed_on(key, config.release)
-        yield from unreadable(place, text, key, config.release, whole=whole)
-
-
-@rule("PRM102", "refused")
-def arena_of_the_cpu(config: Config) -> Iterator[Found]:
-    """Memory that an arena is to give back needs the arena of the CPU.
-
-    Every request fails with ONNX Runtime's error where there is none.
-
-    Source: microsoft/onnxruntime, `inference_session.cc` (ValidateAndParseShrinkArenaString).
-    Remedy: take memory.enable_memory_arena_shrinkage or enable_mem_arena out.
-    """
-    given = _texts(config)
-    if "cpu" in given.get(_SHRUNK, "") and is_off(given.get(_ARENA, "")):
-        yield Found(
-            said=f"with {_ARENA} off the CPU has no arena to shrink",
-            at=keyed("parameters", _SHRUNK),
-        )
-
-
-@rule("PRM103", "refused")
-def arena_of_a_gpu(config: Config) -> Iterator[Found]:
-    """Memory that a GPU's arena is to give back needs instances on a GPU.
-
-    Every request fails with ONNX Runtime's error where there are none.
-
-    Source: microsoft/onnxruntime, `inference_session.cc` (ValidateAndParseShrinkArenaString).
-    Remedy: write cpu:0 alone.
-    """
-    if "gpu" in _texts(config).get(_SHRUNK, "") and not pbtxt.may_use_gpu(config.message):
-        yield Found(
-            said="without an instance on a GPU it has no arena to shrink",
-            at=keyed("parameters", _SHRUNK),
-        )
+        if key.kind != "arenas":  # which PRM205 tells
+            whole = _is_handed_on(key, config.release)
+            yield from unreadable(place, text, key, config.release, whole=whole)
 
 
 @rule("PRM201", "wrong")
@@ -185,3 +153,50 @@ def read_whole(config: Config) -> Iterator[Found]:
         number, whole = misread(text, key), _is_handed_on(key, config.release)
         if number is not None and wanted(text, key, whole=whole) is None:
             yield Found(said=f"{text!r} is read as {number}, without what is behind it", at=place)
+
+
+@rule("PRM205", "wrong")
+def arenas_that_are_read(config: Config) -> Iterator[Found]:
+    """The arenas that are to give memory back are named as ONNX Runtime reads them.
+
+    The backend hands the text on with each request, so that the model loads and every one fails.
+
+    Source: microsoft/onnxruntime, `inference_session.cc` (ValidateAndParseShrinkArenaString).
+    Remedy: write cpu:0, gpu:0 or both with a semicolon between.
+    """
+    for place, text, key in _read(config):
+        if key.kind == "arenas":
+            yield from unreadable(place, text, key, config.release, whole=False)
+
+
+@rule("PRM206", "wrong")
+def arena_of_the_cpu(config: Config) -> Iterator[Found]:
+    """Memory that an arena is to give back needs the arena of the CPU.
+
+    Every request fails with ONNX Runtime's error where there is none.
+
+    Source: microsoft/onnxruntime, `inference_session.cc` (ValidateAndParseShrinkArenaString).
+    Remedy: take memory.enable_memory_arena_shrinkage or enable_mem_arena out.
+    """
+    given = _texts(config)
+    if "cpu" in given.get(_SHRUNK, "") and is_off(given.get(_ARENA, "")):
+        yield Found(
+            said=f"with {_ARENA} off the CPU has no arena to shrink",
+            at=keyed("parameters", _SHRUNK),
+        )
+
+
+@rule("PRM207", "wrong")
+def arena_of_a_gpu(config: Config) -> Iterator[Found]:
+    """Memory that a GPU's arena is to give back needs instances on a GPU.
+
+    Every request fails with ONNX Runtime's error where there are none.
+
+    Source: microsoft/onnxruntime, `inference_session.cc` (ValidateAndParseShrinkArenaString).
+    Remedy: write cpu:0 alone.
+    """
+    if "gpu" in _texts(config).get(_SHRUNK, "") and not pbtxt.may_use_gpu(config.message):
+        yield Found(
+            said="without an instance on a GPU it has no arena to shrink",
+            at=keyed("parameters", _SHRUNK),
+        )
