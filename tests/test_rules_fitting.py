@@ -82,6 +82,12 @@ INFERRED = (
 )
 
 
+def stating(*dims):
+    """Return a graph which ONNX Runtime changes, and that states another shape than it gives."""
+    nodes = [("Identity", ["x"], ["h"], {}), ("Relu", ["h"], ["y"], {})]
+    return nodes, [("x", T.FLOAT, ["n", 4])], [("y", T.FLOAT, list(dims))]
+
+
 def starts(kind="fp32_false_true: [ 0, 1 ]", name="START"):
     """Write a control of sequences."""
     return (
@@ -279,6 +285,21 @@ CASES = {
         ),
         (ADD, *ROW),
         {"FIT104": "input[x].optional"},
+    ),
+    "stated_rank": (
+        tiny.config(4, "x FP32 4", "y FP32 4"),
+        stating("n"),
+        {"FIT209": "output[y].dims"},
+    ),
+    "stated_size": (
+        tiny.config(4, "x FP32 4", "y FP32 4"),
+        stating("n", 5),
+        {"FIT209": "output[y].dims"},
+    ),
+    "stated_and_listed": (
+        tiny.config(4, "x FP32 4", "y FP32 5"),
+        stating("n", 5),
+        {"FIT108": "output[y].dims[0]"},
     ),
     "controlled": (tiny.config(4, "x FP32 4", "y FP32 4", starts()), CONTROLLED, {}),
     "control_name": (

@@ -144,12 +144,15 @@ class Value:
     """An input or output of a file: its type as ONNX Runtime writes it, such as `tensor(float)`.
 
     `dims` have a name for a dynamic dimension, an empty one where it has none; no dims are a scalar
-    or a tensor of unknown rank: ONNX Runtime does not tell them apart.
+    or a tensor of unknown rank: ONNX Runtime does not tell them apart. Of an output whose nodes
+    give another shape than the file states, `dims` are what is left of both, and `otherwise` are
+    the nodes' own, which ONNX Runtime tells once it has changed the graph.
     """
 
     name: str
     type: str
     dims: tuple[Dim, ...]
+    otherwise: tuple[Dim, ...] | None = None
 
     @property
     def sizes(self) -> tuple[int, ...]:

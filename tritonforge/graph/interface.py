@@ -32,8 +32,12 @@ def _value(given: ValueInfoProto, inferred: Mapping[str, TypeProto]) -> Value:
     more = inferred.get(given.name, TypeProto())
     known = given.type if given.type.WhichOneof("value") else more
     said, found = _dims(known), _dims(more)
-    dims = found if said is None else said if found is None else _merged(said, found)
-    return Value(name=given.name, type=whole(known) or "unknown", dims=dims or ())
+    kind = whole(known) or "unknown"
+    if said is None or found is None:
+        return Value(name=given.name, type=kind, dims=said or found or ())
+    dims = _merged(said, found)
+    clash = len(said) != len(found) or any(map(_differ, said, found))
+    return Value(name=given.name, type=kind, dims=dims, otherwise=found if clash else None)
 
 
 def _dims(known: TypeProto) -> tuple[Dim, ...] | None:
@@ -51,6 +55,10 @@ def _merged(said: tuple[Dim, ...], found: tuple[Dim, ...]) -> tuple[Dim, ...]:
     if len(said) != len(found):  # then it tells none
         return ()
     return tuple(map(_one, said, found))
+
+
+def _differ(said: Dim, found: Dim) -> bool:
+    return isinstance(said, int) and isinstance(found, int) and said != found
 
 
 def _one(said: Dim, found: Dim) -> Dim:

@@ -1,6 +1,7 @@
 """The inputs and outputs that a config lists, against those of the file."""
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from tritonforge.pbtxt.editing.paths import told_apart
@@ -14,7 +15,7 @@ from tritonforge.pbtxt.fitting.misfit import (
     type_of,
 )
 from tritonforge.pbtxt.sequencing import controls, filled
-from tritonforge.tensors import Interface, Value
+from tritonforge.tensors import Dim, Interface, Value
 
 
 def names(message: Any, has: Interface) -> Iterator[Misfit]:
@@ -137,7 +138,27 @@ def tensors(message: Any, has: Interface, *, scalars: bool) -> Iterator[Misfit]:
     for kind, known in kinds:
         for place, entry in told_apart(str(kind), getattr(message, str(kind))):
             if entry.name in known:
-                yield from _tensor(message, kind, place, entry, known[entry.name], scalars=scalars)
+                value = known[entry.name]
+                found = [*_tensor(message, kind, place, entry, value, scalars=scalars)]
+                if value.otherwise is not None:
+                    other = replace(value, dims=value.otherwise, otherwise=None)
+                    others = [*_tensor(message, kind, place, entry, other, scalars=scalars)]
+                    found = _doubted(f"{place}.dims", entry.name, value.otherwise, found, others)
+                yield from found
+
+
+def _doubted(
+    at: str, name: str, nodes: tuple[Dim, ...], found: list[Misfit], others: list[Misfit]
+) -> list[Misfit]:
+    """Return what differs of a tensor whichever of two shapes it has, and else that it depends."""
+    if found and others:
+        return [replace(each, mends=()) for each in others]
+    if not found and not others:
+        return []
+    given = sizes([-1 if isinstance(each, str) else each for each in nodes])
+    said = f"the nodes give {name!r} the shape {given} and the file states another: ONNX Runtime's"
+    said += " optimizations decide which of them has to fit the config"
+    return [Misfit(kind="shape in doubt", at=at, said=said)]
 
 
 def _tensor(

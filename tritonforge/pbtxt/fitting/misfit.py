@@ -24,6 +24,7 @@ Kind = Literal[
     "batch of others",
     "scalar",
     "scalar in batch",
+    "shape in doubt",
     "ragged",
     "control",
     "text as control",

@@ -136,6 +136,19 @@ def inputs_are_listed_where_the_number_is_right(model: Model) -> Iterator[Found]
     yield from found(model, "unlisted in their number")
 
 
+@rule("FIT209", "wrong")
+def outputs_are_what_the_file_states(model: Model) -> Iterator[Found]:
+    """The file states of an output the shape that its nodes give it.
+
+    ONNX Runtime keeps what is left of both, until an optimization changes the graph and it looks
+    again: which shape the config has to fit depends on its version, options and the machine.
+
+    Source: microsoft/onnxruntime, `graph.cc` (MergeShapeInfo).
+    Remedy: export the model again, or take the shape of the output out of the file.
+    """
+    yield from found(model, "shape in doubt")
+
+
 @rule("FIT202", "wrong")
 def scalars_without_batch(model: Model) -> Iterator[Found]:
     """With max_batch_size above 0 no input of the file is a scalar.
