@@ -200,7 +200,10 @@ def test_a_closed_stderr_keeps_no_answer_back(tmp_path):
     assert "LAY107" in ended.stdout
 
 
-def test_a_closed_stdout_is_no_fault():
-    command = ["/bin/sh", "-c", '"$@" >&-', "sh", *PROGRAM, "targets"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (ended.returncode, ended.stderr) == (0, "")
+@pytest.mark.parametrize("more", [[], ["--format", "json"], ["--format", "sarif"]])
+def test_a_closed_stdout_is_no_fault(tmp_path, more):
+    (tmp_path / "r" / "m").mkdir(parents=True)
+    for code, asked in ((1, ["check", "-r", str(tmp_path / "r"), *more]), (0, ["targets"])):
+        command = ["/bin/sh", "-c", '"$@" >&-', "sh", *PROGRAM, *asked]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert (ended.returncode, ended.stderr) == (code, "")

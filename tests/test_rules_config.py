@@ -201,7 +201,6 @@ def test_graph_level_2_before_24_01_is_as_none():
         ("max_workspace_size_bytes", "3000000000", "24.10", True),
         ("max_workspace_size_bytes", "-1", "24.10", False),
         ("max_workspace_size_bytes", "4G", "24.10", False),
-        ("trt_engine_cache_path", "/cache", "24.10", True),
     ],
 )
 def test_values_are_read_as_the_backend_and_onnx_runtime_read_them(key, text, tag, right):

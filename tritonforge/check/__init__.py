@@ -182,13 +182,18 @@ def _finding(checked: Model, rule: Rule, found: Found) -> Finding:
     return Finding(
         rule=rule,
         model=checked.name,
-        file=Path(checked.name, CONFIG if found.file is None else found.file),
+        file=Path(checked.name, _file(checked) if found.file is None else found.file),
         line=line,
         column=column,
         found=found,
         written=_written(checked.text, line) if found.file is None else None,
         begins=begins,
     )
+
+
+def _file(checked: Model) -> str:
+    """Return the config's name, and for a model without one none: the folder is at fault."""
+    return "" if checked.text is None else CONFIG
 
 
 def _told(checked: Model, place: tuple[int, int]) -> tuple[int, int]:

@@ -87,8 +87,9 @@ class Forge(click.Group):
         if not args and not extra:  # as a program of its own, not by another's call
             self._is_program = True
             atexit.register(self._leave)
-            if sys.stderr is None:  # closed, as by `2>&-`: what is told there is for nobody
-                sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+            for name in ("stdout", "stderr"):
+                if getattr(sys, name) is None:  # closed, as by `2>&-`: what it tells is for nobody
+                    setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
         try:
             return super().main(*args, **extra)
         except SystemExit as left:
@@ -107,8 +108,7 @@ class Forge(click.Group):
         """
         for stream in (sys.stdout, sys.stderr):
             try:
-                if stream is not None:  # closed, as by `>&-`
-                    stream.flush()
+                stream.flush()
             except (OSError, ValueError):
                 self.code = self.code or _UNFLUSHED
         os._exit(self.code)
