@@ -172,6 +172,7 @@ def test_of_a_rule_in_a_model_so_many_are_told_and_no_more(repository):
     [
         ("[ 2, 8 ]", "[ 2, 8 ]  # tritonforge: ignore BAT101"),
         ("[ 2, 8 ]", "[ 2, 8 ]  # tritonforge: ignore bat -- the client pads"),
+        ("[ 2, 8 ]", "[ 2, 8 ]  # tritonforge ignore BAT101"),
         ("  preferred", "  # tritonforge: ignore LAY101, BAT\n  # or not\n\n  preferred"),
         ("name:", "# of ours\n# tritonforge: ignore-file BAT101\nname:"),
     ],

@@ -57,7 +57,7 @@ class Finding:
 
     @property
     def is_refused(self) -> bool:
-        """Say whether it keeps the server from loading or calling the model."""
+        """Say whether it keeps the server from loading the model."""
         return self.rule.severity == "refused"
 
     @property

@@ -13,7 +13,9 @@ from tritonforge.check.report import Finding
 from tritonforge.repository import CONFIG
 from tritonforge.rules import Comment, Model
 
-_SPEAKS = re.compile(r"tritonforge\s*:\s*(?P<word>[^\s:,]*):?(?P<rest>.*)", re.IGNORECASE)
+_SPEAKS = re.compile(
+    r"tritonforge(?:\s*:\s*|\s+(?=ignore\b))(?P<word>[^\s:,]*):?(?P<rest>.*)", re.IGNORECASE
+)
 _REASON = re.compile(r"\s(--|#).*|\(.*")
 _OWN = "SIL"  # rules of the comments themselves, which nothing else finds
 _MOST, _MOST_CODES = 1_000, 100  # comments of a config that count, and codes of each
