@@ -24,6 +24,12 @@ CASES = {
     "escape": (b'"\\d"\n' + CLASS, []),
     "latin": (b"# -*- coding: latin-1 -*-\n# \xe9\n" + CLASS, []),
     "marked": (b"\xef\xbb\xbf" + CLASS, []),
+    "idle": (CLASS.replace(b"execute", b"infer"), ["PYM201"]),
+    "inherited": (
+        b"from net import *\nclass TritonPythonModel(TritonPythonModel):\n    pass\n",
+        [],
+    ),
+    "added": (CLASS.replace(b"execute", b"run") + b"TritonPythonModel.execute = print\n", []),
     "empty": (b"", ["PYM102"]),
     "misspelt": (CLASS.replace(b"Python", b"python"), ["PYM102"]),
     "away": (b"from net import TritonPythonModel as Net\n", ["PYM102"]),

@@ -4,11 +4,12 @@ import ast
 import sys
 import warnings
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from tritonforge.rules import Script
 
-CLASS = "TritonPythonModel"
+CLASS, _RUNS = "TritonPythonModel", "execute"
 _PYTHON = sys.version_info[:2]
 _MOST_BYTES = 1 << 18  # that a person writes; of more Python's own parser takes a GiB
 _DYNAMIC = {"__getattr__", "__import__", "exec", "globals", "import_module", "setattr", "vars"}
@@ -39,13 +40,26 @@ def parsed(text: bytes) -> Script | None:
         return Script(python=_PYTHON, broken=_shortened(str(error)))
     except (RecursionError, MemoryError):
         return None
-    return Script(python=_PYTHON, may_have_class=any(_may_bind(each) for each in ast.walk(tree)))
+    names = {name for each in ast.walk(tree) for name in _names(each)}
+    return Script(
+        python=_PYTHON,
+        may_have_class=_may_bind(CLASS, names),
+        runs_nothing=not _may_bind(_RUNS, names) and any(map(_is_whole, tree.body)),
+    )
 
 
-def _may_bind(node: ast.AST) -> bool:
-    """Say whether a part of a text makes the model's class, or may do so in a way of its own."""
-    names = set(_names(node))
-    return CLASS in names or "*" in names or bool(names & _DYNAMIC)
+def _may_bind(name: str, names: AbstractSet[str]) -> bool:
+    """Say whether a text of these names makes what has a name, or may do so in a way of its own."""
+    return name in names or "*" in names or bool(names & _DYNAMIC)
+
+
+def _is_whole(node: ast.AST) -> bool:
+    """Say whether a part of a text is the model's class, with nothing that comes from elsewhere."""
+    return (
+        isinstance(node, ast.ClassDef)
+        and node.name == CLASS
+        and not (node.bases or node.keywords or node.decorator_list)
+    )
 
 
 def _names(node: ast.AST) -> Iterator[str]:

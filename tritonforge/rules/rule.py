@@ -47,7 +47,7 @@ class Rule:
     The function's docstring is what a person is told of the rule: its first line says what holds,
     the next paragraph why; `Source:` names where that is written, `Remedy:` what to do.
 
-    `refused` keeps the server from loading or calling the model, `wrong` loads and is not what was
+    `refused` keeps the server from loading the model, `wrong` loads and is not what was
     meant, `advice` works and could be better. One that `is_lone` is of its value alone, whatever
     else is set; one that `is_lasting` is of every release and of whichever backend serves; one that
     `is_last` is of what the others refuse, and judged behind them. One that `is_echo` says of a

@@ -49,12 +49,14 @@ class Config:
 class Script:
     """What a model.py says: why Python cannot read it, and whether it may have a model's class.
 
-    `python` is the version whose grammar was asked.
+    `python` is the version whose grammar was asked; `runs_nothing` says that the class is there,
+    and has no `execute`.
     """
 
     python: tuple[int, int]
     broken: str | None = None
     may_have_class: bool = True
+    runs_nothing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,6 +72,21 @@ def the_environment_is_there(model: Model) -> Iterator[Found]:
         )
 
 
+@rule("PYM201", "wrong")
+def the_class_runs_requests(model: Model) -> Iterator[Found]:
+    """The class TritonPythonModel has a method execute.
+
+    The backend loads a model without one, and fails each of its requests.
+
+    Source: triton-inference-server/python_backend, `pb_stub.cc` (Stub::ProcessRequests); tried on
+    Triton 2.51.
+    Remedy: write `def execute(self, requests)`, which returns a response for each request.
+    """
+    for file in model.files.values():
+        if file.script is not None and file.script.runs_nothing:
+            yield Found(said="its TritonPythonModel has no method execute", file=file.path)
+
+
 def _is_told(python: tuple[int, int], model: Model) -> bool:
     """Say whether a release's Python knows no more than the one that was asked."""
     theirs = (model.release.python or "").split(".")
