@@ -167,6 +167,10 @@ CASES = {
     ),
     "every": (placed("every", again("01"), more=EVERY), [("LAY201", "01")]),
     "worded": (placed("worded", again("v2")), [("LAY201", "v2")]),
+    "a_file": (
+        placed("a_file", lambda folder: (shutil.rmtree(folder / "1"), (folder / "1").touch())),
+        [("LAY102", "1")],
+    ),
     "filed": (placed("filed", lambda folder: (folder / "2").touch()), [("LAY201", "2")]),
     "empty": (
         placed("empty", lambda folder: (folder / "2").mkdir()),
@@ -294,6 +298,7 @@ def test_what_is_amiss_is_found_where_it_is(report, name):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
+        ("a_file", "'1' is a file, and no folder"),
         ("zeros", "'007' begins with a 0, and is no number to the server; rename it to '7'"),
         ("called", "the server reads no number in 'v1'; rename it to '1'"),
         ("hexadecimal", "the server reads no number in '0x10'"),
@@ -327,7 +332,7 @@ def test_a_folder_that_is_passed_over_is_told_what_it_should_be_called(report, n
         ),
         (
             "empty",
-            "version 2 has no 'model.onnx', which the server loads; the folder is empty",
+            "version 2 has no 'model.onnx', which the server loads; the folder holds no file",
             [],
         ),
     ],

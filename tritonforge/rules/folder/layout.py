@@ -146,7 +146,7 @@ def the_file_is_there(model: Model) -> Iterator[Found]:
         )
         yield Found(
             said=f"version {number} has no {name!r}, which the server loads"
-            f"{said if held else '; the folder is empty'}",
+            f"{said if held else '; the folder holds no file'}",
             file=file.path,
             changes=_named(model, near) if near else (),
         )

@@ -41,12 +41,15 @@ def a_version_is_served(model: Model) -> Iterator[Found]:
         return
     meant = next((name for name in model.folders if _holds_a_file(model, name)), None)
     said = "there is no version: a folder called by a number, such as 1"
+    file = next((each for each in model.entries if each.isdecimal()), None)
+    if file is not None:
+        said = f"there is no version: {file!r} is a file, and no folder"
     if meant is not None:
         why = f"the server reads no number in {meant!r}"
         if meant.isascii() and meant.isdigit():
             why = f"{meant!r} begins with a 0, and is no number to the server"
         said = f"there is no version: {why}{_renamed(meant, model.folders)}"
-    yield Found(said=said, file=meant)
+    yield Found(said=said, file=meant or file)
 
 
 @rule("LAY103", "refused")
