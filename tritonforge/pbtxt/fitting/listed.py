@@ -225,5 +225,5 @@ def _rank(message: Any, at: str, said: str, dims: list[int], value: Value) -> Mi
         if len(dims) > 1:
             mends = ((at, f"[ {', '.join(map(str, whole[1:]))} ]"),)
     elif message.max_batch_size <= 0 and dims == whole[1:]:
-        said += ": where nothing batches the first dimension is written, too"
+        said += ": with max_batch_size 0 the first dimension is written, too"
     return Misfit(kind="rank", at=at, said=said, mends=mends)
