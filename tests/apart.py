@@ -63,6 +63,8 @@ def _beyond(config: ModelConfig) -> str:
         return "name an agent, which the embedded server lacks"
     if config.runtime in _RUNTIMES:
         return "name the backend's library, which is another in an image"
+    if config.model_transaction_policy.decoupled and config.model_warmup:
+        return "are decoupled and warmed up, which a backend in Python has its own words for"
     states = config.sequence_batching.state
     if any(not each.input_name or each.data_type not in _TYPES for each in states):
         return "have a state without a name or a type, with which a backend in Python dies"

@@ -296,6 +296,11 @@ CASES = {
         stating("n", 5),
         {"FIT209": "output[y].dims"},
     ),
+    "stated_by_one": (  # a graph that ONNX Runtime leaves as it is
+        tiny.config(4, "x FP32 4", "y FP32 4"),
+        (ADD, ROW[0], [("y", T.FLOAT, ["n", 5])]),
+        {"FIT108": "output[y].dims[0]"},
+    ),
     "stated_and_listed": (
         tiny.config(4, "x FP32 4", "y FP32 5"),
         stating("n", 5),

@@ -8,6 +8,7 @@ from tritonforge.graph.typed import whole
 from tritonforge.tensors import Dim, Interface, Value
 
 _OVERRIDABLE_SINCE = 4  # IR: before, weights had to be inputs, and were none that can be given
+_DROPPED = {"Cast", "Dropout", "Identity"}  # operators which ONNX Runtime may take out, if alone
 
 
 def interface(model: ModelProto, typed: ModelProto | None = None) -> Interface:
@@ -19,17 +20,20 @@ def interface(model: ModelProto, typed: ModelProto | None = None) -> Interface:
     weights = {each.name for each in model.graph.initializer}
     weights |= {each.values.name for each in model.graph.sparse_initializer}
     inferred = {} if typed is None else {each.name: each.type for each in typed.graph.output}
+    kept = len(model.graph.node) == 1 and model.graph.node[0].op_type not in _DROPPED
     spare = model.graph.input if model.ir_version >= _OVERRIDABLE_SINCE else ()
     return Interface(
-        inputs=tuple(_value(each, {}) for each in model.graph.input if each.name not in weights),
-        optional=tuple(_value(each, {}) for each in spare if each.name in weights),
-        outputs=tuple(_value(each, inferred) for each in model.graph.output),
+        inputs=tuple(_value(each) for each in model.graph.input if each.name not in weights),
+        optional=tuple(_value(each) for each in spare if each.name in weights),
+        outputs=tuple(_value(each, inferred, kept=kept) for each in model.graph.output),
     )
 
 
-def _value(given: ValueInfoProto, inferred: Mapping[str, TypeProto]) -> Value:
-    """Describe one input or output."""
-    more = inferred.get(given.name, TypeProto())
+def _value(
+    given: ValueInfoProto, inferred: Mapping[str, TypeProto] | None = None, *, kept: bool = True
+) -> Value:
+    """Describe one input or output; `kept` says that no optimization changes the graph."""
+    more = (inferred or {}).get(given.name, TypeProto())
     known = given.type if given.type.WhichOneof("value") else more
     said, found = _dims(known), _dims(more)
     kind = whole(known) or "unknown"
@@ -37,7 +41,9 @@ def _value(given: ValueInfoProto, inferred: Mapping[str, TypeProto]) -> Value:
         return Value(name=given.name, type=kind, dims=said or found or ())
     dims = _merged(said, found)
     clash = len(said) != len(found) or any(map(_differ, said, found))
-    return Value(name=given.name, type=kind, dims=dims, otherwise=found if clash else None)
+    return Value(
+        name=given.name, type=kind, dims=dims, otherwise=None if kept or not clash else found
+    )
 
 
 def _dims(known: TypeProto) -> tuple[Dim, ...] | None:
