@@ -1,4 +1,4 @@
-"""Names of a graph that ONNX Runtime cannot resolve, against ONNX Runtime itself."""
+"""What ONNX Runtime refuses of a graph at first sight, against ONNX Runtime itself."""
 
 import onnx
 import onnxfiles as of
@@ -36,6 +36,34 @@ def branch(*nodes, output="t", before=CHOICE, after=(), result="y"):
     return plain(*before, chosen, *after, initializers=[ZERO])
 
 
+def typeless(made, how="missing"):
+    """Take the type from the attributes of a node."""
+    for each in made.attribute:
+        each.ClearField("type")
+        each.MergeFromString(
+            {"missing": b"", "none": b"\xa0\x01\x00", "unknown": b"\xa0\x01\x63"}[how]
+        )
+    return made
+
+
+LEAKY = node("LeakyRelu", ["x"], ["y"], alpha=0.5)
+
+
+def called(made, domain="own", op="F"):
+    """Write a model that calls a function of one node."""
+    opsets = [helper.make_opsetid("", of.OPSET)]
+    body = helper.make_function(domain, op, ["x"], ["y"], [made], opsets, ["slope"])
+    call = node(op, ["x"], ["y"], domain=domain, **({"slope": 0.5} if domain == "own" else {}))
+    return of.file([call], X, Y, functions=[body], domains=[(domain, 1)])
+
+
+def referring():
+    """Make a node whose attribute a function is to put in."""
+    made = node("LeakyRelu", ["x"], ["y"])
+    made.attribute.add(name="alpha", ref_attr_name="slope")
+    return made
+
+
 SOUND = {
     "plain": plain(node("Relu", ["x"], ["y"])),
     "unsorted": plain(node("Neg", ["t"], ["y"]), node("Relu", ["x"], ["t"])),
@@ -59,6 +87,10 @@ SOUND = {
     ),
     "loop": of.branching(),
     "function": of.function(),
+    "attribute of a function": called(referring()),
+    "function that ONNX Runtime has": called(
+        typeless(LEAKY), domain="com.microsoft", op="QuickGelu"
+    ),
 }
 FAULTY = {
     "input from nowhere": plain(node("Add", ["x", "z"], ["y"])),
@@ -81,6 +113,13 @@ FAULTY = {
         node("Neg", ["x"], ["sum"]), node("Relu", ["sum"], ["t"])
     ),
     "branch unsorted": branch(node("Neg", ["w"], ["t"]), node("Relu", ["x"], ["w"])),
+    "attribute without a type": plain(typeless(LEAKY)),
+    "attribute of no type": plain(typeless(LEAKY, "none")),
+    "attribute of an unknown type": plain(typeless(LEAKY, "unknown")),
+    "attribute without a type in a branch": branch(
+        typeless(node("LeakyRelu", ["x"], ["t"], alpha=0.5))
+    ),
+    "attribute without a type in a function": called(typeless(LEAKY)),
 }
 
 
@@ -96,15 +135,20 @@ def loads(file):
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_names_that_onnx_runtime_resolves(name):
+def test_graphs_that_onnx_runtime_takes(name):
     assert loads(SOUND[name])
     assert unsound(onnx.load_from_string(SOUND[name])) is None
 
 
 @pytest.mark.parametrize("name", FAULTY)
-def test_names_that_onnx_runtime_does_not(name):
+def test_graphs_that_onnx_runtime_does_not(name):
     assert not loads(FAULTY[name])
     assert unsound(onnx.load_from_string(FAULTY[name])) is not None
+
+
+def test_an_attribute_without_a_type_is_named():
+    said = "node '' (LeakyRelu) has an attribute 'alpha' of no known type"
+    assert unsound(onnx.load_from_string(FAULTY["attribute without a type"])) == said
 
 
 def test_a_name_that_is_no_text_is_told():

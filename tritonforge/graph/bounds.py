@@ -14,7 +14,7 @@ from tritonforge.graph.schemas import every_graph
 MOST_FIELDS = 2_000_000  # a graph of a hundred thousand nodes has half of it
 MOST_NODES = 200_000
 DEEPEST = 100  # messages in messages that protobuf reads
-_MOST_DIMS = 255  # of a tensor; their product is taken
+MOST_DIMS = 255  # of a tensor; their product is taken
 _SMALL = 8 << 20  # bytes: what is shorter holds no more parts than memory bears
 _HINT = "check the file: a model is not made so"
 # Floats and whole numbers of an attribute, each with its tag; so many at a time, as a pattern
@@ -45,7 +45,7 @@ def check_model(model: ModelProto, path: Path) -> None:
     if next(islice(nodes, MOST_NODES, None), None) is not None:
         raise GraphError(f"{path} has more than {MOST_NODES:,} nodes", hint=_HINT)
     for each in model.graph.initializer:
-        if len(each.dims) > _MOST_DIMS:
+        if len(each.dims) > MOST_DIMS:
             said = f"{path} has a tensor {each.name[:40]!r} of {len(each.dims):,} dimensions"
             raise GraphError(said, hint=_HINT)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 
-from onnx import ModelProto
+from onnx import ModelProto, StringStringEntryProto, TensorProto
 
 from tritonforge import presence
 from tritonforge.errors import GraphError
@@ -33,6 +33,10 @@ _INTO: Mapping[str, Mapping[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
 }
 _VALUES = {4, 5, 7, 9, 10, 11}  # of a tensor: all but the texts, whose sizes only they tell
+_RAW = 9  # of those the one whose elements take what their type takes
+# What is written in place of values, beside their bytes, under a key that says nothing to others.
+_LEFT_OUT, _LEFT_OUT_RAW = "values left out", "raw values left out"
+_DIGITS = 20  # of a number beyond 64 bits
 
 
 def read(path: Path) -> ModelProto:
@@ -56,6 +60,14 @@ def thin(path: Path) -> bytes:
         raise GraphError(f"cannot read {path}: {error.strerror}", hint="check the file") from error
     except DamagedError as error:
         raise unsound(path, error) from error
+
+
+def left_out(tensor: TensorProto) -> tuple[bool, int | None]:
+    """Say whether values of a tensor were left out, and how many bytes of them lay there raw."""
+    said = {each.key: each.value for each in tensor.external_data}
+    raw = said.get(_LEFT_OUT_RAW, "")
+    known = raw.isdecimal() and len(raw) < _DIGITS  # else it was written by another
+    return _LEFT_OUT in said or _LEFT_OUT_RAW in said, int(raw) if known else None
 
 
 def parsed(data: bytes, path: Path) -> ModelProto:
@@ -123,7 +135,7 @@ def _thinned(
         if at - body <= LARGE or tag & 7 != _BYTES:
             continue
         if kind == "tensor" and field in _VALUES:
-            parts.append(bytes(data[kept:begin]))
+            parts += [bytes(data[kept:begin]), _mark(field, at - body)]
         elif field in into:
             inner = _thinned(data, body, at, into[field], counter, depth + 1)
             if inner is None:
@@ -133,6 +145,13 @@ def _thinned(
             continue
         kept = at
     return b"".join([*parts, data[kept:end]]) if parts else None
+
+
+def _mark(field: int, size: int) -> bytes:
+    """Write for a tensor that so many bytes of a field were left out of it."""
+    key = _LEFT_OUT_RAW if field == _RAW else _LEFT_OUT
+    entry = StringStringEntryProto(key=key, value=str(size))
+    return bytes(TensorProto(external_data=[entry]).SerializeToString())
 
 
 def _written(value: int) -> bytes:

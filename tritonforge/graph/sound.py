@@ -1,10 +1,10 @@
-"""Whether a graph's names hold together, without types: what ONNX Runtime refuses at first sight.
+"""Whether a graph holds together, without its types: what ONNX Runtime refuses at first sight.
 
 It sorts the nodes of a model itself; of a branch or a loop ONNX's checker wants them in order, and
 under names that nothing around has by then.
 
 Source: microsoft/onnxruntime, `graph.cc` (Graph::Graph, BuildConnections, VerifyNoDuplicateName,
-PerformTopologicalSortAndCheckIsAcyclic); onnx, `checker.cc` (check_graph).
+PerformTopologicalSortAndCheckIsAcyclic); onnx, `checker.cc` (check_graph, check_attribute).
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from onnx import GraphProto, ModelProto
+from onnx import AttributeProto, GraphProto, ModelProto
 
+from tritonforge.graph.filled import misfit
 from tritonforge.graph.ordering import cycle
-from tritonforge.graph.schemas import graphs_in
+from tritonforge.graph.schemas import MAIN, every_graph, graphs_in
+
+# Domains of ONNX Runtime's own operators, which go before functions of their names.
+_ITS_OWN = (MAIN, "com.microsoft", "com.ms.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +32,11 @@ class _Around:
 
 
 def unsound(model: ModelProto) -> str | None:
-    """Say which name of a model's graphs does not hold together; None where all do."""
-    fault = next(_faults(model.graph, None), None)
+    """Say what of a model's graphs does not hold together; None where all does."""
+    fault = next(chain(_faults(model.graph, None), _typeless(model)), None)
     if fault is None and (ring := cycle(model.graph)):
         return f"its nodes read each other: {', '.join(ring)}"
-    return fault
+    return fault or misfit(model)
 
 
 def is_legible(message: Any) -> bool:
@@ -84,6 +88,33 @@ def _lost(
     for each in graph.output:
         if each.name not in own:
             yield f"its output {each.name!r} is given by nothing"
+
+
+def _typeless(model: ModelProto) -> Iterator[str]:
+    """Yield the attributes of no known type, in functions only where they are called."""
+    bodies = {
+        (each.domain, each.name, each.overload): each
+        for each in model.functions
+        if not (each.domain or MAIN).startswith(_ITS_OWN)
+    }
+    left: list[Any] = [model.graph]
+    while left:
+        body = left.pop()
+        for node in (each for graph in every_graph(body) for each in graph.node):
+            for given in node.attribute:
+                if _is_typeless(given) and not (given.ref_attr_name and body is not model.graph):
+                    title = f"node {node.name!r} ({node.op_type})"
+                    yield f"{title} has an attribute {given.name!r} of no known type"
+            called = bodies.pop((node.domain, node.op_type, node.overload), None)
+            left += [] if called is None else [called]
+
+
+def _is_typeless(given: AttributeProto) -> bool:
+    """Say whether an attribute has no type, or a value and a type that is none."""
+    says = {"name", "doc_string", "ref_attr_name", "type"}
+    if given.HasField("type") and given.type == AttributeProto.UNDEFINED:
+        return any(field.name not in says for field, _ in given.ListFields())
+    return not given.HasField("type")
 
 
 def _twice(names: Iterable[str]) -> str | None:
