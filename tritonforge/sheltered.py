@@ -103,15 +103,10 @@ class Shelter:
         """Return the line to the process, and start it first where there is none."""
         if self._line is None or self._child is None:
             self._has_begun = False
-            with ExitStack() as stack:
-                nothing = stack.enter_context(
-                    Path(os.devnull).open("wb")
-                )  # C++ says its last there
-                work = (self._work.__module__, self._work.__qualname__)
-                self._child, self._line = stack.enter_context(
-                    alongside.running(__name__, *work, log=nothing, grace=0)
-                )
-                self._end = stack.pop_all()
+            work = (self._work.__module__, self._work.__qualname__)
+            with Path(os.devnull).open("wb") as nothing:  # where C++ says its last
+                other = alongside.running(__name__, *work, log=nothing, grace=0)
+                self._child, self._line = self._end.enter_context(other)
             self._wait(self._line, self._child, _BEGINS, MEMORY)
             self._line.recv_bytes()
             self._has_begun = True
